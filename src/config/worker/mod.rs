@@ -1,0 +1,287 @@
+//! Typed settings of the workers, read from the environment that the manifests give them.
+//!
+//! This file is the contract between `templates/` and the workers: every variable is named once,
+//! in [`VARIABLES`], which `tests/it` holds against the rendered manifests.
+
+use std::time::Duration;
+
+use crate::model::endpoint::Endpoint;
+use crate::model::secret::Secret;
+
+mod parse;
+
+pub use parse::parse_duration;
+
+/// Every variable that a worker understands, and what it means.
+pub const VARIABLES: &[(&str, &str)] = &[
+    (
+        "CLUSTER_ID",
+        "name of the cluster, part of every source's identity",
+    ),
+    ("POD_NAME", "name of the pod (downward API)"),
+    ("POD_IP", "address of the pod (downward API)"),
+    ("NODE_NAME", "node of the pod (downward API)"),
+    ("NAMESPACE", "namespace of the pod (downward API)"),
+    ("SERVICE_NAME", "Service in front of the worker"),
+    (
+        "SERVICE_ADDRESS",
+        "address to advertise, before anything else",
+    ),
+    (
+        "EXTERNAL_SERVICE_ADDRESS",
+        "address to advertise to other clusters",
+    ),
+    ("HTTP_PORT", "port to advertise; the listen port if unset"),
+    (
+        "ADVERTISED_SCHEME",
+        "http or https, as others reach the worker",
+    ),
+    ("LISTEN_PORT", "port to listen on"),
+    (
+        "STREAMER_ID",
+        "name of the streamer; the pod's name if unset",
+    ),
+    (
+        "COLLECTOR_ID",
+        "name of the collector; the pod's name if unset",
+    ),
+    ("GATEWAY_ID", "name of the gateway; the pod's name if unset"),
+    ("LOG_LEVEL", "error, warn, info, debug or trace"),
+    ("LOG_FORMAT", "text or json"),
+    ("SHUTDOWN_GRACE", "longest time to stop in, for example 25s"),
+    (
+        "REDIS_URL",
+        "redis:// or rediss://[user[:password]@]host[:port][/database]",
+    ),
+    ("REDIS_USERNAME", "user, if it is not in REDIS_URL"),
+    ("REDIS_PASSWORD", "password, if it is not in REDIS_URL"),
+    ("REDIS_TLS_ENABLED", "true makes redis:// mean rediss://"),
+    (
+        "REDIS_CA_CERT",
+        "PEM text of the authority that signed the server's certificate",
+    ),
+    ("QUEUE_SHARDS", "number of streams"),
+    (
+        "CLAIM_IDLE",
+        "silence after which another consumer takes over an entry",
+    ),
+    ("ETCD_ENDPOINTS", "comma-separated URLs"),
+    ("ETCD_USERNAME", "user"),
+    ("ETCD_PASSWORD", "password"),
+    (
+        "ETCD_CA_CERT",
+        "PEM text of the authority that signed the server's certificate",
+    ),
+    ("ETCD_CLIENT_CERT", "PEM text of the client certificate"),
+    (
+        "ETCD_CLIENT_KEY",
+        "PEM text of the client certificate's key",
+    ),
+    (
+        "LEASE_TTL",
+        "life of the registration after the worker's, for example 15s",
+    ),
+    ("DB_HOST", "host of the database"),
+    ("DB_PORT", "port of the database"),
+    ("DB_NAME", "name of the database"),
+    ("DB_USER", "user of the database"),
+    ("DB_PASSWORD", "password of the user"),
+    (
+        "DB_SSL_MODE",
+        "disable, prefer, require, verify-ca or verify-full",
+    ),
+    (
+        "DB_CA_CERT",
+        "PEM text of the authority that signed the server's certificate",
+    ),
+    ("CSV_FILE", "file to stream"),
+    (
+        "COMMIT_INTERVAL",
+        "pause between transactions; unpaced if unset",
+    ),
+    (
+        "BATCH_SIZE",
+        "streamer: rows per batch; collector: rows per transaction at most",
+    ),
+    ("STREAM_INTERVAL", "pause between batches; unpaced if unset"),
+    ("LOOP_MODE", "true reads the source again and again"),
+    (
+        "SPOOL_DIR",
+        "folder of the spool, on a volume that outlives the pod",
+    ),
+    (
+        "SPOOL_LIMIT",
+        "bytes that the spool may hold before reading pauses",
+    ),
+    (
+        "STREAMER_REPLICAS",
+        "how many streamers start together, to share the chunks fairly",
+    ),
+    ("POLL_INTERVAL", "longest wait for new entries"),
+    (
+        "API_TOKEN",
+        "bearer token that the gateway asks for; open if unset",
+    ),
+];
+
+/// A variable that is missing or cannot be understood.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum SettingError {
+    /// It has to be set.
+    #[error("environment variable `{name}` is not set ({meaning})")]
+    Missing {
+        /// Which.
+        name: &'static str,
+        /// What it means.
+        meaning: &'static str,
+    },
+    /// It is not what it has to be.
+    #[error("environment variable `{name}` must be {expected}")]
+    Malformed {
+        /// Which.
+        name: &'static str,
+        /// What it has to be.
+        expected: &'static str,
+    },
+}
+
+/// What every worker needs to know about itself.
+#[derive(Debug, Clone)]
+pub struct IdentitySettings {
+    /// Name of the cluster.
+    pub cluster_id: String,
+    /// Name of the worker, unique in its type.
+    pub id: String,
+    /// Port to listen on.
+    pub listen_port: u16,
+    /// What is known about the address to advertise.
+    pub advertise: AdvertiseSettings,
+    /// Longest time to stop in.
+    pub shutdown_grace: Duration,
+    /// Log level, as `tracing` writes its directives.
+    pub log_level: String,
+    /// Whether to log JSON lines.
+    pub log_json: bool,
+}
+
+/// The ladder from which the advertised address is chosen, first that is set.
+#[derive(Debug, Clone, Default)]
+pub struct AdvertiseSettings {
+    /// `SERVICE_ADDRESS`.
+    pub service_address: Option<String>,
+    /// `EXTERNAL_SERVICE_ADDRESS`.
+    pub external_service_address: Option<String>,
+    /// `POD_IP`.
+    pub pod_ip: Option<String>,
+    /// `SERVICE_NAME` and `NAMESPACE`, for the lookup of the Service's name.
+    pub service: Option<(String, String)>,
+    /// `HTTP_PORT`.
+    pub port: Option<u16>,
+    /// `ADVERTISED_SCHEME`.
+    pub scheme: Option<String>,
+}
+
+/// How to reach Redis.
+#[derive(Debug, Clone)]
+pub struct RedisSettings {
+    /// Where.
+    pub endpoint: Endpoint,
+    /// Whether to speak TLS.
+    pub tls: bool,
+    /// PEM text of the authority; the built-in roots of nobody if unset: TLS then fails clearly.
+    pub ca_cert: Option<String>,
+    /// User; Redis' `default` if unset.
+    pub username: Option<String>,
+    /// Password.
+    pub password: Option<Secret<String>>,
+    /// Number of the database.
+    pub database: i64,
+    /// Number of streams.
+    pub shards: u32,
+    /// Silence after which another consumer takes over an entry.
+    pub claim_idle: Duration,
+}
+
+/// How to reach etcd.
+#[derive(Debug, Clone)]
+pub struct EtcdSettings {
+    /// URLs.
+    pub endpoints: Vec<String>,
+    /// PEM text of the authority.
+    pub ca_cert: Option<String>,
+    /// PEM texts of the client's certificate and key.
+    pub client: Option<(String, Secret<String>)>,
+    /// User and password.
+    pub login: Option<(String, Secret<String>)>,
+    /// Life of a registration after its worker's.
+    pub lease_ttl: Duration,
+}
+
+/// How strictly the database's certificate is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SslMode {
+    /// No TLS.
+    Disable,
+    /// TLS if the server offers it, unchecked.
+    Prefer,
+    /// TLS, unchecked.
+    Require,
+    /// TLS, certificate signed by the given authority.
+    VerifyCa,
+    /// TLS, certificate signed by the given authority for the given host.
+    VerifyFull,
+}
+
+/// How to reach PostgreSQL.
+#[derive(Debug, Clone)]
+pub struct DatabaseSettings {
+    /// Where.
+    pub endpoint: Endpoint,
+    /// Database.
+    pub name: String,
+    /// User.
+    pub user: String,
+    /// Password.
+    pub password: Option<Secret<String>>,
+    /// How strictly to look at the certificate.
+    pub ssl_mode: SslMode,
+    /// PEM text of the authority.
+    pub ca_cert: Option<String>,
+}
+
+/// What a streamer does.
+#[derive(Debug, Clone)]
+pub struct StreamerSettings {
+    /// File to stream.
+    pub csv_file: std::path::PathBuf,
+    /// Rows per batch.
+    pub batch_size: usize,
+    /// Pause between batches.
+    pub stream_interval: Option<Duration>,
+    /// Whether to read again and again.
+    pub loop_mode: bool,
+    /// Folder of the spool.
+    pub spool_dir: std::path::PathBuf,
+    /// Bytes that the spool may hold.
+    pub spool_limit: u64,
+    /// How many streamers start together.
+    pub replicas: u32,
+}
+
+/// What a collector does.
+#[derive(Debug, Clone)]
+pub struct CollectorSettings {
+    /// Rows per transaction at most.
+    pub batch_size: usize,
+    /// Longest wait for new entries.
+    pub poll_interval: Duration,
+    /// Pause after every transaction; unpaced if unset. Slows the flow down on purpose.
+    pub pace: Option<Duration>,
+}
+
+/// What a gateway does.
+#[derive(Debug, Clone)]
+pub struct GatewaySettings {
+    /// Bearer token to ask for.
+    pub token: Option<Secret<String>>,
+}

@@ -1,0 +1,336 @@
+//! From environment variables to typed settings.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::config::environment::Environment;
+use crate::model::component::Component;
+use crate::model::endpoint::Endpoint;
+use crate::model::secret::Secret;
+
+use super::{
+    AdvertiseSettings, CollectorSettings, DatabaseSettings, EtcdSettings, GatewaySettings,
+    IdentitySettings, RedisSettings, SettingError, SslMode, StreamerSettings, VARIABLES,
+};
+
+fn meaning(name: &str) -> &'static str {
+    VARIABLES
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map_or("", |(_, meaning)| meaning)
+}
+
+fn required<'a>(environment: &'a Environment, name: &'static str) -> Result<&'a str, SettingError> {
+    environment.get(name).ok_or_else(|| SettingError::Missing {
+        name,
+        meaning: meaning(name),
+    })
+}
+
+fn parsed<T: FromStr>(
+    environment: &Environment,
+    name: &'static str,
+    expected: &'static str,
+) -> Result<Option<T>, SettingError> {
+    environment
+        .get(name)
+        .map(|text| {
+            text.trim()
+                .parse()
+                .map_err(|_| SettingError::Malformed { name, expected })
+        })
+        .transpose()
+}
+
+fn duration(
+    environment: &Environment,
+    name: &'static str,
+) -> Result<Option<Duration>, SettingError> {
+    environment
+        .get(name)
+        .map(|text| {
+            parse_duration(text).ok_or(SettingError::Malformed {
+                name,
+                expected: "a time such as 500ms, 15s or 2m",
+            })
+        })
+        .transpose()
+}
+
+/// A time such as `500ms`, `1.5s`, `15s`, `2m` or `1h`; `None` if it is none.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let digits = text.find(|symbol: char| !symbol.is_ascii_digit() && symbol != '.')?;
+    let (number, unit) = text.split_at(digits);
+    let seconds_per_unit = match unit.trim() {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return None,
+    };
+    let seconds = number.parse::<f64>().ok()? * seconds_per_unit;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+fn flag(environment: &Environment, name: &'static str) -> Result<bool, SettingError> {
+    Ok(parsed(environment, name, "true or false")?.unwrap_or(false))
+}
+
+fn secret(environment: &Environment, name: &str) -> Option<Secret<String>> {
+    environment.get(name).map(Secret::from)
+}
+
+fn text(environment: &Environment, name: &str) -> Option<String> {
+    environment.get(name).map(str::to_owned)
+}
+
+impl IdentitySettings {
+    /// What a worker of this component knows about itself.
+    pub fn from_environment(
+        component: Component,
+        environment: &Environment,
+    ) -> Result<Self, SettingError> {
+        let id_variable = match component {
+            Component::Streamer => "STREAMER_ID",
+            Component::Collector => "COLLECTOR_ID",
+            _ => "GATEWAY_ID",
+        };
+        let id = text(environment, id_variable)
+            .or_else(|| text(environment, "POD_NAME"))
+            .or_else(|| text(environment, "HOSTNAME"))
+            .unwrap_or_else(|| component.name().to_owned());
+        Ok(Self {
+            cluster_id: required(environment, "CLUSTER_ID")?.to_owned(),
+            id,
+            listen_port: parsed(environment, "LISTEN_PORT", "a port number")?
+                .unwrap_or(component.default_port()),
+            advertise: AdvertiseSettings::from_environment(environment)?,
+            shutdown_grace: duration(environment, "SHUTDOWN_GRACE")?
+                .unwrap_or(Duration::from_secs(25)),
+            log_level: text(environment, "LOG_LEVEL").unwrap_or_else(|| "info".to_owned()),
+            log_json: environment.get("LOG_FORMAT") == Some("json"),
+        })
+    }
+}
+
+impl AdvertiseSettings {
+    fn from_environment(environment: &Environment) -> Result<Self, SettingError> {
+        let service = text(environment, "SERVICE_NAME").zip(text(environment, "NAMESPACE"));
+        Ok(Self {
+            service_address: text(environment, "SERVICE_ADDRESS"),
+            external_service_address: text(environment, "EXTERNAL_SERVICE_ADDRESS"),
+            pod_ip: text(environment, "POD_IP"),
+            service,
+            port: parsed(environment, "HTTP_PORT", "a port number")?,
+            scheme: text(environment, "ADVERTISED_SCHEME"),
+        })
+    }
+}
+
+impl RedisSettings {
+    /// From `REDIS_URL` and the variables beside it.
+    pub fn from_environment(environment: &Environment) -> Result<Self, SettingError> {
+        const FORM: SettingError = SettingError::Malformed {
+            name: "REDIS_URL",
+            expected: "redis://host:port/database or rediss://host:port/database",
+        };
+        let url = url::Url::parse(required(environment, "REDIS_URL")?).map_err(|_| FORM)?;
+        if !matches!(url.scheme(), "redis" | "rediss") {
+            return Err(FORM);
+        }
+        let host = url.host_str().ok_or(FORM)?;
+        let path = url.path().trim_matches('/');
+        let database = if path.is_empty() {
+            0
+        } else {
+            path.parse().map_err(|_| FORM)?
+        };
+        let in_url = |part: &str| (!part.is_empty()).then(|| percent_decoded(part));
+        Ok(Self {
+            endpoint: Endpoint::new(host, url.port().unwrap_or(6379)),
+            tls: url.scheme() == "rediss" || flag(environment, "REDIS_TLS_ENABLED")?,
+            ca_cert: text(environment, "REDIS_CA_CERT"),
+            username: in_url(url.username()).or_else(|| text(environment, "REDIS_USERNAME")),
+            password: url
+                .password()
+                .and_then(in_url)
+                .map(Secret::new)
+                .or_else(|| secret(environment, "REDIS_PASSWORD")),
+            database,
+            shards: parsed(environment, "QUEUE_SHARDS", "a number of streams from 1 on")?
+                .unwrap_or(2)
+                .max(1),
+            claim_idle: duration(environment, "CLAIM_IDLE")?.unwrap_or(Duration::from_secs(8)),
+        })
+    }
+}
+
+fn percent_decoded(part: &str) -> String {
+    url::form_urlencoded::parse(part.replace('+', "%2B").as_bytes())
+        .map(|(name, value)| {
+            if value.is_empty() {
+                name.into_owned()
+            } else {
+                format!("{name}={value}")
+            }
+        })
+        .collect()
+}
+
+impl EtcdSettings {
+    /// From `ETCD_ENDPOINTS` and the variables beside it; `None` if there are no endpoints.
+    pub fn from_environment(environment: &Environment) -> Result<Option<Self>, SettingError> {
+        let Some(endpoints) = environment.get("ETCD_ENDPOINTS") else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            endpoints: endpoints
+                .split(',')
+                .map(|endpoint| endpoint.trim().to_owned())
+                .filter(|endpoint| !endpoint.is_empty())
+                .collect(),
+            ca_cert: text(environment, "ETCD_CA_CERT"),
+            client: text(environment, "ETCD_CLIENT_CERT")
+                .zip(secret(environment, "ETCD_CLIENT_KEY")),
+            login: text(environment, "ETCD_USERNAME").zip(secret(environment, "ETCD_PASSWORD")),
+            lease_ttl: duration(environment, "LEASE_TTL")?.unwrap_or(Duration::from_secs(15)),
+        }))
+    }
+}
+
+impl FromStr for SslMode {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "disable" => Ok(Self::Disable),
+            "prefer" | "allow" => Ok(Self::Prefer),
+            "require" => Ok(Self::Require),
+            "verify-ca" => Ok(Self::VerifyCa),
+            "verify-full" => Ok(Self::VerifyFull),
+            _ => Err(()),
+        }
+    }
+}
+
+impl DatabaseSettings {
+    /// From the `DB_*` variables.
+    pub fn from_environment(environment: &Environment) -> Result<Self, SettingError> {
+        let port = parsed(environment, "DB_PORT", "a port number")?.unwrap_or(5432);
+        Ok(Self {
+            endpoint: Endpoint::new(required(environment, "DB_HOST")?, port),
+            name: text(environment, "DB_NAME").unwrap_or_else(|| "telemetry".to_owned()),
+            user: text(environment, "DB_USER").unwrap_or_else(|| "telemetry".to_owned()),
+            password: secret(environment, "DB_PASSWORD"),
+            ssl_mode: parsed(
+                environment,
+                "DB_SSL_MODE",
+                "disable, prefer, require, verify-ca or verify-full",
+            )?
+            .unwrap_or(SslMode::VerifyFull),
+            ca_cert: text(environment, "DB_CA_CERT"),
+        })
+    }
+}
+
+impl StreamerSettings {
+    /// From the streamer's variables.
+    pub fn from_environment(environment: &Environment) -> Result<Self, SettingError> {
+        Ok(Self {
+            csv_file: PathBuf::from(required(environment, "CSV_FILE")?),
+            batch_size: parsed(environment, "BATCH_SIZE", "a number of rows from 1 to 5000")?
+                .unwrap_or(5000)
+                .clamp(1, 5000),
+            stream_interval: duration(environment, "STREAM_INTERVAL")?,
+            loop_mode: flag(environment, "LOOP_MODE")?,
+            spool_dir: PathBuf::from(
+                environment
+                    .get("SPOOL_DIR")
+                    .unwrap_or("/var/lib/telectl/spool"),
+            ),
+            spool_limit: parsed(environment, "SPOOL_LIMIT", "a number of bytes")?
+                .unwrap_or(512 * 1024 * 1024),
+            replicas: parsed(environment, "STREAMER_REPLICAS", "a number from 1 on")?
+                .unwrap_or(1)
+                .max(1),
+        })
+    }
+}
+
+impl CollectorSettings {
+    /// From the collector's variables.
+    pub fn from_environment(environment: &Environment) -> Result<Self, SettingError> {
+        Ok(Self {
+            batch_size: parsed(environment, "BATCH_SIZE", "a number of rows from 1 on")?
+                .unwrap_or(20_000)
+                .max(1),
+            poll_interval: duration(environment, "POLL_INTERVAL")?
+                .unwrap_or(Duration::from_secs(1)),
+            pace: duration(environment, "COMMIT_INTERVAL")?,
+        })
+    }
+}
+
+impl GatewaySettings {
+    /// From the gateway's variables.
+    pub fn from_environment(environment: &Environment) -> Self {
+        Self {
+            token: secret(environment, "API_TOKEN"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redis_credentials_are_taken_from_the_url_or_from_beside_it() {
+        let environment =
+            Environment::from([("REDIS_URL", "rediss://worker:p%40ss+1@redis.example:6380/3")]);
+        let settings = RedisSettings::from_environment(&environment).unwrap();
+        assert_eq!(settings.endpoint, Endpoint::new("redis.example", 6380));
+        assert!(settings.tls);
+        assert_eq!(settings.database, 3);
+        assert_eq!(settings.username.as_deref(), Some("worker"));
+        assert_eq!(settings.password, Some(Secret::from("p@ss+1")));
+
+        let environment = Environment::from([
+            ("REDIS_URL", "redis://[fd00::1]"),
+            ("REDIS_PASSWORD", "other"),
+            ("REDIS_TLS_ENABLED", "true"),
+        ]);
+        let settings = RedisSettings::from_environment(&environment).unwrap();
+        assert_eq!(settings.endpoint.to_string(), "[fd00::1]:6379");
+        assert!(settings.tls);
+        assert_eq!(settings.password, Some(Secret::from("other")));
+    }
+
+    #[test]
+    fn a_missing_or_malformed_variable_is_named() {
+        let missing = RedisSettings::from_environment(&Environment::default()).unwrap_err();
+        assert!(
+            missing.to_string().contains("`REDIS_URL` is not set"),
+            "{missing}"
+        );
+        let environment = Environment::from([("DB_HOST", "db"), ("DB_SSL_MODE", "on")]);
+        let malformed = DatabaseSettings::from_environment(&environment).unwrap_err();
+        assert!(
+            malformed
+                .to_string()
+                .contains("`DB_SSL_MODE` must be disable"),
+            "{malformed}"
+        );
+    }
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(parse_duration("500ms"), Some(Duration::from_millis(500)));
+        assert_eq!(parse_duration("1.5s"), Some(Duration::from_millis(1500)));
+        assert_eq!(parse_duration("2m"), Some(Duration::from_secs(120)));
+        assert_eq!(parse_duration("10"), None);
+        assert_eq!(parse_duration("-1s"), None);
+    }
+}

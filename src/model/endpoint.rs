@@ -1,0 +1,63 @@
+//! A host and a port.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+
+use serde::{Deserialize, Serialize};
+
+/// Where something listens. Prints as `host:port`, with brackets around an IPv6 address.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// A DNS name or an address without brackets.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+}
+
+impl Endpoint {
+    /// An endpoint from its parts; brackets around an IPv6 address are taken off.
+    pub fn new(host: impl Into<String>, port: u16) -> Self {
+        let host: String = host.into();
+        let host = match host
+            .strip_prefix('[')
+            .and_then(|inner| inner.strip_suffix(']'))
+        {
+            Some(inner) => inner.to_owned(),
+            None => host,
+        };
+        Self { host, port }
+    }
+
+    /// The host as it stands in a URL: with brackets if it is an IPv6 address.
+    pub fn url_host(&self) -> String {
+        if self.host.parse::<Ipv6Addr>().is_ok() {
+            format!("[{}]", self.host)
+        } else {
+            self.host.clone()
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.url_host(), self.port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Endpoint;
+
+    #[test]
+    fn x09_ipv6_endpoints_are_bracketed_once() {
+        assert_eq!(Endpoint::new("fd00::1", 8081).to_string(), "[fd00::1]:8081");
+        assert_eq!(
+            Endpoint::new("[fd00::1]", 8081).to_string(),
+            "[fd00::1]:8081"
+        );
+        assert_eq!(
+            Endpoint::new("redis.example", 6379).to_string(),
+            "redis.example:6379"
+        );
+    }
+}

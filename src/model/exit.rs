@@ -1,0 +1,35 @@
+//! The exit codes of the command line, one meaning each.
+
+/// How a command ended, as a shell sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// Done, or nothing to do.
+    Ok = 0,
+    /// It failed.
+    Error = 1,
+    /// The command line or a values file is wrong.
+    Usage = 2,
+    /// There are changes to apply (only with `--exit-code`).
+    ChangesPending = 3,
+    /// At least one check failed.
+    ValidationFailed = 4,
+    /// Some clusters are done and some are not.
+    Partial = 5,
+    /// It failed and what had been done was taken back.
+    RolledBack = 6,
+    /// A deadline passed.
+    Timeout = 7,
+    /// Somebody else holds the lock.
+    LockHeld = 8,
+    /// Stopped by an interrupt (Ctrl-C).
+    Interrupted = 130,
+    /// Stopped by a termination signal.
+    Terminated = 143,
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        Self::from(code as u8)
+    }
+}

@@ -1,0 +1,14 @@
+//! Vocabulary: the words that every other layer uses. No I/O, no clock, no randomness.
+
+pub mod batch;
+pub mod component;
+pub mod consent;
+pub mod endpoint;
+pub mod exit;
+pub mod manifest;
+pub mod object;
+pub mod profile;
+pub mod secret;
+pub mod service_record;
+pub mod source;
+pub mod time;

@@ -1,0 +1,237 @@
+//! The store of samples: PostgreSQL, or SQLite.
+//!
+//! The ledger (source, pass, byte range) makes storing idempotent: whatever is delivered twice,
+//! cut elsewhere or replayed adds no row twice and loses none.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::model::batch::{Batch, SignedOff};
+use crate::model::source::{BatchId, SourceId};
+
+/// What became of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its rows are in the store now.
+    Stored {
+        /// How many rows this call added.
+        rows: u64,
+    },
+    /// Its range and checksum were there already.
+    AlreadyStored,
+    /// Its range overlapped others: only rows that were not covered yet were added.
+    Completed {
+        /// How many rows this call added.
+        rows: u64,
+    },
+    /// It cannot be stored because of what is in it.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A GPU that the store knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Gpu {
+    /// Cluster of its source.
+    pub cluster: String,
+    /// Its identity.
+    pub uuid: String,
+    /// Index within its host.
+    pub gpu_id: String,
+    /// Host name.
+    pub hostname: String,
+    /// Device name.
+    pub device: String,
+    /// Model name.
+    pub model_name: String,
+}
+
+/// A host that the store knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Host {
+    /// Cluster of its source.
+    pub cluster: String,
+    /// Host name.
+    pub hostname: String,
+    /// How many GPUs of it are known.
+    pub gpu_count: u64,
+}
+
+/// One sample with the labels that tell what it measures.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct TelemetryPoint {
+    /// Event time, RFC 3339, UTC.
+    #[schema(value_type = String, format = DateTime)]
+    pub timestamp: Timestamp,
+    /// Metric name.
+    pub metric: String,
+    /// The value; null where the source said blank.
+    pub value: Option<f64>,
+    /// Identity of the GPU.
+    pub uuid: String,
+    /// Host name.
+    pub hostname: String,
+    /// Index within the host.
+    pub gpu_id: String,
+    /// Cluster of the source.
+    pub cluster: String,
+    /// Position for the next page; never shown.
+    #[serde(skip)]
+    pub series: i64,
+}
+
+/// In which order a page runs through time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Oldest first.
+    Ascending,
+    /// Newest first.
+    Descending,
+}
+
+/// Which samples are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TelemetryQuery {
+    /// UUID of the GPU.
+    pub uuid: String,
+    /// Only this metric.
+    pub metric: Option<String>,
+    /// From this instant on.
+    pub from: Option<Timestamp>,
+    /// Up to but not including this instant.
+    pub to: Option<Timestamp>,
+    /// In which order.
+    pub order: Order,
+    /// At most this many.
+    pub limit: u32,
+    /// After this sample, in the same order: (time in microseconds, series id).
+    pub after: Option<(i64, i64)>,
+}
+
+/// What the store holds, in numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Statistics {
+    /// Samples.
+    pub total_records: u64,
+    /// Distinct GPUs by UUID.
+    pub unique_gpus: u64,
+    /// Distinct hosts.
+    pub unique_hosts: u64,
+    /// Distinct series.
+    pub unique_series: u64,
+    /// Event time of the oldest sample.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub earliest_timestamp: Option<Timestamp>,
+    /// Event time of the newest sample.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub latest_timestamp: Option<Timestamp>,
+}
+
+/// How much of a source is stored, by the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct SourceProgress {
+    /// Cluster of the source.
+    pub cluster: String,
+    /// Name of the source.
+    pub name: String,
+    /// SHA-256 of its content.
+    pub digest: String,
+    /// Which reading.
+    pub pass: String,
+    /// Bytes covered by the ledger.
+    pub covered_bytes: u64,
+    /// Rows stored.
+    pub stored_rows: u64,
+    /// Rows quarantined.
+    pub quarantined_rows: u64,
+    /// Size in bytes, once the source was signed off.
+    pub size: Option<u64>,
+    /// Rows that a complete store holds, once the source was signed off.
+    pub expected_rows: Option<u64>,
+    /// Rows stored per streamer, by name.
+    pub streamers: std::collections::BTreeMap<String, u64>,
+}
+
+/// A store. Both implementations pass the conformance suite in `tests/it/conformance`.
+pub trait Store: Clone + Send + Sync + 'static {
+    /// Makes or upgrades the schema; safe when several callers start at once.
+    fn migrate(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Stores batches in one transaction; the outcomes are in the order of the batches.
+    fn store(
+        &self,
+        batches: &[Batch],
+    ) -> impl Future<Output = Result<Vec<Outcome>, StoreError>> + Send;
+
+    /// Notes the end of a source. Noting it again changes nothing.
+    fn sign_off(
+        &self,
+        signed_off: &SignedOff,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Keeps the bytes of an entry that cannot be stored.
+    fn dead_letter(
+        &self,
+        id: &BatchId,
+        payload: &[u8],
+        reason: &str,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Every GPU, ordered by host, index and cluster.
+    fn gpus(&self) -> impl Future<Output = Result<Vec<Gpu>, StoreError>> + Send;
+
+    /// Every host, ordered by name and cluster.
+    fn hosts(&self) -> impl Future<Output = Result<Vec<Host>, StoreError>> + Send;
+
+    /// Samples of one GPU, at most `limit` of them.
+    fn telemetry(
+        &self,
+        query: &TelemetryQuery,
+    ) -> impl Future<Output = Result<Vec<TelemetryPoint>, StoreError>> + Send;
+
+    /// The newest sample of every series of a GPU, or of all GPUs.
+    fn latest(
+        &self,
+        uuid: Option<&str>,
+    ) -> impl Future<Output = Result<Vec<TelemetryPoint>, StoreError>> + Send;
+
+    /// What it holds, in numbers.
+    fn statistics(&self) -> impl Future<Output = Result<Statistics, StoreError>> + Send;
+
+    /// How much of every source is stored.
+    fn sources(&self) -> impl Future<Output = Result<Vec<SourceProgress>, StoreError>> + Send;
+
+    /// Whether it answers.
+    fn ping(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// What can go wrong with a store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// It does not answer, or refuses.
+    #[error("the store at {address} cannot {action}")]
+    Unavailable {
+        /// Where.
+        address: String,
+        /// What was tried, as a verb phrase.
+        action: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Two different label sets have one series id.
+    #[error("series {id} is `{stored}` in the store and `{offered}` in source {origin}")]
+    SeriesCollision {
+        /// The id.
+        id: i64,
+        /// Labels in the store.
+        stored: String,
+        /// Labels that were to be stored.
+        offered: String,
+        /// Where they came from.
+        origin: SourceId,
+    },
+}

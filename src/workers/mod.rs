@@ -1,0 +1,3 @@
+//! The workers that this binary runs in the pods, and what they share.
+
+pub mod vitals;

@@ -1,0 +1,107 @@
+//! What a worker knows about its own state: read by health, status and metrics endpoints.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use prometheus_client::registry::Registry;
+use serde::Serialize;
+use serde_json::Value;
+
+/// The state of something that a worker depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Dependency {
+    /// Whether the last use of it worked.
+    pub ok: bool,
+    /// Whether the worker is of no use without it.
+    pub required: bool,
+    /// Why it does not work; empty if it does.
+    pub detail: String,
+}
+
+/// Shared between a worker's loops and its HTTP endpoints. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Vitals(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    dependencies: Mutex<BTreeMap<String, Dependency>>,
+    details: Mutex<BTreeMap<String, Value>>,
+    draining: std::sync::atomic::AtomicBool,
+    metrics: Mutex<Registry>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Vitals {
+    /// Notes how the last use of a dependency went.
+    pub fn dependency(&self, name: &str, required: bool, outcome: Result<(), String>) {
+        let (ok, detail) = match outcome {
+            Ok(()) => (true, String::new()),
+            Err(reason) => (false, reason),
+        };
+        lock(&self.0.dependencies).insert(
+            name.to_owned(),
+            Dependency {
+                ok,
+                required,
+                detail,
+            },
+        );
+    }
+
+    /// Puts a fact on the status page, for example counters or the advertised address.
+    pub fn detail(&self, name: &str, value: impl Into<Value>) {
+        lock(&self.0.details).insert(name.to_owned(), value.into());
+    }
+
+    /// From now on the worker is not ready: it stops.
+    pub fn drain(&self) {
+        self.0
+            .draining
+            .store(true, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    /// Whether every required dependency worked the last time and the worker is not stopping.
+    pub fn is_ready(&self) -> bool {
+        !self.0.draining.load(std::sync::atomic::Ordering::SeqCst)
+            && lock(&self.0.dependencies)
+                .values()
+                .all(|state| state.ok || !state.required)
+    }
+
+    /// The dependencies, by name.
+    pub fn dependencies(&self) -> BTreeMap<String, Dependency> {
+        lock(&self.0.dependencies).clone()
+    }
+
+    /// The facts of the status page, by name.
+    pub fn details(&self) -> BTreeMap<String, Value> {
+        lock(&self.0.details).clone()
+    }
+
+    /// Uses the metrics registry, to register metrics at the start or to encode them.
+    pub fn with_metrics<T>(&self, use_registry: impl FnOnce(&mut Registry) -> T) -> T {
+        use_registry(&mut lock(&self.0.metrics))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Vitals;
+
+    #[test]
+    fn only_required_dependencies_and_draining_make_a_worker_unready() {
+        let vitals = Vitals::default();
+        assert!(vitals.is_ready());
+        vitals.dependency("registry", false, Err("connection refused".to_owned()));
+        assert!(vitals.is_ready());
+        vitals.dependency("queue", true, Err("timed out".to_owned()));
+        assert!(!vitals.is_ready());
+        vitals.dependency("queue", true, Ok(()));
+        assert!(vitals.is_ready());
+        vitals.drain();
+        assert!(!vitals.is_ready());
+    }
+}
