@@ -10,6 +10,9 @@ use bytes::Bytes;
 
 use crate::model::source::{BatchId, IncarnationId};
 
+pub mod codec;
+pub mod spool;
+
 /// An encoded message and its name, as published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
