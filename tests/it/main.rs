@@ -1,4 +1,5 @@
 //! The one integration binary.
 
+mod probe;
 mod queue;
 mod servers;
