@@ -135,8 +135,13 @@ impl Run<'_> {
                 .find(|(locked, _)| locked == &stage)
                 .map(|(_, lock)| lock.lost())
                 .unwrap_or_default();
-            self.apply_stage(&stage, observed, consent, &lost, progressed)
-                .await?;
+            let writing = Writing {
+                stage: &stage,
+                consent,
+                lost: &lost,
+                progressed,
+            };
+            self.apply_stage(observed, writing).await?;
             progressed.failed = None;
             progressed.done.push(stage);
         }
@@ -145,22 +150,14 @@ impl Run<'_> {
 
     async fn apply_stage(
         &mut self,
-        stage: &Stage,
         observed: Observed,
-        consent: &Confirmed,
-        lost: &CancellationToken,
-        progressed: &mut Progressed,
+        mut writing: Writing<'_>,
     ) -> Result<(), DeployError> {
         let started = Instant::now();
+        let stage = writing.stage;
         self.require_addresses(stage)?;
         self.say(Event::StageStarted(stage.clone()));
-        let before = progressed.written;
-        let mut writing = Writing {
-            stage,
-            consent,
-            lost,
-            progressed,
-        };
+        let before = writing.progressed.written;
         self.make_authority(&mut writing).await?;
         let (early, _) = split(&observed.set.manifests);
         self.write_all(&mut writing, &observed, early).await?;
