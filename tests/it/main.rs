@@ -1,1 +1,5 @@
 //! The one integration binary.
+
+mod conformance;
+mod queue;
+mod servers;
