@@ -1,0 +1,160 @@
+//! A real redis-server.
+
+use std::process::Command;
+use std::time::Duration;
+
+use telectl::config::worker::RedisSettings;
+use telectl::model::endpoint::Endpoint;
+use telectl::model::secret::Secret;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::{Certificates, Process, free_port, install_tls_provider, program};
+
+/// How a server is started.
+#[derive(Default)]
+pub(crate) struct RedisOptions {
+    /// Password of the default user.
+    pub(crate) password: Option<&'static str>,
+    /// Speak TLS, and only TLS, with these certificates.
+    pub(crate) certificates: Option<Certificates>,
+    /// More lines of configuration, as arguments.
+    pub(crate) arguments: Vec<&'static str>,
+}
+
+/// A running server without persistence: a restart forgets everything.
+pub(crate) struct RedisServer {
+    folder: TempDir,
+    process: Process,
+    options: RedisOptions,
+    port: u16,
+}
+
+impl RedisServer {
+    /// A plain server; `None` if there is none on this machine.
+    pub(crate) async fn start() -> Option<Self> {
+        Self::start_with(RedisOptions::default()).await
+    }
+
+    /// A server with options; `None` if there is none on this machine.
+    pub(crate) async fn start_with(options: RedisOptions) -> Option<Self> {
+        install_tls_provider();
+        program("redis-server", &[])?;
+        let folder = TempDir::new().expect("a temporary folder");
+        if let Some(certificates) = &options.certificates {
+            certificates.write_to(folder.path());
+        }
+        let port = free_port();
+        let process = launch(&folder, &options, port).await;
+        Some(Self {
+            folder,
+            process,
+            options,
+            port,
+        })
+    }
+
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The process, for signals.
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Kills it; connections are refused until [`Self::start_again`].
+    pub(crate) fn stop(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again on the same port, empty.
+    pub(crate) async fn start_again(&mut self) {
+        self.process = launch(&self.folder, &self.options, self.port).await;
+    }
+
+    /// Kills it and starts it again on the same port, empty.
+    pub(crate) async fn restart(&mut self) {
+        self.stop();
+        self.start_again().await;
+    }
+
+    /// What a worker needs to reach it: two shards, takeover after 2 s.
+    pub(crate) fn settings(&self) -> RedisSettings {
+        RedisSettings {
+            endpoint: Endpoint::new("127.0.0.1", self.port),
+            tls: self.options.certificates.is_some(),
+            ca_cert: self
+                .options
+                .certificates
+                .as_ref()
+                .map(|certificates| certificates.ca.clone()),
+            username: None,
+            password: self.options.password.map(Secret::from),
+            database: 0,
+            shards: 2,
+            claim_idle: Duration::from_secs(2),
+        }
+    }
+
+    /// Runs one command with `redis-cli` and answers what it printed.
+    pub(crate) fn cli(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new("redis-cli");
+        command.args(["-p", &self.port.to_string()]);
+        if let Some(password) = self.options.password {
+            command.args(["--no-auth-warning", "-a", password]);
+        }
+        if self.options.certificates.is_some() {
+            command.arg("--tls").arg("--cacert");
+            command.arg(self.folder.path().join("ca.crt"));
+        }
+        let output = command.args(arguments).output().expect("redis-cli runs");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+}
+
+async fn launch(folder: &TempDir, options: &RedisOptions, port: u16) -> Process {
+    let path = folder.path();
+    let mut command = Command::new("redis-server");
+    command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+    command.arg("--dir").arg(path);
+    if options.certificates.is_some() {
+        command.args(["--port", "0", "--tls-port", &port.to_string()]);
+        for (option, file) in [
+            ("--tls-ca-cert-file", "ca.crt"),
+            ("--tls-cert-file", "tls.crt"),
+            ("--tls-key-file", "tls.key"),
+        ] {
+            command.arg(option).arg(path.join(file));
+        }
+        command.args(["--tls-auth-clients", "no"]);
+    } else {
+        command.args(["--port", &port.to_string()]);
+    }
+    if let Some(password) = options.password {
+        command.args(["--requirepass", password]);
+    }
+    command.args(&options.arguments);
+    let mut process = Process::start(&command, &[], path);
+    let plain = options.certificates.is_none();
+    process
+        .wait_until_ready(async || answers(port, plain).await.is_ok())
+        .await;
+    process
+}
+
+/// Plain: it answers PING with anything. TLS: it accepts the connection.
+async fn answers(port: u16, plain: bool) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    if plain {
+        stream.write_all(b"PING\r\n").await?;
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer).await?;
+        if !answer.starts_with(b"+PONG") && !answer.starts_with(b"-NOAU") {
+            return Err(std::io::Error::other("not ready"));
+        }
+    }
+    Ok(())
+}
