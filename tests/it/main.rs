@@ -1,4 +1,7 @@
 //! The one integration binary.
 
+mod conformance;
 mod queue;
+mod registry;
+mod registry_support;
 mod servers;

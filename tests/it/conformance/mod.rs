@@ -1,0 +1,3 @@
+//! One suite per trait, run against each of its implementations.
+
+mod registry;
