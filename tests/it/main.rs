@@ -4,4 +4,5 @@ mod conformance;
 mod queue;
 mod registry;
 mod registry_support;
+mod runtime;
 mod servers;
