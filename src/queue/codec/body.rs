@@ -1,0 +1,293 @@
+//! The body of each kind of message.
+
+use crate::model::batch::{Batch, Quarantined, Rows, SeriesLabels, SignedOff};
+use crate::model::source::{BatchId, ByteRange, IncarnationId, PassId, SourceId};
+use crate::model::time::EventTime;
+
+use super::wire::{Reader, Writer};
+use super::{DecodeError, EncodeError};
+
+/// What both kinds begin with.
+struct Origin {
+    id: BatchId,
+    streamer: String,
+    source: SourceId,
+    pass: PassId,
+}
+
+fn write_origin(
+    writer: &mut Writer,
+    id: &BatchId,
+    streamer: &str,
+    source: &SourceId,
+    pass: &PassId,
+) {
+    writer.text(&id.incarnation.0);
+    writer.number(id.sequence);
+    writer.text(streamer);
+    writer.text(&source.cluster);
+    writer.text(&source.name);
+    writer.text(&source.digest);
+    writer.text(&pass.0);
+}
+
+fn read_origin(reader: &mut Reader<'_>) -> Result<Origin, DecodeError> {
+    Ok(Origin {
+        id: BatchId {
+            incarnation: IncarnationId(reader.text()?),
+            sequence: reader.number()?,
+        },
+        streamer: reader.text()?,
+        source: SourceId {
+            cluster: reader.text()?,
+            name: reader.text()?,
+            digest: reader.text()?,
+        },
+        pass: PassId(reader.text()?),
+    })
+}
+
+pub(super) fn write_signed_off(writer: &mut Writer, signed_off: &SignedOff) {
+    let SignedOff {
+        id,
+        streamer,
+        source,
+        pass,
+        size,
+        rows,
+        quarantined,
+    } = signed_off;
+    write_origin(writer, id, streamer, source, pass);
+    writer.number(*size);
+    writer.number(*rows);
+    writer.number(*quarantined);
+}
+
+pub(super) fn read_signed_off(reader: &mut Reader<'_>) -> Result<SignedOff, DecodeError> {
+    let Origin {
+        id,
+        streamer,
+        source,
+        pass,
+    } = read_origin(reader)?;
+    Ok(SignedOff {
+        id,
+        streamer,
+        source,
+        pass,
+        size: reader.number()?,
+        rows: reader.number()?,
+        quarantined: reader.number()?,
+    })
+}
+
+pub(super) fn write_batch(writer: &mut Writer, batch: &Batch) -> Result<(), EncodeError> {
+    let Batch {
+        id,
+        streamer,
+        source,
+        pass,
+        range,
+        checksum,
+        series,
+        rows,
+        quarantined,
+    } = batch;
+    write_origin(writer, id, streamer, source, pass);
+    writer.number(range.start);
+    writer.number(range.end);
+    writer.number((*checksum).into());
+    write_series(writer, series);
+    write_rows(writer, rows, series.len())?;
+    writer.number(quarantined.len() as u64);
+    for row in quarantined {
+        writer.number(row.line);
+        writer.number(row.offset);
+        writer.text(&row.reason);
+        writer.bytes(&row.record);
+    }
+    Ok(())
+}
+
+pub(super) fn read_batch(reader: &mut Reader<'_>) -> Result<Batch, DecodeError> {
+    let Origin {
+        id,
+        streamer,
+        source,
+        pass,
+    } = read_origin(reader)?;
+    let range = ByteRange {
+        start: reader.number()?,
+        end: reader.number()?,
+    };
+    if range.start > range.end {
+        return Err(DecodeError::Malformed("the range ends before it starts"));
+    }
+    let checksum = reader.number32()?;
+    let series = read_series(reader)?;
+    let rows = read_rows(reader, series.len())?;
+    let mut quarantined = Vec::new();
+    for _ in 0..reader.count()? {
+        quarantined.push(Quarantined {
+            line: reader.number()?,
+            offset: reader.number()?,
+            reason: reader.text()?,
+            record: reader.bytes()?.to_vec(),
+        });
+    }
+    Ok(Batch {
+        id,
+        streamer,
+        source,
+        pass,
+        range,
+        checksum,
+        series,
+        rows,
+        quarantined,
+    })
+}
+
+/// The labels of a series, in the order of the wire.
+fn labels(series: &SeriesLabels) -> [&String; 11] {
+    let SeriesLabels {
+        cluster,
+        metric,
+        gpu_id,
+        device,
+        uuid,
+        model,
+        host,
+        container,
+        pod,
+        namespace,
+        labels_raw,
+    } = series;
+    [
+        cluster, metric, gpu_id, device, uuid, model, host, container, pod, namespace, labels_raw,
+    ]
+}
+
+/// Label by label rather than series by series: like beside like packs better.
+fn write_series(writer: &mut Writer, series: &[SeriesLabels]) {
+    writer.number(series.len() as u64);
+    for label in 0..11 {
+        for one in series {
+            writer.text(labels(one)[label]);
+        }
+    }
+}
+
+fn read_series(reader: &mut Reader<'_>) -> Result<Vec<SeriesLabels>, DecodeError> {
+    let count = reader.count()?;
+    let mut column = || -> Result<std::vec::IntoIter<String>, DecodeError> {
+        let mut texts = Vec::with_capacity(count.min(4096));
+        for _ in 0..count {
+            texts.push(reader.text()?);
+        }
+        Ok(texts.into_iter())
+    };
+    let mut columns = [(); 11].map(|()| Vec::new().into_iter());
+    for slot in &mut columns {
+        *slot = column()?;
+    }
+    let [
+        cluster,
+        metric,
+        gpu_id,
+        device,
+        uuid,
+        model,
+        host,
+        container,
+        pod,
+        namespace,
+        labels_raw,
+    ] = &mut columns;
+    let mut next = || {
+        Some(SeriesLabels {
+            cluster: cluster.next()?,
+            metric: metric.next()?,
+            gpu_id: gpu_id.next()?,
+            device: device.next()?,
+            uuid: uuid.next()?,
+            model: model.next()?,
+            host: host.next()?,
+            container: container.next()?,
+            pod: pod.next()?,
+            namespace: namespace.next()?,
+            labels_raw: labels_raw.next()?,
+        })
+    };
+    Ok(std::iter::from_fn(&mut next).collect())
+}
+
+fn write_rows(writer: &mut Writer, rows: &Rows, series: usize) -> Result<(), EncodeError> {
+    let count = rows.len();
+    let fits = [rows.time.len(), rows.value.len(), rows.offset.len()] == [count; 3]
+        && rows.series.iter().all(|index| (*index as usize) < series);
+    if !fits {
+        return Err(EncodeError::Columns);
+    }
+    writer.number(count as u64);
+    for index in &rows.series {
+        writer.number((*index).into());
+    }
+    let mut last = 0;
+    for EventTime(time) in &rows.time {
+        writer.signed(time.wrapping_sub(last));
+        last = *time;
+    }
+    let mut last = 0u64;
+    for offset in &rows.offset {
+        writer.number(offset.wrapping_sub(last));
+        last = *offset;
+    }
+    for group in rows.value.chunks(8) {
+        let present = group.iter().enumerate().fold(0, |bits, (index, value)| {
+            bits | (u8::from(value.is_some()) << index)
+        });
+        writer.raw(&[present]);
+    }
+    for value in rows.value.iter().flatten() {
+        writer.raw(&value.to_le_bytes());
+    }
+    Ok(())
+}
+
+fn read_rows(reader: &mut Reader<'_>, series: usize) -> Result<Rows, DecodeError> {
+    let count = reader.count()?;
+    let mut rows = Rows::default();
+    for _ in 0..count {
+        let index = reader.number32()?;
+        if index as usize >= series {
+            return Err(DecodeError::Malformed(
+                "a row names a series that is not there",
+            ));
+        }
+        rows.series.push(index);
+    }
+    let mut last = 0i64;
+    for _ in 0..count {
+        last = last.wrapping_add(reader.signed()?);
+        rows.time.push(EventTime(last));
+    }
+    let mut last = 0u64;
+    for _ in 0..count {
+        last = last.wrapping_add(reader.number()?);
+        rows.offset.push(last);
+    }
+    let present = reader.raw(count.div_ceil(8))?;
+    for row in 0..count {
+        let value = if present[row / 8] >> (row % 8) & 1 == 1 {
+            let bytes = reader.raw(8)?.try_into();
+            Some(f64::from_le_bytes(
+                bytes.map_err(|_| DecodeError::Malformed("it ends too early"))?,
+            ))
+        } else {
+            None
+        };
+        rows.value.push(value);
+    }
+    Ok(rows)
+}

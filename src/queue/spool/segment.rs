@@ -1,0 +1,268 @@
+//! One file of records and the file of marks beside it.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, Read as _, Write as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use super::{SpoolError, file_error, record, sync_folder};
+
+/// An open segment. Records are only ever appended.
+#[derive(Debug)]
+pub(super) struct Segment {
+    path: PathBuf,
+    file: File,
+    length: u64,
+    records: u64,
+    done: u64,
+    marks: Option<File>,
+}
+
+/// What was found in a segment.
+pub(super) struct Recovered<N> {
+    /// Sequence, offset and note of every record that is not done.
+    pub(super) undone: Vec<(u64, u64, N)>,
+    /// No record up to here can have been used.
+    pub(super) next: u64,
+}
+
+fn path(folder: &Path, first: u64) -> PathBuf {
+    folder.join(format!("{first:020}.log"))
+}
+
+/// The segments in a folder, by their first sequence, in order.
+pub(super) fn list(folder: &Path) -> Result<BTreeSet<u64>, SpoolError> {
+    let entries = fs::read_dir(folder).map_err(file_error("list", folder))?;
+    let mut segments = BTreeSet::new();
+    for entry in entries {
+        let path = entry.map_err(file_error("list", folder))?.path();
+        let first = path
+            .file_stem()
+            .and_then(|stem| stem.to_str()?.parse().ok());
+        if path.extension().is_some_and(|extension| extension == "log")
+            && let Some(first) = first
+        {
+            segments.insert(first);
+        }
+    }
+    Ok(segments)
+}
+
+impl Segment {
+    pub(super) fn create(folder: &Path, first: u64) -> Result<Self, SpoolError> {
+        let path = path(folder, first);
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(file_error("create", &path))?;
+        // Marks of a segment of this name can only be left over from one that was deleted.
+        remove_if_there(&path.with_extension("done"))?;
+        sync_folder(folder)?;
+        Ok(Self {
+            path,
+            file,
+            length: 0,
+            records: 0,
+            done: 0,
+            marks: None,
+        })
+    }
+
+    /// Opens a segment; what a crash cut off or the disk damaged is cut away.
+    pub(super) fn recover<N: DeserializeOwned>(
+        folder: &Path,
+        first: u64,
+    ) -> Result<(Self, Recovered<N>), SpoolError> {
+        let path = path(folder, first);
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .open(&path)
+            .map_err(file_error("open", &path))?;
+        let marks = read_marks(&path.with_extension("done"))?;
+        let mut segment = Self {
+            path,
+            file,
+            length: 0,
+            records: 0,
+            done: 0,
+            marks: None,
+        };
+        let mut recovered = Recovered {
+            undone: Vec::new(),
+            next: first,
+        };
+        segment.scan(&marks, &mut recovered)?;
+        segment.cut(&mut recovered)?;
+        Ok((segment, recovered))
+    }
+
+    fn scan<N: DeserializeOwned>(
+        &mut self,
+        marks: &BTreeSet<u64>,
+        recovered: &mut Recovered<N>,
+    ) -> Result<(), SpoolError> {
+        let error = file_error("read", &self.path);
+        let mut reader = BufReader::new(&self.file);
+        let mut buffer = Vec::new();
+        loop {
+            buffer.clear();
+            let mut read = |buffer: &mut Vec<u8>, wanted: usize| {
+                (&mut reader).take(wanted as u64).read_to_end(buffer)
+            };
+            if read(&mut buffer, record::HEADER).map_err(&error)? < record::HEADER {
+                return Ok(());
+            }
+            let Some(length) = record::length(&buffer) else {
+                return Ok(());
+            };
+            read(&mut buffer, length - record::HEADER).map_err(&error)?;
+            let Some(found) = record::decode(&buffer) else {
+                return Ok(());
+            };
+            self.records += 1;
+            recovered.next = recovered.next.max(found.sequence + 1);
+            let note = serde_json::from_slice(found.note);
+            match (marks.contains(&found.sequence), note) {
+                (false, Ok(note)) => recovered.undone.push((found.sequence, self.length, note)),
+                // A note of another version: the source is read again instead.
+                (true, _) | (_, Err(_)) => self.done += 1,
+            }
+            self.length += found.length as u64;
+        }
+    }
+
+    /// Cuts away what follows the last sound record. Sequences that may have been in it are not
+    /// used again: somebody may have acknowledged them.
+    fn cut<N>(&mut self, recovered: &mut Recovered<N>) -> Result<(), SpoolError> {
+        let error = file_error("truncate", &self.path);
+        let on_disk = self.file.metadata().map_err(&error)?.len();
+        let excess = on_disk - self.length;
+        if excess > 0 {
+            tracing::warn!(
+                path = %self.path.display(),
+                bytes = excess,
+                "cut a record away that was not written completely"
+            );
+            recovered.next += excess.div_ceil(record::SHORTEST);
+            self.file.set_len(self.length).map_err(&error)?;
+            self.file.sync_all().map_err(&error)?;
+        }
+        Ok(())
+    }
+
+    pub(super) const fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Whether it holds records, and all of them are done.
+    pub(super) const fn is_finished(&self) -> bool {
+        self.records == self.done
+    }
+
+    /// Appends a record and answers its offset.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<u64, SpoolError> {
+        let error = file_error("write", &self.path);
+        let offset = self.length;
+        let written = self
+            .file
+            .write_all(bytes)
+            .and_then(|()| self.file.sync_data());
+        if let Err(source) = written {
+            // A full disk leaves half a record behind, which must not stand before the next one.
+            self.file.set_len(offset).map_err(&error)?;
+            return Err(error(source));
+        }
+        self.length += bytes.len() as u64;
+        self.records += 1;
+        Ok(offset)
+    }
+
+    pub(super) fn load(&self, sequence: u64, offset: u64) -> Result<Bytes, SpoolError> {
+        let error = file_error("read", &self.path);
+        let damaged = || SpoolError::Damaged {
+            sequence,
+            path: self.path.clone(),
+        };
+        let mut header = [0; record::HEADER];
+        self.file
+            .read_exact_at(&mut header, offset)
+            .map_err(&error)?;
+        let mut bytes = vec![0; record::length(&header).ok_or_else(damaged)?];
+        self.file
+            .read_exact_at(&mut bytes, offset)
+            .map_err(&error)?;
+        match record::decode(&bytes) {
+            Some(found) if found.sequence == sequence => Ok(Bytes::copy_from_slice(found.payload)),
+            _ => Err(damaged()),
+        }
+    }
+
+    /// Notes that records are done. If all are, the segment is about to be deleted, which says it
+    /// too.
+    pub(super) fn mark_done(&mut self, sequences: &[u64]) -> Result<(), SpoolError> {
+        self.done += sequences.len() as u64;
+        if self.is_finished() {
+            return Ok(());
+        }
+        let path = self.path.with_extension("done");
+        let error = file_error("write", &path);
+        if self.marks.is_none() {
+            let file = OpenOptions::new().create(true).append(true).open(&path);
+            self.marks = Some(file.map_err(&error)?);
+        }
+        let bytes: Vec<u8> = sequences.iter().flat_map(|done| mark(*done)).collect();
+        if let Some(marks) = &mut self.marks {
+            marks
+                .write_all(&bytes)
+                .and_then(|()| marks.sync_data())
+                .map_err(&error)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn delete(self) -> Result<(), SpoolError> {
+        fs::remove_file(&self.path).map_err(file_error("remove", &self.path))?;
+        remove_if_there(&self.path.with_extension("done"))
+    }
+}
+
+fn remove_if_there(path: &Path) -> Result<(), SpoolError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(file_error("remove", path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A mark: the sequence and its checksum, so that a torn or damaged mark counts as none.
+fn mark(sequence: u64) -> [u8; 12] {
+    let mut bytes = [0; 12];
+    bytes[..8].copy_from_slice(&sequence.to_le_bytes());
+    let checksum = crc32fast::hash(&bytes[..8]);
+    bytes[8..].copy_from_slice(&checksum.to_le_bytes());
+    bytes
+}
+
+/// A mark that is lost costs a publication that the ledger ignores.
+fn read_marks(path: &Path) -> Result<BTreeSet<u64>, SpoolError> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(file_error("read", path)(error)),
+    };
+    Ok(bytes
+        .chunks_exact(12)
+        .filter_map(|bytes| Some(u64::from_le_bytes(bytes[..8].try_into().ok()?)))
+        .zip(bytes.chunks_exact(12))
+        .filter(|(sequence, bytes)| mark(*sequence) == **bytes)
+        .map(|(sequence, _)| sequence)
+        .collect())
+}

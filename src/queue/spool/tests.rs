@@ -1,0 +1,197 @@
+use std::collections::BTreeSet;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::{Spool, SpoolError};
+
+const SEGMENT: u64 = 200;
+
+fn open(folder: &TempDir) -> Spool<String> {
+    Spool::open(folder.path(), SEGMENT).unwrap()
+}
+
+fn undone(spool: &Spool<String>) -> Vec<(u64, String, Vec<u8>)> {
+    let sequences: Vec<(u64, String)> = spool
+        .undone()
+        .map(|(sequence, note)| (sequence, note.clone()))
+        .collect();
+    sequences
+        .into_iter()
+        .map(|(sequence, note)| {
+            let payload = spool.load(sequence).unwrap().unwrap().to_vec();
+            (sequence, note, payload)
+        })
+        .collect()
+}
+
+fn logs(folder: &TempDir) -> Vec<std::path::PathBuf> {
+    let mut logs: Vec<_> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
+        .collect();
+    logs.sort();
+    logs
+}
+
+#[test]
+fn undone_records_survive_and_done_ones_do_not() {
+    let folder = TempDir::new().unwrap();
+    let mut spool = open(&folder);
+    for number in 0..10u8 {
+        let sequence = spool
+            .append(format!("note {number}"), &[number; 40])
+            .unwrap();
+        assert_eq!(sequence, u64::from(number));
+    }
+    spool
+        .mark_done(&BTreeSet::from([0, 1, 2, 3, 4, 6, 99]))
+        .unwrap();
+    let incarnation = spool.incarnation().clone();
+    let expected: Vec<_> = [5u8, 7, 8, 9]
+        .into_iter()
+        .map(|number| {
+            let note = format!("note {number}");
+            (u64::from(number), note, vec![number; 40])
+        })
+        .collect();
+    assert_eq!(undone(&spool), expected);
+    drop(spool);
+    let spool = open(&folder);
+    assert_eq!(undone(&spool), expected);
+    assert_eq!(spool.incarnation(), &incarnation);
+    assert_eq!(spool.next_sequence(), 10);
+    assert_eq!(incarnation.0.len(), 32);
+}
+
+#[test]
+fn a_drained_spool_takes_no_room_and_never_repeats_a_sequence() {
+    let folder = TempDir::new().unwrap();
+    for round in 0..5 {
+        let mut spool = open(&folder);
+        assert_eq!(spool.next_sequence(), round * 3);
+        let appended: BTreeSet<u64> = (0..3)
+            .map(|_| spool.append(String::new(), &[7; 300]).unwrap())
+            .collect();
+        assert!(spool.size() > 900);
+        spool.mark_done(&appended).unwrap();
+        assert_eq!(spool.size(), 0);
+        assert_eq!(logs(&folder).len(), 1);
+    }
+}
+
+#[test]
+fn a_torn_tail_is_cut_and_its_sequence_not_used_again() {
+    let folder = TempDir::new().unwrap();
+    let mut spool = open(&folder);
+    spool.append("whole".to_owned(), b"payload").unwrap();
+    spool.append("torn".to_owned(), b"payload").unwrap();
+    drop(spool);
+    let path = &logs(&folder)[0];
+    let length = fs::metadata(path).unwrap().len();
+    let file = OpenOptions::new().write(true).open(path).unwrap();
+    file.set_len(length - 1).unwrap();
+    let mut spool = open(&folder);
+    assert_eq!(spool.undone_count(), 1);
+    let sequence = spool.append("after".to_owned(), b"more").unwrap();
+    assert!(sequence > 1, "{sequence}");
+    drop(spool);
+    let notes: Vec<String> = undone(&open(&folder))
+        .into_iter()
+        .map(|one| one.1)
+        .collect();
+    assert_eq!(notes, ["whole", "after"]);
+}
+
+#[test]
+fn two_processes_cannot_have_one_spool() {
+    let folder = TempDir::new().unwrap();
+    let _first = open(&folder);
+    let second = Spool::<String>::open(folder.path(), SEGMENT);
+    assert!(matches!(second, Err(SpoolError::InUse(_))));
+}
+
+#[test]
+fn a_wiped_spool_is_another_incarnation() {
+    let folder = TempDir::new().unwrap();
+    let first = open(&folder).incarnation().clone();
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    assert_ne!(open(&folder).incarnation(), &first);
+}
+
+#[test]
+fn a_damaged_record_is_an_error_and_never_another_payload() {
+    let folder = TempDir::new().unwrap();
+    let mut spool = open(&folder);
+    let sequence = spool.append(String::new(), &[1; 50]).unwrap();
+    let path = &logs(&folder)[0];
+    let mut bytes = fs::read(path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(path, bytes).unwrap();
+    assert!(matches!(
+        spool.load(sequence),
+        Err(SpoolError::Damaged { sequence: 0, .. })
+    ));
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Append(Vec<u8>),
+    MarkDone(Vec<prop::sample::Index>),
+    Reopen,
+    Crash(Vec<u8>),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => prop::collection::vec(any::<u8>(), 0..120).prop_map(Step::Append),
+        3 => prop::collection::vec(any::<prop::sample::Index>(), 1..6).prop_map(Step::MarkDone),
+        1 => Just(Step::Reopen),
+        1 => prop::collection::vec(any::<u8>(), 1..30).prop_map(Step::Crash),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// A model: what was appended and not marked is there, whatever happens in between.
+    #[test]
+    fn the_spool_holds_what_was_appended_and_not_marked(steps in prop::collection::vec(step(), 1..40)) {
+        let folder = TempDir::new().unwrap();
+        let mut spool = open(&folder);
+        let mut model: Vec<(u64, Vec<u8>)> = Vec::new();
+        let mut used = BTreeSet::new();
+        for step in steps {
+            match step {
+                Step::Append(payload) => {
+                    let sequence = spool.append(String::new(), &payload).unwrap();
+                    prop_assert!(used.insert(sequence), "{} was used twice", sequence);
+                    model.push((sequence, payload));
+                }
+                Step::MarkDone(which) if !model.is_empty() => {
+                    let done: BTreeSet<u64> = which.iter().map(|index| index.get(&model).0).collect();
+                    spool.mark_done(&done).unwrap();
+                    model.retain(|(sequence, _)| !done.contains(sequence));
+                }
+                Step::MarkDone(_) => {}
+                Step::Reopen => {
+                    drop(spool);
+                    spool = open(&folder);
+                }
+                Step::Crash(garbage) => {
+                    drop(spool);
+                    let last = logs(&folder).pop().unwrap();
+                    OpenOptions::new().append(true).open(last).unwrap().write_all(&garbage).unwrap();
+                    spool = open(&folder);
+                }
+            }
+            let held: Vec<(u64, Vec<u8>)> = undone(&spool).into_iter().map(|one| (one.0, one.2)).collect();
+            prop_assert_eq!(&held, &model);
+        }
+    }
+}
