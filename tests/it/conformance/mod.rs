@@ -1,4 +1,4 @@
 //! One suite per trait, run against each of its implementations.
 
-mod queue;
+pub(crate) mod queue;
 mod registry;
