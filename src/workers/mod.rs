@@ -1,3 +1,4 @@
 //! The workers that this binary runs in the pods, and what they share.
 
+pub mod runtime;
 pub mod vitals;

@@ -2,4 +2,7 @@
 
 mod conformance;
 mod queue;
+mod registry;
+mod registry_support;
+mod runtime;
 mod servers;

@@ -1,3 +1,4 @@
-//! What every implementation of a trait has to do, told once.
+//! One suite per trait, run against each of its implementations.
 
 pub(crate) mod queue;
+mod registry;
