@@ -83,7 +83,7 @@ func (f *Fleet) loadPause(ctx context.Context, c spec.Cluster) error {
 	}
 	err = host.Until(ctx, "containerd to take images", func() (bool, error) {
 		if !c.Agent.Alive() {
-			return false, fmt.Errorf("its first process ended: %s", lastLine(c.Log("agent")))
+			return false, fmt.Errorf("its first process ended: %s", host.LastLine(c.Log("agent")))
 		}
 		return exec.CommandContext(ctx, "ctr", "--address", c.Runtime(), "version").Run() == nil, nil
 	})

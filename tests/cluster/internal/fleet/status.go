@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -169,14 +168,4 @@ func PrintTable(w io.Writer, all []ClusterStatus) error {
 			s.Name, s.Context, s.APIURL, s.Phase, ready, running, len(s.Components), join(notes))
 	}
 	return table.Flush()
-}
-
-// lastLine returns the end of a log, for an error to quote.
-func lastLine(file string) string {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return err.Error()
-	}
-	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
-	return lines[len(lines)-1]
 }

@@ -124,7 +124,11 @@ func (f *Fleet) spawn(c *spec.Cluster) (*os.Process, io.WriteCloser, error) {
 		return nil, nil, err
 	}
 	defer output.Close()
-	cmd := exec.Command("/proc/self/exe", "agent", c.State(), c.Name)
+	program, err := node.LinkSelf(*c, "testcluster-agent")
+	if err != nil {
+		return nil, nil, err
+	}
+	cmd := exec.Command(program, "agent", c.State(), c.Name)
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.Env = append(os.Environ(), "TMPDIR="+c.Path("tmp"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{
@@ -177,7 +181,7 @@ func waitReady(ctx context.Context, c spec.Cluster) error {
 	var last node.Status
 	err := host.Until(ctx, "it to be ready", func() (bool, error) {
 		if !c.Agent.Alive() {
-			return false, fmt.Errorf("its first process ended: %s", lastLine(c.Log("agent")))
+			return false, fmt.Errorf("its first process ended: %s", host.LastLine(c.Log("agent")))
 		}
 		status, err := client.Status(ctx)
 		if err != nil {

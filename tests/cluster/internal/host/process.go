@@ -144,3 +144,13 @@ func Until(ctx context.Context, what string, check func() (bool, error)) error {
 		}
 	}
 }
+
+// LastLine returns the end of a log, for an error to quote.
+func LastLine(file string) string {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
+	return lines[len(lines)-1]
+}

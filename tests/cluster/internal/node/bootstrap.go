@@ -127,11 +127,13 @@ func createDNS(ctx context.Context, client kubernetes.Interface, c spec.Cluster)
 }
 
 // createStorageClasses makes the default class, whose volumes wait for their
-// first pod, and one whose volumes come at once.
+// first pod, one whose volumes come at once, and one whose volumes hold no
+// more than was asked for.
 func createStorageClasses(ctx context.Context, client kubernetes.Interface) error {
 	for name, mode := range map[string]storage.VolumeBindingMode{
-		"standard":  storage.VolumeBindingWaitForFirstConsumer,
-		"immediate": storage.VolumeBindingImmediate,
+		"standard":   storage.VolumeBindingWaitForFirstConsumer,
+		"immediate":  storage.VolumeBindingImmediate,
+		limitedClass: storage.VolumeBindingWaitForFirstConsumer,
 	} {
 		class := &storage.StorageClass{
 			ObjectMeta:        meta.ObjectMeta{Name: name},

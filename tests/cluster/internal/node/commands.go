@@ -1,15 +1,32 @@
 package node
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
 
 	"telectl.test/cluster/internal/spec"
 )
 
-// self is this program, which all Kubernetes components are part of. The
-// link leads to the running file even where a test replaced it on disk.
-const self = "/proc/self/exe"
+// LinkSelf makes a link through which this program starts itself under a
+// component's name, for people to see in a list of processes. It leads to the
+// running file, also where that was replaced or removed meanwhile.
+func LinkSelf(c spec.Cluster, name string) (string, error) {
+	link := c.Path("bin", name)
+	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
+		return "", err
+	}
+	if err := os.Symlink("/proc/self/exe", link); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err
+	}
+	return link, nil
+}
+
+// self stands for this program, which all Kubernetes components are part of.
+const self = ""
 
 // commands lists how each component is started.
 func commands(c spec.Cluster, coredns string) (map[string]command, error) {
@@ -22,9 +39,15 @@ func commands(c spec.Cluster, coredns string) (map[string]command, error) {
 		return nil, fmt.Errorf("find containerd: %w", err)
 	}
 	all := map[string]command{}
+	var errs []error
 	add := func(file string, args ...string) {
 		name := args[0]
-		all[name] = command{name: name, argv: append([]string{file}, args...), log: c.Log(name)}
+		if file == self {
+			var err error
+			file, err = LinkSelf(c, name)
+			errs = append(errs, err)
+		}
+		all[name] = command{name: name, program: file, argv: args, log: c.Log(name)}
 	}
 	// What an etcd keeps here is worth nothing after a crash of the machine.
 	add(etcd, "etcd", "--data-dir="+c.Path("etcd"), "--unsafe-no-fsync",
@@ -52,7 +75,7 @@ func commands(c spec.Cluster, coredns string) (map[string]command, error) {
 		"--node-labels=topology.kubernetes.io/region=test,topology.kubernetes.io/zone="+c.Name)
 	add(self, "kube-proxy", "--config="+c.Path("proxy.yaml"))
 	add(coredns, "coredns", "-conf", c.Path("Corefile"))
-	return all, nil
+	return all, errors.Join(errs...)
 }
 
 func apiServerArgs(c spec.Cluster) []string {

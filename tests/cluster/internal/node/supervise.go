@@ -31,9 +31,10 @@ type Component struct {
 
 // command is how a component is started.
 type command struct {
-	name string
-	argv []string
-	log  string
+	name    string
+	program string
+	argv    []string
+	log     string
 }
 
 // supervisor starts the components and, being the first process of its name
@@ -82,7 +83,7 @@ func (s *supervisor) reap() {
 
 func describeExit(status syscall.WaitStatus) string {
 	if status.Signaled() {
-		return "killed by signal " + status.Signal().String()
+		return "signal " + status.Signal().String()
 	}
 	return fmt.Sprintf("exit code %d", status.ExitStatus())
 }
@@ -104,7 +105,7 @@ func (s *supervisor) start(c command) error {
 		return err
 	}
 	defer null.Close()
-	process, err := os.StartProcess(c.argv[0], c.argv[1:], &os.ProcAttr{
+	process, err := os.StartProcess(c.program, c.argv, &os.ProcAttr{
 		Files: []*os.File{null, log, log},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
@@ -186,7 +187,10 @@ func (s *supervisor) failed() error {
 	var errs []error
 	for _, c := range s.list() {
 		if c.State == Exited {
-			errs = append(errs, fmt.Errorf("%s ended: %s", c.Name, c.Exit))
+			s.mu.Lock()
+			log := s.commands[c.Name].log
+			s.mu.Unlock()
+			errs = append(errs, fmt.Errorf("%s ended with %s, saying: %s", c.Name, c.Exit, host.LastLine(log)))
 		}
 	}
 	return errors.Join(errs...)

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+
+	"golang.org/x/sys/unix"
 
 	core "k8s.io/api/core/v1"
 	storage "k8s.io/api/storage/v1"
@@ -16,6 +19,8 @@ import (
 const (
 	// provisioner names this program in storage classes and volumes.
 	provisioner = "telectl.test/volumes"
+	// limitedClass is the storage class whose volumes can be full.
+	limitedClass = "limited"
 	// selectedNode is set by the scheduler on a claim whose pod has a node.
 	selectedNode = "volume.kubernetes.io/selected-node"
 	// provisionedBy is set on every volume, for us to know ours.
@@ -74,22 +79,23 @@ func (a *addons) classToServe(claim *core.PersistentVolumeClaim) *storage.Storag
 // group fails here too.
 func (a *addons) provision(ctx context.Context, claim *core.PersistentVolumeClaim, class *storage.StorageClass) error {
 	name := "pvc-" + string(claim.UID)
-	dir := a.cluster.Path("volumes", name)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	size := claim.Spec.Resources.Requests[core.ResourceStorage]
+	dir, err := a.makeFolder(name, class.Name == limitedClass, size.Value())
+	if err != nil {
 		return err
 	}
 	policy := core.PersistentVolumeReclaimDelete
 	if class.ReclaimPolicy != nil {
 		policy = *class.ReclaimPolicy
 	}
-	_, err := a.client.CoreV1().PersistentVolumes().Create(ctx, &core.PersistentVolume{
+	_, err = a.client.CoreV1().PersistentVolumes().Create(ctx, &core.PersistentVolume{
 		ObjectMeta: meta.ObjectMeta{Name: name, Annotations: map[string]string{provisionedBy: provisioner}},
 		Spec: core.PersistentVolumeSpec{
 			StorageClassName:              class.Name,
 			PersistentVolumeReclaimPolicy: policy,
 			AccessModes:                   claim.Spec.AccessModes,
 			VolumeMode:                    claim.Spec.VolumeMode,
-			Capacity:                      core.ResourceList{core.ResourceStorage: claim.Spec.Resources.Requests[core.ResourceStorage]},
+			Capacity:                      core.ResourceList{core.ResourceStorage: size},
 			PersistentVolumeSource:        core.PersistentVolumeSource{Local: &core.LocalVolumeSource{Path: dir}},
 			ClaimRef: &core.ObjectReference{
 				APIVersion: "v1", Kind: "PersistentVolumeClaim",
@@ -105,12 +111,31 @@ func (a *addons) provision(ctx context.Context, claim *core.PersistentVolumeClai
 	return created(err)
 }
 
+// makeFolder makes the folder of a volume. A limited one is a file system of
+// its own in memory, so that it can be full without the machine's disk being.
+func (a *addons) makeFolder(name string, limited bool, size int64) (string, error) {
+	dir := a.cluster.Path("volumes", name)
+	err := os.Mkdir(dir, 0o755)
+	if errors.Is(err, fs.ErrExist) {
+		return dir, nil
+	}
+	if err == nil && limited {
+		err = unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d,mode=755", size))
+	}
+	if err != nil {
+		return "", fmt.Errorf("make the folder %s: %w", dir, err)
+	}
+	return dir, nil
+}
+
 // reclaim deletes a volume and what it holds.
 func (a *addons) reclaim(ctx context.Context, volume *core.PersistentVolume) error {
-	if volume.Spec.Local != nil {
-		if err := os.RemoveAll(a.cluster.Path("volumes", volume.Name)); err != nil {
-			return err
-		}
+	dir := a.cluster.Path("volumes", volume.Name)
+	if err := unix.Unmount(dir, 0); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
+		return err // EINVAL: it is no mount
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return err
 	}
 	err := a.client.CoreV1().PersistentVolumes().Delete(ctx, volume.Name, meta.DeleteOptions{})
 	if apierrors.IsNotFound(err) {
