@@ -1,4 +1,5 @@
 //! The workers that this binary runs in the pods, and what they share.
 
 pub mod runtime;
+pub mod streamer;
 pub mod vitals;
