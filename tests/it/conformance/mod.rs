@@ -1,0 +1,3 @@
+//! One suite per trait, run against each implementation.
+
+pub(crate) mod store;
