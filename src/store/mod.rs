@@ -294,7 +294,7 @@ pub enum StoreError {
         /// Labels that were to be stored.
         offered: String,
         /// Where they came from.
-        origin: SourceId,
+        origin: Box<SourceId>,
     },
 }
 

@@ -1,5 +1,7 @@
 //! Batches for the tests of stores: of a made-up source, and of the real sample file.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::ops::Range;
 use std::path::Path;
 
@@ -95,7 +97,7 @@ impl MadeUp {
             rows.time.push(EventTime(
                 START + i64::try_from(record).unwrap() * 1_000_000,
             ));
-            let blank = record % 5 == 0;
+            let blank = record.is_multiple_of(5);
             rows.value.push((!blank).then_some(record as f64 + 0.5));
             rows.offset.push(offset);
         }
@@ -104,7 +106,7 @@ impl MadeUp {
                 incarnation: IncarnationId(format!("incarnation-of-{}", self.id.name)),
                 sequence: records.start * 100_000 + records.end,
             },
-            streamer: if records.start % 2 == 0 {
+            streamer: if records.start.is_multiple_of(2) {
                 "streamer-0"
             } else {
                 "streamer-1"

@@ -1,6 +1,6 @@
 //! What only PostgreSQL can do, or do wrong.
 
-use std::error::Error;
+use std::error::Error as _;
 use std::time::Duration;
 
 use telectl::config::worker::{DatabaseSettings, SslMode};

@@ -103,7 +103,7 @@ fn collision(
         id,
         stored: shown(stored),
         offered: shown(&columns(offered)),
-        origin: origin.clone(),
+        origin: Box::new(origin.clone()),
     }
     .into()
 }

@@ -213,8 +213,7 @@ impl Store for SqliteStore {
     }
 
     async fn sources(&self) -> Result<Vec<SourceProgress>, StoreError> {
-        self.read("read the ledger", |connection| read::sources(connection))
-            .await
+        self.read("read the ledger", read::sources).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -107,7 +107,7 @@ fn series(transaction: &Transaction<'_>, batch: &Batch) -> Result<Vec<i64>, Faul
                     id,
                     stored: shown(&stored),
                     offered: shown(&columns(labels)),
-                    origin: batch.source.clone(),
+                    origin: Box::new(batch.source.clone()),
                 }
                 .into());
             }

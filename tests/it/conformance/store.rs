@@ -1,5 +1,7 @@
 //! What every store has to do, whatever it is made of.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::collections::BTreeMap;
 
 use futures::future::join_all;
@@ -230,7 +232,7 @@ pub(crate) async fn w04_event_times_and_blanks_are_kept(fixture: &impl StoreFixt
     assert_eq!(earliest.unwrap().as_microsecond(), times[0]);
     assert_eq!(latest.unwrap().as_microsecond(), times[2]);
     let ingested = fixture.sql("SELECT min(ingested_at) FROM ledger");
-    assert!(ingested > "2026".to_owned(), "{ingested}");
+    assert!(ingested > *"2026", "{ingested}");
 }
 
 /// Every sample is on exactly one page, in either order, although three rounds of a loop gave
