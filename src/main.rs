@@ -1,5 +1,5 @@
 //! The binary: hands everything to the library.
 
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    telectl::cli::main()
 }

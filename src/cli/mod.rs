@@ -1,1 +1,72 @@
-//! TBD
+//! The command line: types for clap, one file per command, views and exit codes.
+
+mod completions;
+mod consent;
+mod error;
+mod session;
+mod targets;
+
+use clap::{Parser, Subcommand};
+
+pub use error::CliError;
+pub use session::{GlobalArgs, Session};
+pub use targets::{TargetArgs, Targets};
+
+use crate::config::environment::Environment;
+use crate::model::exit::ExitCode;
+
+/// Deploy, prove and run a GPU-telemetry pipeline that spans Kubernetes clusters
+#[derive(Debug, Parser)]
+#[command(
+    name = "telectl",
+    version,
+    propagate_version = true,
+    infer_subcommands = false
+)]
+#[command(after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(flatten)]
+    targets: TargetArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0 ok · 1 error · 2 usage · 3 changes pending (with --exit-code) · 4 validation failed
+  5 partial · 6 rolled back · 7 timeout · 8 lock held · 130 interrupted · 143 terminated";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> std::process::ExitCode {
+    let environment = Environment::of_process();
+    let arguments = Arguments::parse();
+    let session = Session::new(&arguments.global, environment);
+    let outcome = dispatch(arguments, &session);
+    session.finish(outcome).into()
+}
+
+fn dispatch(arguments: Arguments, session: &Session) -> Result<ExitCode, CliError> {
+    let targets = Targets::resolve(&arguments.targets, &session.environment);
+    match arguments.command {
+        Command::Completions(command) => completions::run(&command, session),
+    }
+}
+
+/// Runs a command that waits for the network on one thread.
+fn block_on<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            CliError::failed("cannot start the asynchronous runtime").because(error)
+        })?;
+    runtime.block_on(work)
+}

@@ -1,1 +1,15 @@
-//! TBD
+//! The mechanics of one cluster: connecting, reading, applying, comparing, waiting.
+
+pub mod apply;
+pub mod client;
+pub mod diff;
+pub mod error;
+pub mod inventory;
+pub mod job;
+pub mod kubeconfig;
+pub mod lock;
+pub mod readiness;
+pub mod wait;
+
+pub use client::Cluster;
+pub use error::ClusterError;

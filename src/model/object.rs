@@ -33,11 +33,13 @@ pub enum ObjectKind {
     PodDisruptionBudget,
     /// `autoscaling/v2 HorizontalPodAutoscaler`.
     HorizontalPodAutoscaler,
+    /// `coordination.k8s.io/v1 Lease`; never rendered, held while a deploy writes.
+    Lease,
 }
 
 impl ObjectKind {
     /// Every kind, in the order in which objects are applied.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Namespace,
         Self::ResourceQuota,
         Self::NetworkPolicy,
@@ -51,6 +53,7 @@ impl ObjectKind {
         Self::PodDisruptionBudget,
         Self::HorizontalPodAutoscaler,
         Self::Ingress,
+        Self::Lease,
     ];
 
     /// API group (empty for the core group), version and plural resource name.
@@ -69,6 +72,7 @@ impl ObjectKind {
             Self::Job => ("batch", "v1", "jobs"),
             Self::PodDisruptionBudget => ("policy", "v1", "poddisruptionbudgets"),
             Self::HorizontalPodAutoscaler => ("autoscaling", "v2", "horizontalpodautoscalers"),
+            Self::Lease => ("coordination.k8s.io", "v1", "leases"),
         }
     }
 
@@ -88,6 +92,7 @@ impl ObjectKind {
             Self::Job => "Job",
             Self::PodDisruptionBudget => "PodDisruptionBudget",
             Self::HorizontalPodAutoscaler => "HorizontalPodAutoscaler",
+            Self::Lease => "Lease",
         }
     }
 

@@ -1,1 +1,24 @@
-//! TBD
+//! What a probe does: from a name to an answer, hop by hop, and what each hop found.
+//!
+//! A probe runs where the workload runs (`workers::probe`), so its answers are those of that
+//! position. It changes nothing and never prints a secret. Every hop has its own deadline; a hop
+//! that fails makes the later ones [`Outcome::Skipped`], so that one fault has one finding.
+
+mod course;
+pub mod dns;
+mod etcd;
+mod frame;
+mod http;
+mod postgresql;
+mod redis;
+mod result;
+mod target;
+mod tcp;
+mod tls;
+
+pub use frame::{FrameError, decode, encode};
+pub use result::{
+    Cause, CertificateFacts, Hop, HopResult, Outcome, ProbeReport, Registration, SCHEMA_VERSION,
+    TargetKind, TargetReport,
+};
+pub use target::{HttpTarget, Target, probe};

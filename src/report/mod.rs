@@ -1,1 +1,158 @@
-//! TBD
+//! The only writer to the terminal: data to stdout, everything else to stderr.
+
+mod progress;
+mod prompt;
+mod table;
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+pub use progress::Progress;
+pub use prompt::PromptError;
+pub use table::{Cell, Emphasis, Table};
+
+/// How much is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Only data, warnings and errors.
+    Quiet,
+    /// What was done, too.
+    Normal,
+    /// Every step, too.
+    Verbose,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ColorChoice {
+    /// When the stream is a terminal and `NO_COLOR` is not set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The terminal as the commands see it.
+#[derive(Debug, Clone)]
+pub struct Ui {
+    verbosity: Verbosity,
+    color_out: bool,
+    color_err: bool,
+    interactive: bool,
+}
+
+impl Ui {
+    /// The terminal of this process. `no_color` is whether `NO_COLOR` is set.
+    pub fn new(verbosity: Verbosity, choice: ColorChoice, no_color: Option<&str>) -> Self {
+        let color = |is_terminal: bool| match choice {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => is_terminal && no_color.is_none(),
+        };
+        Self {
+            verbosity,
+            color_out: color(io::stdout().is_terminal()),
+            color_err: color(io::stderr().is_terminal()),
+            interactive: io::stdin().is_terminal() && io::stderr().is_terminal(),
+        }
+    }
+
+    /// Whether somebody sits there who can answer.
+    pub const fn is_interactive(&self) -> bool {
+        self.interactive
+    }
+
+    /// Whether steps are wanted.
+    pub fn is_verbose(&self) -> bool {
+        self.verbosity >= Verbosity::Verbose
+    }
+
+    /// Whether standard output is coloured.
+    pub const fn colors_data(&self) -> bool {
+        self.color_out
+    }
+
+    /// Writes data to standard output, with a line end if it has none.
+    ///
+    /// # Errors
+    /// When standard output is closed; the caller should end quietly.
+    pub fn data(&self, text: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        if !text.ends_with('\n') {
+            out.write_all(b"\n")?;
+        }
+        out.flush()
+    }
+
+    /// Writes a table to standard output.
+    ///
+    /// # Errors
+    /// As [`Self::data`].
+    pub fn table(&self, table: &Table) -> io::Result<()> {
+        self.data(&table.render(self.color_out))
+    }
+
+    /// Says what was done. Silent with `--quiet`.
+    pub fn note(&self, text: &str) {
+        if self.verbosity >= Verbosity::Normal {
+            self.line(None, text);
+        }
+    }
+
+    /// Says a step. Only with `--verbose`.
+    pub fn detail(&self, text: &str) {
+        if self.is_verbose() {
+            self.line(None, text);
+        }
+    }
+
+    /// Warns.
+    pub fn warn(&self, text: &str) {
+        self.line(Some(("warning", "33")), text);
+    }
+
+    /// Says what is wrong.
+    pub fn error(&self, text: &str) {
+        self.line(Some(("error", "31")), text);
+    }
+
+    /// Says what to do about it.
+    pub fn hint(&self, text: &str) {
+        self.line(Some(("hint", "36")), text);
+    }
+
+    /// Live progress of long work; plain lines where there is no terminal.
+    pub fn progress(&self) -> Progress {
+        Progress::new(self.clone())
+    }
+
+    /// Asks a question that is answered with yes or no; the default is no.
+    ///
+    /// # Errors
+    /// When nobody is there to answer.
+    pub fn confirm(&self, question: &str) -> Result<bool, PromptError> {
+        prompt::confirm(self.interactive, question)
+    }
+
+    /// Asks for a secret without showing it.
+    ///
+    /// # Errors
+    /// When nobody is there to answer.
+    pub fn ask_secret(&self, question: &str) -> Result<String, PromptError> {
+        prompt::secret(self.interactive, question)
+    }
+
+    fn line(&self, label: Option<(&str, &str)>, text: &str) {
+        let line = match label {
+            Some((word, color)) if self.color_err => {
+                format!("\u{1b}[1;{color}m{word}:\u{1b}[0m {text}\n")
+            }
+            Some((word, _)) => format!("{word}: {text}\n"),
+            None => format!("{text}\n"),
+        };
+        // A closed standard error leaves nobody to tell.
+        drop(io::stderr().lock().write_all(line.as_bytes()));
+    }
+}

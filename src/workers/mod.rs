@@ -1,3 +1,5 @@
 //! The workers that this binary runs in the pods, and what they share.
 
+pub mod probe;
+pub mod runtime;
 pub mod vitals;

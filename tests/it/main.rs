@@ -1,7 +1,11 @@
 //! The one integration binary.
 
 mod conformance;
+mod probe;
 mod queue;
+mod registry;
+mod registry_support;
+mod runtime;
 mod servers;
 mod store;
 mod store_data;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use telectl::config::environment::Environment;
 
+pub(crate) mod etcd;
 pub(crate) mod postgres;
 pub(crate) mod redis;
 

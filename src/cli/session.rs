@@ -1,0 +1,85 @@
+//! What every command has: the terminal, the environment and the global flags.
+
+use clap::{Args, ValueEnum};
+
+use crate::config::environment::Environment;
+use crate::model::exit::ExitCode;
+use crate::report::{ColorChoice, Ui, Verbosity};
+
+use super::error::CliError;
+
+/// When to colour the output
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Color {
+    /// When it goes to a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+pub struct GlobalArgs {
+    /// Say only warnings and errors besides the data
+    #[arg(
+        short,
+        long,
+        global = true,
+        conflicts_with = "verbose",
+        help_heading = "Global options"
+    )]
+    quiet: bool,
+    /// Say every step
+    #[arg(
+        short,
+        long,
+        visible_alias = "debug",
+        global = true,
+        help_heading = "Global options"
+    )]
+    verbose: bool,
+    /// When to colour the output
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(help_heading = "Global options")]
+    color: Color,
+}
+
+/// What every command is given.
+#[derive(Debug)]
+pub struct Session {
+    /// The terminal.
+    pub ui: Ui,
+    /// The environment of the process.
+    pub environment: Environment,
+}
+
+impl Session {
+    /// From the flags and the environment.
+    pub fn new(flags: &GlobalArgs, environment: Environment) -> Self {
+        let verbosity = match (flags.quiet, flags.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, true) => Verbosity::Verbose,
+            (false, false) => Verbosity::Normal,
+        };
+        let choice = match flags.color {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+        };
+        let ui = Ui::new(verbosity, choice, environment.get("NO_COLOR"));
+        Self { ui, environment }
+    }
+
+    /// Prints the error, if there is one, and gives the exit code.
+    pub fn finish(&self, outcome: Result<ExitCode, CliError>) -> ExitCode {
+        match outcome {
+            Ok(code) => code,
+            Err(error) => {
+                error.print(&self.ui);
+                error.exit_code()
+            }
+        }
+    }
+}

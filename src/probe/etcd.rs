@@ -1,0 +1,160 @@
+//! etcd: logged in, with a leader, and what is registered there.
+
+use etcd_client::{
+    Certificate, Client, ConnectOptions, Error as EtcdError, GetOptions, Identity, TlsOptions,
+};
+use futures::StreamExt as _;
+
+use crate::config::worker::EtcdSettings;
+
+use super::course::{Failure, HOP_LIMIT, Reached, cause_of_io, words};
+use super::result::{Cause, Registration};
+use super::tls::{client_rejected, tls_error};
+
+const PREFIX: &str = "/services/";
+const LEASES_AT_ONCE: usize = 16;
+
+/// Numbers of gRPC status codes.
+mod status_code {
+    pub(super) const INVALID_ARGUMENT: i32 = 3;
+    pub(super) const DEADLINE_EXCEEDED: i32 = 4;
+    pub(super) const PERMISSION_DENIED: i32 = 7;
+    pub(super) const UNAVAILABLE: i32 = 14;
+    pub(super) const UNAUTHENTICATED: i32 = 16;
+}
+
+/// An endpoint may be given as `host:port`: TLS if there is anything to do TLS with.
+pub(super) fn with_scheme(endpoint: &str, settings: &EtcdSettings) -> String {
+    if endpoint.contains("://") {
+        endpoint.to_owned()
+    } else if settings.ca_cert.is_some() || settings.client.is_some() {
+        format!("https://{endpoint}")
+    } else {
+        format!("http://{endpoint}")
+    }
+}
+
+/// Connects, logs in, and makes sure that there is a leader; answers the server's version, too.
+pub(super) async fn log_in(
+    settings: &EtcdSettings,
+    endpoint: &str,
+) -> Result<Reached<(Client, String)>, Failure> {
+    let mut client = Client::connect([endpoint], Some(options(settings, endpoint)))
+        .await
+        .map_err(|error| failure(&error))?;
+    let status = client.status().await.map_err(|error| failure(&error))?;
+    if status.leader() == 0 {
+        return Err(Failure::new(
+            Cause::NotReady,
+            "the etcd cluster has no leader",
+        ));
+    }
+    let version = status.version().to_owned();
+    Ok(Reached {
+        value: (client, version),
+        address: None,
+    })
+}
+
+/// Everything that is registered; a read that needs a quorum.
+pub(super) async fn registrations(
+    mut client: Client,
+) -> Result<Reached<Vec<Registration>>, Failure> {
+    let answer = client
+        .get(PREFIX, Some(GetOptions::new().with_prefix()))
+        .await
+        .map_err(|error| failure(&error))?;
+    let found = futures::stream::iter(answer.kvs())
+        .map(|pair| {
+            let mut client = client.clone();
+            async move {
+                let lease_remaining_s = match pair.lease() {
+                    0 => None,
+                    lease => client
+                        .lease_time_to_live(lease, None)
+                        .await
+                        .ok()
+                        .map(|answer| answer.ttl()),
+                };
+                let parsed = serde_json::from_slice(pair.value());
+                Registration {
+                    key: String::from_utf8_lossy(pair.key()).into_owned(),
+                    malformed: parsed.as_ref().err().map(ToString::to_string),
+                    record: parsed.ok(),
+                    lease_remaining_s,
+                }
+            }
+        })
+        .buffered(LEASES_AT_ONCE)
+        .collect()
+        .await;
+    Ok(Reached {
+        value: found,
+        address: None,
+    })
+}
+
+fn options(settings: &EtcdSettings, endpoint: &str) -> ConnectOptions {
+    let mut options = ConnectOptions::new()
+        .with_connect_timeout(HOP_LIMIT)
+        .with_timeout(HOP_LIMIT);
+    if let Some((user, password)) = &settings.login {
+        options = options.with_user(user, password.expose());
+    }
+    if endpoint.starts_with("https://") {
+        let mut tls = TlsOptions::new();
+        if let Some(ca) = &settings.ca_cert {
+            tls = tls.ca_certificate(Certificate::from_pem(ca));
+        }
+        if let Some((certificate, key)) = &settings.client {
+            tls = tls.identity(Identity::from_pem(certificate, key.expose()));
+        }
+        options = options.with_tls(tls);
+    }
+    options
+}
+
+fn failure(error: &EtcdError) -> Failure {
+    match error {
+        EtcdError::GRpcStatus(status) => {
+            let text = status.message().to_owned();
+            match cause_in_chain(std::error::Error::source(status)) {
+                Some(failure) => failure,
+                None => Failure::new(cause_of_status(i32::from(status.code()), &text), text),
+            }
+        }
+        EtcdError::TransportError(transport) => cause_in_chain(Some(transport))
+            .unwrap_or_else(|| Failure::new(Cause::ProtocolError, words(transport))),
+        other => Failure::new(Cause::ProtocolError, other.to_string()),
+    }
+}
+
+fn cause_of_status(code: i32, text: &str) -> Cause {
+    match code {
+        status_code::UNAUTHENTICATED => Cause::AuthenticationFailed,
+        // etcd answers a wrong or missing login with this code, too.
+        status_code::INVALID_ARGUMENT
+            if text.contains("authentication failed") || text.contains("user name is empty") =>
+        {
+            Cause::AuthenticationFailed
+        }
+        status_code::PERMISSION_DENIED => Cause::PermissionDenied,
+        status_code::UNAVAILABLE => Cause::NotReady,
+        status_code::DEADLINE_EXCEEDED => Cause::TimedOut,
+        _ => Cause::ProtocolError,
+    }
+}
+
+/// The layers above hide the error of the connection deep in their chain.
+fn cause_in_chain(mut next: Option<&(dyn std::error::Error + 'static)>) -> Option<Failure> {
+    while let Some(error) = next {
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            return Some(match tls_error(io).and_then(client_rejected) {
+                Some(detail) => Failure::new(Cause::AuthenticationFailed, detail),
+                None => Failure::new(cause_of_io(io), io.to_string()),
+            });
+        }
+        next = error.source();
+    }
+    None
+}

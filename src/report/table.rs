@@ -1,0 +1,132 @@
+//! Tables.
+
+use comfy_table::{Attribute, Color, ContentArrangement, presets};
+
+/// How a cell stands out. Colour is never the only signal: the text says it, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Emphasis {
+    /// Not at all.
+    #[default]
+    None,
+    /// Good.
+    Good,
+    /// To be looked at.
+    Warning,
+    /// Bad.
+    Bad,
+}
+
+/// One cell.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cell {
+    text: String,
+    emphasis: Emphasis,
+}
+
+impl Cell {
+    /// A cell that stands out.
+    pub fn new(text: impl Into<String>, emphasis: Emphasis) -> Self {
+        Self {
+            text: text.into(),
+            emphasis,
+        }
+    }
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self {
+            text: text.into(),
+            emphasis: Emphasis::None,
+        }
+    }
+}
+
+/// Rows under headings, columns aligned, no borders.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    headings: Vec<String>,
+    rows: Vec<Vec<Cell>>,
+}
+
+impl Table {
+    /// An empty table.
+    pub fn new(headings: &[&str]) -> Self {
+        let headings = headings
+            .iter()
+            .map(|heading| (*heading).to_owned())
+            .collect();
+        Self {
+            headings,
+            rows: Vec::new(),
+        }
+    }
+
+    /// Adds a row.
+    pub fn row(&mut self, cells: Vec<Cell>) {
+        self.rows.push(cells);
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The table as text, one line per row, without trailing spaces.
+    pub fn render(&self, color: bool) -> String {
+        let mut table = comfy_table::Table::new();
+        table
+            .load_style(presets::NOTHING)
+            .set_content_arrangement(ContentArrangement::Disabled);
+        if color {
+            table.enforce_styling();
+        } else {
+            table.force_no_tty();
+        }
+        table.set_header(self.headings.iter().map(|heading| {
+            let cell = comfy_table::Cell::new(heading);
+            if color {
+                cell.add_attribute(Attribute::Bold)
+            } else {
+                cell
+            }
+        }));
+        for row in &self.rows {
+            table.add_row(row.iter().map(|cell| styled(cell, color)));
+        }
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        let text = table.to_string();
+        text.lines()
+            .map(|line| format!("{}\n", line.trim_end()))
+            .collect()
+    }
+}
+
+fn styled(cell: &Cell, color: bool) -> comfy_table::Cell {
+    let styled = comfy_table::Cell::new(&cell.text);
+    match cell.emphasis {
+        _ if !color => styled,
+        Emphasis::None => styled,
+        Emphasis::Good => styled.fg(Color::Green),
+        Emphasis::Warning => styled.fg(Color::Yellow),
+        Emphasis::Bad => styled.fg(Color::Red),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Table;
+
+    #[test]
+    fn columns_line_up_without_borders() {
+        let mut table = Table::new(&["NAME", "READY"]);
+        table.row(vec!["collector".into(), "2/2".into()]);
+        table.row(vec!["api".into(), "1/1".into()]);
+        assert_eq!(
+            table.render(false),
+            "NAME       READY\ncollector  2/2\napi        1/1\n"
+        );
+    }
+}
