@@ -7,3 +7,7 @@ mod registry;
 mod registry_support;
 mod runtime;
 mod servers;
+mod store;
+mod store_data;
+mod store_fixture;
+mod store_postgres;
