@@ -23,8 +23,11 @@ pub(super) struct ValuesArgs {
 impl ValuesArgs {
     /// The layers that these flags and the environment make.
     pub(super) fn layers(&self, session: &Session) -> Result<Layers, CliError> {
-        let files: Result<Vec<ValuesFile>, ConfigError> =
-            self.files.iter().map(|name| ValuesFile::open(name)).collect();
+        let files: Result<Vec<ValuesFile>, ConfigError> = self
+            .files
+            .iter()
+            .map(|name| ValuesFile::open(name))
+            .collect();
         Ok(Layers {
             files: files?,
             sets: self.sets.clone(),
