@@ -49,6 +49,20 @@ impl CliError {
         self
     }
 
+    /// Adds a cause in words.
+    #[must_use]
+    pub fn cause(mut self, cause: impl Into<String>) -> Self {
+        self.causes.push(cause.into());
+        self
+    }
+
+    /// The same with another exit code.
+    #[must_use]
+    pub const fn exiting(mut self, exit: ExitCode) -> Self {
+        self.exit = exit;
+        self
+    }
+
     /// Adds what to do; a sentence that starts with a command or a verb.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -2,9 +2,12 @@
 
 mod completions;
 mod consent;
+mod deploy;
 mod error;
+mod secret_reference;
 mod session;
 mod targets;
+mod values;
 
 use clap::{Parser, Subcommand};
 
@@ -40,6 +43,12 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show what a deployment would change, field by field; writes nothing
+    Plan(deploy::PlanArgs),
+    /// Deploy one profile to one cluster
+    Deploy(deploy::DeployArgs),
+    /// Deploy shared, central and edge profiles to their clusters, in this order
+    DeployAll(deploy::DeployAllArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -56,6 +65,9 @@ pub fn main() -> std::process::ExitCode {
 fn dispatch(arguments: Arguments, session: &Session) -> Result<ExitCode, CliError> {
     let targets = Targets::resolve(&arguments.targets, &session.environment);
     match arguments.command {
+        Command::Plan(command) => deploy::plan(&command, &targets, session),
+        Command::Deploy(command) => deploy::deploy(&command, &targets, session),
+        Command::DeployAll(command) => deploy::deploy_all(&command, &targets, session),
         Command::Completions(command) => completions::run(&command, session),
     }
 }

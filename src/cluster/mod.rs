@@ -4,6 +4,7 @@ pub mod apply;
 pub mod client;
 pub mod diff;
 pub mod error;
+pub mod inventory;
 pub mod job;
 pub mod kubeconfig;
 pub mod lock;

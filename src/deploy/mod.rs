@@ -1,1 +1,15 @@
-//! TBD
+//! Deploys profiles to clusters: observe (I/O) → plan (pure) → execute (I/O, by events).
+
+pub mod certificates;
+pub mod error;
+pub mod event;
+pub mod execute;
+pub mod handover;
+pub mod layout;
+pub mod observe;
+pub mod plan;
+pub mod run;
+pub mod secrets;
+
+pub use error::DeployError;
+pub use run::{Options, Run};

@@ -3,7 +3,7 @@
 //! A message is delivered at least once; the store's ledger makes the effect exactly once. An
 //! entry leaves the queue only by [`Queue::acknowledge`], never by length or age.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +11,8 @@ use bytes::Bytes;
 use crate::model::source::{BatchId, IncarnationId};
 
 pub mod codec;
+pub mod embedded;
+pub mod redis;
 pub mod spool;
 
 /// An encoded message and its name, as published.
@@ -22,14 +24,16 @@ pub struct Entry {
     pub payload: Bytes,
 }
 
-/// Which life of the queue's data set: changes when the queue lost its data.
+/// Which life of a shard's data set: changes when the shard lost its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataSetToken(pub String);
 
 /// Where a published entry is in the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
-    /// The position within its shard, as the queue names it.
+    /// Which shard.
+    pub shard: u32,
+    /// The position within the shard, as the queue names it.
     pub position: String,
     /// The data set that the entry was written to.
     pub token: DataSetToken,
@@ -51,8 +55,8 @@ pub struct Delivery {
 /// What the queue knows about the batches of one incarnation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acknowledgements {
-    /// The data set that says so; `None` if the queue has no token (it lost its data).
-    pub token: Option<DataSetToken>,
+    /// The data sets that say so, by shard; a shard without one has lost its data or never had any.
+    pub tokens: BTreeMap<u32, DataSetToken>,
     /// Sequences that were acknowledged and not yet forgotten.
     pub sequences: BTreeSet<u64>,
 }
@@ -119,8 +123,9 @@ pub trait Queue: Clone + Send + Sync + 'static {
     /// Marks a claimed piece as completed. A mark may be lost; it only keeps work from being wasted.
     fn complete_claim(&self, key: &str) -> impl Future<Output = Result<(), QueueError>> + Send;
 
-    /// Waits at most `wait` for entries that nobody has, and takes over those of consumers that
-    /// have been silent for too long. An empty answer means that the time passed.
+    /// Waits at most `wait` for entries that nobody has, and takes over those that were delivered
+    /// too long ago and not acknowledged, from whomever: also from the caller. An empty answer
+    /// means that the time passed.
     fn receive(
         &self,
         consumer: &str,
@@ -162,5 +167,13 @@ pub enum QueueError {
         /// Why.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The settings cannot work, whatever the server does.
+    #[error("the queue at {address} cannot be used: {reason}")]
+    Misconfigured {
+        /// Where.
+        address: String,
+        /// What is wrong with the settings.
+        reason: &'static str,
     },
 }

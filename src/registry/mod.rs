@@ -3,9 +3,18 @@
 //! A registration lives as long as its lease. It is advisory: a worker never stops because the
 //! registry is down.
 
+pub mod address;
+pub mod etcd;
+pub mod lookup;
+pub mod memory;
+pub mod registration;
+
 use std::time::Duration;
 
 use crate::model::service_record::ServiceRecord;
+
+/// Every registration is stored under this.
+pub const PREFIX: &str = "/services/";
 
 /// A lease: what a registration hangs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,6 @@
 //! The workers that this binary runs in the pods, and what they share.
 
 pub mod probe;
+pub mod runtime;
+pub mod streamer;
 pub mod vitals;

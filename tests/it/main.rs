@@ -1,5 +1,13 @@
 //! The one integration binary.
 
+mod conformance;
 mod probe;
 mod queue;
+mod registry;
+mod registry_support;
+mod runtime;
 mod servers;
+mod store;
+mod store_data;
+mod store_fixture;
+mod store_postgres;

@@ -1,11 +1,444 @@
-//! The queue against real servers.
+//! Both queues against the conformance suite, and Redis against its own traps.
 
-use crate::servers::redis::RedisServer;
+use std::collections::BTreeSet;
+use std::error::Error as _;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use telectl::config::worker::RedisSettings;
+use telectl::model::endpoint::Endpoint;
+use telectl::model::secret::Secret;
+use telectl::queue::embedded::SpoolQueue;
+use telectl::queue::redis::{Failure, FailureKind, RedisQueue};
+use telectl::queue::{Entry, Queue as _, QueueError};
+use tempfile::TempDir;
+
+use crate::conformance::queue as suite;
+use crate::servers::redis::{RedisOptions, RedisServer};
+use crate::servers::{Certificates, eventually, free_port};
+use suite::{IDLE, entry, receive, sequences};
+
+macro_rules! conformance {
+    ($($name:ident),* $(,)?) => {
+        mod on_redis {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    let Some(server) = RedisServer::start().await else {
+                        return;
+                    };
+                    suite::$name(queue_on(&server)).await;
+                }
+            )*
+        }
+
+        mod on_spool {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    let folder = TempDir::new().unwrap();
+                    suite::$name(SpoolQueue::open(folder.path(), IDLE).unwrap()).await;
+                }
+            )*
+        }
+    };
+}
+
+conformance! {
+    w08_an_entry_stays_until_it_is_acknowledged,
+    acknowledgements_are_told_until_they_are_forgotten,
+    a_published_entry_can_be_looked_for,
+    consumers_share_the_entries,
+    w09_entries_of_a_silent_consumer_are_taken_over,
+    receiving_waits_for_entries,
+    an_entry_between_two_calls_is_not_lost,
+    w09_a_dead_entry_is_set_aside,
+    w17_a_claim_is_held_by_one,
+}
+
+fn settings(server: &RedisServer) -> RedisSettings {
+    RedisSettings {
+        claim_idle: IDLE,
+        ..server.settings()
+    }
+}
+
+fn queue_on(server: &RedisServer) -> RedisQueue {
+    RedisQueue::new(&settings(server)).expect("sound settings")
+}
+
+/// The error and its causes, as a person sees them.
+fn chain(error: &QueueError) -> String {
+    let mut text = error.to_string();
+    let mut current = error.source();
+    while let Some(cause) = current {
+        text += &format!(": {cause}");
+        current = cause.source();
+    }
+    text
+}
+
+fn kind(error: &QueueError) -> Option<FailureKind> {
+    let source = error.source()?;
+    source.downcast_ref::<Failure>().map(|failure| failure.kind)
+}
+
+async fn refusal(settings: &RedisSettings) -> QueueError {
+    let queue = RedisQueue::new(settings).expect("sound settings");
+    let error = queue.ping().await.expect_err("it cannot answer");
+    let reading = queue.receive("a", 1, IDLE).await;
+    assert_eq!(
+        kind(&reading.expect_err("it cannot deliver")),
+        kind(&error),
+        "reading tells the same cause"
+    );
+    error
+}
 
 #[tokio::test]
-async fn a_redis_server_starts_and_stops() {
+async fn w08_an_embedded_queue_delivers_again_what_was_not_acknowledged() {
+    let folder = TempDir::new().unwrap();
+    let queue = SpoolQueue::open(folder.path(), Duration::from_secs(60)).unwrap();
+    for sequence in 0..3 {
+        queue.publish(entry(sequence)).await.unwrap();
+    }
+    let received = receive(&queue, "a", 3).await;
+    queue.acknowledge(&received[..1]).await.unwrap();
+    drop(queue);
+    let queue = SpoolQueue::open(folder.path(), Duration::from_secs(60)).unwrap();
+    let again = receive(&queue, "a", 2).await;
+    assert_eq!(sequences(&again), sequences(&received[1..]));
+}
+
+#[tokio::test]
+async fn w06_w07_redis_with_tls_a_private_authority_a_password_and_a_database() {
+    let options = RedisOptions {
+        password: Some("canary-71c0"),
+        certificates: Some(Certificates::for_names(&["127.0.0.1", "localhost"])),
+        ..RedisOptions::default()
+    };
+    let Some(server) = RedisServer::start_with(options).await else {
+        return;
+    };
+    let sound = RedisSettings {
+        database: 3,
+        ..settings(&server)
+    };
+    let queue = RedisQueue::new(&sound).unwrap();
+    queue.publish(entry(0)).await.unwrap();
+    assert_eq!(receive(&queue, "a", 1).await.len(), 1);
+    assert_eq!(server.cli(&["-n", "3", "EXISTS", "tele:{0}"]), "1");
+
+    let wrong_password = RedisSettings {
+        password: Some(Secret::from("canary-wrong")),
+        ..sound.clone()
+    };
+    let error = refusal(&wrong_password).await;
+    assert_eq!(kind(&error), Some(FailureKind::AuthenticationFailed));
+    let text = chain(&error);
+    assert!(text.contains("authentication failed"), "{text}");
+    assert!(!text.contains("canary"), "{text}");
+
+    let no_password = RedisSettings {
+        password: None,
+        ..sound.clone()
+    };
+    let error = refusal(&no_password).await;
+    assert_eq!(
+        kind(&error),
+        Some(FailureKind::AuthenticationFailed),
+        "{}",
+        chain(&error)
+    );
+
+    let other_authority = RedisSettings {
+        ca_cert: Some(Certificates::for_names(&["127.0.0.1"]).ca),
+        ..sound.clone()
+    };
+    let error = refusal(&other_authority).await;
+    assert_eq!(
+        kind(&error),
+        Some(FailureKind::CertificateNotTrusted),
+        "{}",
+        chain(&error)
+    );
+    let text = chain(&error);
+    assert!(text.contains("certificate not trusted"), "{text}");
+}
+
+#[test]
+fn w06_tls_is_never_unverified() {
+    let sound = RedisSettings {
+        endpoint: Endpoint::new("127.0.0.1", 6379),
+        tls: true,
+        ca_cert: Some(Certificates::for_names(&["127.0.0.1"]).ca),
+        username: None,
+        password: None,
+        database: 0,
+        shards: 2,
+        claim_idle: IDLE,
+    };
+    assert!(RedisQueue::new(&sound).is_ok());
+    let no_authority = RedisSettings {
+        ca_cert: None,
+        ..sound.clone()
+    };
+    let error = RedisQueue::new(&no_authority)
+        .err()
+        .expect("never unverified");
+    assert!(error.to_string().contains("REDIS_CA_CERT"), "{error}");
+    let not_pem = RedisSettings {
+        ca_cert: Some("not a certificate".to_owned()),
+        ..sound
+    };
+    let error = RedisQueue::new(&not_pem).err().expect("not a certificate");
+    assert!(error.to_string().contains("REDIS_CA_CERT"), "{error}");
+}
+
+#[tokio::test]
+async fn w07_a_certificate_for_another_name_is_not_trusted() {
+    let options = RedisOptions {
+        certificates: Some(Certificates::for_names(&["redis.example"])),
+        ..RedisOptions::default()
+    };
+    let Some(server) = RedisServer::start_with(options).await else {
+        return;
+    };
+    let error = refusal(&settings(&server)).await;
+    assert_eq!(
+        kind(&error),
+        Some(FailureKind::CertificateNotTrusted),
+        "{}",
+        chain(&error)
+    );
+    let text = chain(&error);
+    assert!(text.contains("not valid for name"), "{text}");
+}
+
+#[tokio::test]
+async fn w19_causes_of_an_unreachable_server_are_told_apart() {
+    let Some(mut server) = RedisServer::start().await else {
+        return;
+    };
+    let reachable = settings(&server);
+    server.stop();
+    let error = refusal(&reachable).await;
+    assert_eq!(
+        kind(&error),
+        Some(FailureKind::Refused),
+        "{}",
+        chain(&error)
+    );
+
+    let mut nowhere = reachable.clone();
+    nowhere.endpoint.host = "no-such-host.invalid".to_owned();
+    let error = refusal(&nowhere).await;
+    assert_eq!(
+        kind(&error),
+        Some(FailureKind::NameNotFound),
+        "{}",
+        chain(&error)
+    );
+
+    let mut silent = reachable;
+    silent.endpoint.port = free_port();
+    // Accepts connections (the kernel does) and never says a word.
+    let _listener = TcpListener::bind(("127.0.0.1", silent.endpoint.port)).unwrap();
+    let begun = Instant::now();
+    let error = refusal(&silent).await;
+    assert_eq!(
+        kind(&error),
+        Some(FailureKind::TimedOut),
+        "{}",
+        chain(&error)
+    );
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn w19_a_queue_reconnects_and_never_keeps_entries_to_itself() {
+    let Some(mut server) = RedisServer::start().await else {
+        return;
+    };
+    let queue = queue_on(&server);
+    let before = queue.publish(entry(0)).await.unwrap();
+    let pending = receive(&queue, "a", 1).await;
+    server.stop();
+    let error = queue.publish(entry(1)).await.expect_err("nobody is there");
+    assert!(matches!(
+        kind(&error),
+        Some(FailureKind::Refused | FailureKind::ConnectionLost)
+    ));
+    server.start_again().await;
+    // Empty: what was there is gone, what could not be published is nowhere.
+    let limit = Duration::from_secs(5);
+    eventually("a reconnection", limit, async || queue.ping().await.ok()).await;
+    assert_eq!(queue.depth().await.unwrap().entries, 0);
+    let acknowledgements = queue
+        .acknowledgements(&entry(0).id.incarnation)
+        .await
+        .unwrap();
+    assert!(acknowledgements.tokens.is_empty());
+    let after = queue.publish(entry(0)).await.unwrap();
+    assert_ne!(before.token, after.token);
+    assert!(
+        !queue
+            .is_present(&entry(0).id, &before.position)
+            .await
+            .unwrap()
+    );
+    // The group is made again, from the beginning.
+    let again = eventually("the entry", limit, async || {
+        let received = queue.receive("a", 10, IDLE).await.ok()?;
+        (!received.is_empty()).then_some(received)
+    });
+    assert_eq!(again.await[0].entry, entry(0));
+    // A late acknowledgement of something from before the loss does no harm.
+    queue.acknowledge(&pending).await.unwrap();
+}
+
+#[tokio::test]
+async fn w09_a_killed_consumer_is_taken_over_within_15_seconds() {
     let Some(server) = RedisServer::start().await else {
         return;
     };
-    assert_eq!(server.cli(&["PING"]), "PONG");
+    let as_deployed = RedisSettings {
+        claim_idle: Duration::from_secs(8),
+        ..server.settings()
+    };
+    let killed = RedisQueue::new(&as_deployed).unwrap();
+    let survivor = RedisQueue::new(&as_deployed).unwrap();
+    for sequence in 0..10 {
+        killed.publish(entry(sequence)).await.unwrap();
+    }
+    assert_eq!(receive(&killed, "killed", 10).await.len(), 10);
+    drop(killed);
+    let begun = Instant::now();
+    let mut taken = BTreeSet::new();
+    while taken.len() < 10 {
+        let received = survivor
+            .receive("survivor", 100, Duration::from_secs(1))
+            .await;
+        taken.extend(sequences(&received.unwrap()));
+        assert!(begun.elapsed() < Duration::from_secs(15), "{taken:?}");
+    }
+}
+
+#[tokio::test]
+async fn w09_a_restarted_consumer_gets_its_own_pending_entries_first() {
+    let Some(server) = RedisServer::start().await else {
+        return;
+    };
+    let patient = RedisSettings {
+        claim_idle: Duration::from_secs(3600),
+        ..server.settings()
+    };
+    let before = RedisQueue::new(&patient).unwrap();
+    for sequence in 0..5 {
+        before.publish(entry(sequence)).await.unwrap();
+    }
+    assert_eq!(receive(&before, "a", 5).await.len(), 5);
+    before.publish(entry(5)).await.unwrap();
+    drop(before);
+    let after = RedisQueue::new(&patient).unwrap();
+    assert_eq!(sequences(&receive(&after, "a", 6).await), (0..6).collect());
+}
+
+#[tokio::test]
+async fn w09_a_foreign_entry_is_set_aside_and_the_flow_goes_on() {
+    let Some(server) = RedisServer::start().await else {
+        return;
+    };
+    let queue = queue_on(&server);
+    server.cli(&["XADD", "tele:{0}", "*", "hello", "world"]);
+    server.cli(&[
+        "XADD", "tele:{1}", "*", "v", "9", "i", "x", "q", "0", "d", "",
+    ]);
+    queue.publish(entry(0)).await.unwrap();
+    let received = receive(&queue, "a", 1).await;
+    assert_eq!(sequences(&received), BTreeSet::from([0]));
+    eventually("the foreign entries", Duration::from_secs(5), async || {
+        queue.receive("a", 10, IDLE / 10).await.unwrap();
+        (queue.depth().await.unwrap().dead == 2).then_some(())
+    })
+    .await;
+    let depth = queue.depth().await.unwrap();
+    assert_eq!((depth.entries, depth.pending), (1, 1));
+    assert!(
+        server
+            .cli(&["LRANGE", "tele:{0}:dead", "0", "-1"])
+            .contains("hello=world")
+    );
+}
+
+#[tokio::test]
+async fn w11_a_full_server_refuses_and_nothing_is_dropped() {
+    let options = RedisOptions {
+        arguments: vec!["--maxmemory-policy", "noeviction"],
+        ..RedisOptions::default()
+    };
+    let Some(server) = RedisServer::start_with(options).await else {
+        return;
+    };
+    let queue = queue_on(&server);
+    queue.publish(entry(0)).await.unwrap();
+    server.cli(&["CONFIG", "SET", "maxmemory", "1mb"]);
+    let big = Entry {
+        payload: vec![7; 300_000].into(),
+        ..entry(2)
+    };
+    let error = eventually("a full server", Duration::from_secs(10), async || {
+        queue.publish(big.clone()).await.err()
+    })
+    .await;
+    assert_eq!(
+        kind(&error),
+        Some(FailureKind::OutOfMemory),
+        "{}",
+        chain(&error)
+    );
+    server.cli(&["CONFIG", "SET", "maxmemory", "100mb"]);
+    queue.publish(entry(1)).await.unwrap();
+    let received = receive(&queue, "a", 2).await;
+    assert!(sequences(&received).is_superset(&BTreeSet::from([0, 1])));
+}
+
+#[tokio::test]
+async fn w11_entries_leave_only_when_they_are_acknowledged() {
+    let Some(server) = RedisServer::start().await else {
+        return;
+    };
+    let queue = queue_on(&server);
+    for sequence in 0..2000 {
+        queue.publish(entry(sequence)).await.unwrap();
+    }
+    assert_eq!(queue.depth().await.unwrap().entries, 2000);
+    let mut stored = BTreeSet::new();
+    eventually("all entries", Duration::from_secs(20), async || {
+        let received = queue.receive("a", 300, IDLE).await.unwrap();
+        assert!(received.len() <= 300);
+        stored.extend(sequences(&received));
+        queue.acknowledge(&received).await.unwrap();
+        (stored.len() == 2000).then_some(())
+    })
+    .await;
+    assert_eq!(queue.depth().await.unwrap().entries, 0);
+}
+
+#[tokio::test]
+async fn w19_a_deleted_data_set_is_noticed_while_reading() {
+    let Some(server) = RedisServer::start().await else {
+        return;
+    };
+    let queue = queue_on(&server);
+    assert!(queue.receive("a", 1, IDLE).await.unwrap().is_empty());
+    server.cli(&["FLUSHALL"]);
+    queue.publish(entry(0)).await.unwrap();
+    let received = eventually("the entry", Duration::from_secs(10), async || {
+        let received = queue.receive("a", 1, IDLE).await.ok()?;
+        (!received.is_empty()).then_some(received)
+    });
+    assert_eq!(sequences(&received.await), BTreeSet::from([0]));
 }

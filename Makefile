@@ -1,0 +1,49 @@
+# The two commands of the README: `make demo` and `make test`. Both install what they need.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help packages build demo down test unit lint image cluster-up cluster-down bench acceptance
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+CLUSTERS ?= edge central
+TELECTL := target/release/telectl
+IMAGES := target/images
+
+help: ## Print the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+packages: ## Install the Debian packages that building and testing need
+	@scripts/packages
+
+build: packages ## Build the release binary
+	@cargo build --release --locked
+
+demo: ## The main job: the embedded run, then two real clusters with data from the edge to the API
+	@scripts/demo
+
+down: ## Stop the clusters and everything else that `make demo` or `make cluster-up` left running
+	@scripts/clusters down
+
+image: build ## Pack the image of telectl, and the servers' for the test clusters, as OCI archives
+	@scripts/images
+
+cluster-up: packages image ## Start the test clusters (CLUSTERS="edge central") and load the images
+	@scripts/clusters up $(CLUSTERS)
+
+cluster-down: ## Stop the test clusters
+	@scripts/clusters down
+
+lint: packages ## rustfmt, clippy, gofmt and go vet, without a warning
+	@scripts/lint
+
+test: packages ## Every test: units, real servers, real clusters
+	@scripts/test
+
+unit: ## Only the tests that need no server and no cluster
+	@cargo test --locked --lib
+
+bench: build ## Paired measurements; not part of the tests
+	@scripts/bench
+
+acceptance: ## Which rows of docs/acceptance.md have a test that passed in the last `make test`
+	@scripts/acceptance

@@ -1,0 +1,306 @@
+//! Plans, asks, applies, and says how far it got.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::apply::Ownership;
+use crate::cluster::{Cluster, ClusterError};
+use crate::config::{self, FlagValue};
+use crate::deploy::event::Event;
+use crate::deploy::execute::Progressed;
+use crate::deploy::layout::Stage;
+use crate::deploy::plan::StagePlan;
+use crate::deploy::run::{Inputs, Options};
+use crate::deploy::{DeployError, Run};
+use crate::model::exit::ExitCode;
+use crate::model::manifest::RenderedSet;
+use crate::render;
+
+use super::super::consent;
+use super::super::error::CliError;
+use super::super::session::Session;
+use super::stages::Job;
+use super::{ApplyArgs, progress, view};
+
+/// Plans and writes nothing.
+pub(super) async fn plan_only(job: &Job, session: &Session) -> Result<Vec<StagePlan>, CliError> {
+    let clusters = connect(job).await?;
+    let renderer = renderer(job, session);
+    let options = options(session, Ownership::Respect, None);
+    let mut ignore = |_: Event| {};
+    let inputs = inputs(job, &clusters, &renderer, options, CancellationToken::new());
+    Ok(Run::new(inputs, &mut ignore).plan().await?)
+}
+
+/// Plans, shows, asks and applies.
+pub(super) async fn run(
+    job: &Job,
+    args: &ApplyArgs,
+    session: &Session,
+) -> Result<ExitCode, CliError> {
+    let deadline = deadline(args)?;
+    let ownership = if args.take {
+        Ownership::Take
+    } else {
+        Ownership::Respect
+    };
+    let clusters = connect(job).await?;
+    let renderer = renderer(job, session);
+    let stop = CancellationToken::new();
+    let mut progress = session.ui.progress();
+    let mut show = |event: Event| progress::show(&mut progress, event);
+    let options = options(session, ownership, deadline);
+    let inputs = inputs(job, &clusters, &renderer, options, stop.clone());
+    let mut run = Run::new(inputs, &mut show);
+
+    let plans = run.plan().await?;
+    session.ui.note(&view::text(&plans));
+    if args.dry_run {
+        session.ui.note("Dry run: nothing was changed.");
+        return Ok(ExitCode::Ok);
+    }
+    if !plans.iter().any(StagePlan::has_changes) {
+        return no_changes(&run, session).await;
+    }
+    if ownership == Ownership::Respect {
+        refuse_conflicts(&plans)?;
+    }
+    let question = format!("Apply this to {}?", named_clusters(&clusters));
+    let confirmed = consent::obtain(session, args.consent(), &question)?;
+    let mut progressed = Progressed::default();
+    let outcome = {
+        let signals = stop_on_interrupt(session, stop.clone());
+        let applying = run.apply(&confirmed, &mut progressed);
+        tokio::select! {
+            outcome = applying => outcome,
+            () = signals => Err(DeployError::Stopped),
+        }
+    };
+    match outcome {
+        Ok(()) => {
+            session
+                .ui
+                .note(&format!("Done: {} objects written.", progressed.written));
+            Ok(ExitCode::Ok)
+        }
+        Err(error) => Err(how_far(job, &progressed, error)),
+    }
+}
+
+/// Nothing has to be written; whether everything is ready is said all the same.
+async fn no_changes(run: &Run<'_>, session: &Session) -> Result<ExitCode, CliError> {
+    session.ui.note("No changes: the clusters are as rendered.");
+    for (stage, object, why) in run.not_ready().await? {
+        session
+            .ui
+            .warn(&format!("{stage}: {object} is not ready: {why}"));
+    }
+    Ok(ExitCode::Ok)
+}
+
+/// First interrupt: no new write is begun, and the run says how far it got. Second: it ends here.
+async fn stop_on_interrupt(session: &Session, stop: CancellationToken) {
+    if tokio::signal::ctrl_c().await.is_err() {
+        // Without a handler the interrupt ends the process by itself.
+        return std::future::pending().await;
+    }
+    session
+        .ui
+        .note("Stopping after the request in flight; interrupt again to stop at once.");
+    stop.cancel();
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+async fn connect(job: &Job) -> Result<BTreeMap<String, Cluster>, CliError> {
+    let mut clusters = BTreeMap::new();
+    for (stage, _) in &job.stages {
+        if !clusters.contains_key(&stage.context) {
+            let cluster = Cluster::from_context(&job.contexts, &stage.context).await?;
+            clusters.insert(stage.context.clone(), cluster);
+        }
+    }
+    Ok(clusters)
+}
+
+fn inputs<'a>(
+    job: &Job,
+    clusters: &'a BTreeMap<String, Cluster>,
+    render: &'a crate::deploy::run::Renderer<'a>,
+    options: Options,
+    stop: CancellationToken,
+) -> Inputs<'a> {
+    Inputs {
+        clusters,
+        render,
+        options,
+        stages: job.stages.clone(),
+        handover: job.handover.clone(),
+        vault: job.vault(),
+        stop,
+    }
+}
+
+type BoxedRenderer<'a> =
+    Box<dyn Fn(&Stage, &[(String, serde_json::Value)]) -> Result<RenderedSet, DeployError> + 'a>;
+
+fn renderer<'a>(job: &'a Job, session: &'a Session) -> BoxedRenderer<'a> {
+    let said = std::cell::RefCell::new(std::collections::BTreeSet::new());
+    Box::new(move |stage, handed_over| {
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| DeployError::Render {
+            stage: stage.to_string(),
+            source,
+        };
+        let mut layers = job.layers.clone();
+        let handed = |(key, value): &(String, serde_json::Value)| FlagValue {
+            flag: "handed over by the deployment".to_owned(),
+            key: key.clone(),
+            value: value.clone(),
+        };
+        // What the user says about a value beats what the deployment found out.
+        let mut flags: Vec<FlagValue> = handed_over.iter().map(handed).collect();
+        flags.push(FlagValue {
+            flag: "--namespace".to_owned(),
+            key: "namespace".to_owned(),
+            value: stage.namespace.clone().into(),
+        });
+        flags.append(&mut layers.flags);
+        layers.flags = flags;
+        let resolved =
+            config::resolve(stage.profile, &layers).map_err(|error| failed(Box::new(error)))?;
+        for warning in &resolved.warnings {
+            let warning = warning.to_string();
+            if said.borrow_mut().insert(warning.clone()) {
+                session.ui.warn(&warning);
+            }
+        }
+        render::render(&resolved).map_err(|error| failed(Box::new(error)))
+    })
+}
+
+fn options(session: &Session, ownership: Ownership, deadline: Option<Duration>) -> Options {
+    let of = |name| session.environment.get(name);
+    let user = of("USER").or_else(|| of("LOGNAME")).unwrap_or("somebody");
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let who = format!("{user}@{} ({})", host.trim(), std::process::id());
+    Options {
+        ownership,
+        deadline,
+        who,
+    }
+}
+
+fn deadline(args: &ApplyArgs) -> Result<Option<Duration>, CliError> {
+    let Some(text) = &args.timeout else {
+        return Ok(None);
+    };
+    config::worker::parse_duration(text)
+        .map(Some)
+        .ok_or_else(|| CliError::usage(format!("--timeout `{text}` is no time such as 90s or 10m")))
+}
+
+fn named_clusters(clusters: &BTreeMap<String, Cluster>) -> String {
+    let names: Vec<String> = clusters
+        .iter()
+        .map(|(context, cluster)| format!("{context} ({})", cluster.server()))
+        .collect();
+    names.join(", ")
+}
+
+fn refuse_conflicts(plans: &[StagePlan]) -> Result<(), CliError> {
+    match plans.iter().find(|plan| plan.conflicts().next().is_some()) {
+        None => Ok(()),
+        Some(plan) => Err(DeployError::Conflicts {
+            stage: plan.stage.to_string(),
+            objects: plan.conflicts().cloned().collect(),
+        }
+        .into()),
+    }
+}
+
+/// What is done, what is not, and how to go on.
+fn how_far(job: &Job, progressed: &Progressed, error: DeployError) -> CliError {
+    let partial = !progressed.done.is_empty();
+    let interrupted = matches!(error, DeployError::Stopped);
+    let mut error = CliError::from(error);
+    if interrupted {
+        error = error.exiting(ExitCode::Interrupted);
+    } else if partial && error.exit_code() == ExitCode::Error {
+        error = error.exiting(ExitCode::Partial);
+    }
+    let list = |stages: &[Stage]| {
+        let names: Vec<String> = stages.iter().map(Stage::to_string).collect();
+        if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        }
+    };
+    let failed = progressed
+        .failed
+        .as_ref()
+        .map_or("none".to_owned(), Stage::to_string);
+    error
+        .hint(format!(
+            "stages done: {}; failed: {failed}; not begun: {}; {} objects were written",
+            list(&progressed.done),
+            list(&progressed.not_begun),
+            progressed.written
+        ))
+        .hint(format!(
+            "the same `telectl {}` again continues from here",
+            job.command
+        ))
+}
+
+impl From<ClusterError> for CliError {
+    fn from(error: ClusterError) -> Self {
+        let exit = match &error {
+            ClusterError::UnknownContext { .. } | ClusterError::NoKubeconfig => ExitCode::Usage,
+            ClusterError::LockHeld { .. } => ExitCode::LockHeld,
+            ClusterError::Deadline { .. } | ClusterError::TimedOut { .. } => ExitCode::Timeout,
+            _ => ExitCode::Error,
+        };
+        let made = Self::from_error(exit, &error);
+        match &error {
+            ClusterError::Unreachable { server, .. } | ClusterError::TimedOut { server, .. } => {
+                made.hint(format!(
+                    "is the API server up and reachable? curl -k {server}/livez"
+                ))
+            }
+            ClusterError::UnknownContext { .. } => {
+                made.hint("kubectl config get-contexts lists the contexts of your kubeconfig")
+            }
+            ClusterError::LockHeld { .. } => {
+                made.hint("wait for the other run; a lock that nobody renews expires after 30 s")
+            }
+            _ => made,
+        }
+    }
+}
+
+impl From<DeployError> for CliError {
+    fn from(error: DeployError) -> Self {
+        match error {
+            DeployError::Cluster(error) => error.into(),
+            DeployError::Conflicts { ref objects, .. } => {
+                let mut made = Self::from_error(ExitCode::Error, &error);
+                for object in objects {
+                    for conflict in &object.conflicts {
+                        made = made.cause(format!("{} {}", object.object, view::clash(conflict)));
+                    }
+                }
+                made.hint(
+                    "--take makes telectl's values win; or put the wanted value into a values file",
+                )
+            }
+            DeployError::Layout(ref source) => Self::from_error(ExitCode::Usage, source)
+                .hint("give contexts of different clusters, or `telectl deploy same-cluster`"),
+            DeployError::Render { .. } => Self::from_error(ExitCode::Usage, &error),
+            other => Self::from_error(ExitCode::Error, &other),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Events of a run, as lines and live progress.
+
+use crate::deploy::event::Event;
+use crate::deploy::layout::Stage;
+use crate::deploy::plan::Action;
+use crate::report::Progress;
+
+/// Shows one event. Lines have the form `context > stage > object  state`.
+pub(super) fn show(progress: &mut Progress, event: Event) {
+    match event {
+        Event::StageStarted(stage) => progress.say(&subject(&stage), "deploying"),
+        Event::Applied {
+            stage,
+            object,
+            action,
+        } => {
+            let done = match action {
+                Action::Create => "created",
+                Action::Update => "updated",
+                Action::Conflict => "taken over",
+                Action::Keep => "unchanged",
+            };
+            progress.say(
+                &subject(&stage),
+                &format!("{}/{} {done}", object.kind, object.name),
+            );
+        }
+        Event::Waiting { stage, object, why } => {
+            let line = format!("{} > {}/{}", subject(&stage), object.kind, object.name);
+            progress.waiting(&line, &why);
+        }
+        Event::Ready { stage, object } => {
+            let line = format!("{} > {}/{}", subject(&stage), object.kind, object.name);
+            progress.done(&line);
+        }
+        Event::Address {
+            stage,
+            server,
+            endpoint,
+        } => {
+            progress.say(
+                &subject(&stage),
+                &format!("{server} is reached at {endpoint}"),
+            );
+        }
+        Event::StageDone {
+            stage,
+            written,
+            seconds,
+        } => {
+            let objects = if written == 1 { "object" } else { "objects" };
+            progress.say(
+                &subject(&stage),
+                &format!("ready after {seconds:.1} s, {written} {objects} written"),
+            );
+        }
+    }
+}
+
+fn subject(stage: &Stage) -> String {
+    format!("{} > {}", stage.context, stage.profile)
+}

@@ -1,0 +1,191 @@
+//! How a plan looks.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::deploy::plan::{Action, FieldConflict, ObjectPlan, SecretChange, StagePlan};
+
+/// Version of the JSON form; fields are only ever added.
+const SCHEMA: u32 = 1;
+/// How many changed fields of one object are shown unless all are asked for.
+const FIELDS_SHOWN: usize = 12;
+
+#[derive(Debug, Serialize)]
+struct PlanView<'a> {
+    schema: u32,
+    changes: bool,
+    counts: Counts,
+    stages: Vec<StageView<'a>>,
+}
+
+#[derive(Debug, Default, Clone, Copy, Serialize)]
+struct Counts {
+    create: usize,
+    update: usize,
+    conflict: usize,
+    keep: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct StageView<'a> {
+    profile: &'a str,
+    cluster: &'a str,
+    namespace: &'a str,
+    #[serde(flatten)]
+    plan: &'a StagePlan,
+}
+
+/// The plan as JSON.
+pub(super) fn json(plans: &[StagePlan]) -> String {
+    let view = PlanView {
+        schema: SCHEMA,
+        changes: plans.iter().any(StagePlan::has_changes),
+        counts: counts(plans),
+        stages: plans
+            .iter()
+            .map(|plan| StageView {
+                profile: plan.stage.profile.name(),
+                cluster: &plan.stage.context,
+                namespace: &plan.stage.namespace,
+                plan,
+            })
+            .collect(),
+    };
+    serde_json::to_string_pretty(&view).unwrap_or_default()
+}
+
+fn counts(plans: &[StagePlan]) -> Counts {
+    let sum = |action| plans.iter().map(|plan| plan.count(action)).sum();
+    Counts {
+        create: sum(Action::Create),
+        update: sum(Action::Update),
+        conflict: sum(Action::Conflict),
+        keep: sum(Action::Keep),
+    }
+}
+
+/// The plan as text, grouped by cluster, with a line that counts.
+pub(super) fn text(plans: &[StagePlan]) -> String {
+    let mut lines = Vec::new();
+    for plan in plans {
+        stage(plan, &mut lines);
+    }
+    let Counts {
+        create,
+        update,
+        conflict,
+        keep,
+    } = counts(plans);
+    lines.push(format!(
+        "Plan: {create} to create, {update} to update, {conflict} in conflict, {keep} unchanged."
+    ));
+    lines.join("\n")
+}
+
+fn stage(plan: &StagePlan, lines: &mut Vec<String>) {
+    let named = format!(
+        "{} → cluster {} ({}), namespace {}",
+        plan.stage.profile, plan.stage.context, plan.server, plan.stage.namespace
+    );
+    if !plan.has_changes() {
+        lines.push(format!("{named}: no changes"));
+        return;
+    }
+    lines.push(named);
+    if plan.namespace_missing {
+        lines.push(format!("  + Namespace/{}", plan.stage.namespace));
+    }
+    let first = plan
+        .objects
+        .iter()
+        .filter(|object| object.object.kind < KIND_OF_SECRETS);
+    first.for_each(|object| object_lines(object, lines));
+    plan.secrets
+        .iter()
+        .for_each(|secret| secret_line(secret, lines));
+    let later = plan
+        .objects
+        .iter()
+        .filter(|object| object.object.kind > KIND_OF_SECRETS);
+    later.for_each(|object| object_lines(object, lines));
+    if plan.awaits_addresses {
+        lines.push(
+            "  Addresses of Redis and etcd are filled in once the stages before are deployed."
+                .to_owned(),
+        );
+    }
+    lines.push(String::new());
+}
+
+const KIND_OF_SECRETS: crate::model::object::ObjectKind = crate::model::object::ObjectKind::Secret;
+
+fn object_lines(plan: &ObjectPlan, lines: &mut Vec<String>) {
+    let name = format!("{}/{}", plan.object.kind, plan.object.name);
+    match plan.action {
+        Action::Keep => {}
+        Action::Create => lines.push(format!("  + {name}")),
+        Action::Update | Action::Conflict => {
+            let sign = if plan.action == Action::Update {
+                '~'
+            } else {
+                '!'
+            };
+            lines.push(format!("  {sign} {name}"));
+            for change in plan.changes.iter().take(FIELDS_SHOWN) {
+                let (before, after) = (shown(change.before.as_ref()), shown(change.after.as_ref()));
+                lines.push(format!("      {}: {before} → {after}", change.field));
+            }
+            if plan.changes.len() > FIELDS_SHOWN {
+                let more = plan.changes.len() - FIELDS_SHOWN;
+                lines.push(format!("      and {more} more fields (all with -o json)"));
+            }
+            lines.extend(
+                plan.conflicts
+                    .iter()
+                    .map(|conflict| format!("      {}", clash(conflict))),
+            );
+        }
+    }
+}
+
+/// One field of somebody else: the field, both values and whose it is.
+pub(super) fn clash(conflict: &FieldConflict) -> String {
+    let FieldConflict { change, manager } = conflict;
+    format!(
+        "{}: is {} (set by `{manager}`), telectl has {}",
+        change.field,
+        shown(change.before.as_ref()),
+        shown(change.after.as_ref())
+    )
+}
+
+fn secret_line(plan: &SecretChange, lines: &mut Vec<String>) {
+    let sign = match plan.action {
+        Action::Keep => return,
+        Action::Create => '+',
+        Action::Update | Action::Conflict => '~',
+    };
+    let keys: Vec<String> = plan
+        .keys
+        .iter()
+        .map(|(key, origin)| format!("{key} {origin}"))
+        .collect();
+    lines.push(format!(
+        "  {sign} Secret/{} ({})",
+        plan.object.name,
+        keys.join(", ")
+    ));
+}
+
+fn shown(value: Option<&Value>) -> String {
+    match value {
+        None => "(none)".to_owned(),
+        Some(value) => {
+            let text = value.to_string();
+            match text.char_indices().nth(120) {
+                Some((end, _)) => format!("{}…", &text[..end]),
+                None => text,
+            }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The flags that values come from.
+
+use clap::Args;
+
+use crate::config::{ConfigError, Layers, ValuesFile};
+use crate::model::exit::ExitCode;
+
+use super::error::CliError;
+use super::session::Session;
+
+/// Values for the profiles
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct ValuesArgs {
+    /// File with values, or the name of an overlay such as lab; may be given several times, later
+    /// ones win
+    #[arg(short = 'f', long = "values", value_name = "FILE")]
+    files: Vec<String>,
+    /// One value, for example streamer.replicaCount=3; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+}
+
+impl ValuesArgs {
+    /// The layers that these flags and the environment make.
+    pub(super) fn layers(&self, session: &Session) -> Result<Layers, CliError> {
+        let files: Result<Vec<ValuesFile>, ConfigError> = self
+            .files
+            .iter()
+            .map(|name| ValuesFile::open(name))
+            .collect();
+        Ok(Layers {
+            files: files?,
+            sets: self.sets.clone(),
+            environment: session.environment.clone(),
+            ..Layers::default()
+        })
+    }
+}
+
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> Self {
+        Self::from_error(ExitCode::Usage, &error)
+    }
+}

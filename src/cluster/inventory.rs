@@ -1,0 +1,129 @@
+//! Which objects are ours: the ApplySet contract of Kubernetes (KEP-3659), one parent ConfigMap
+//! per namespace and profile.
+//!
+//! Readers that know the contract can list our objects; `kubectl apply --prune --applyset`
+//! refuses to touch them, because the parent names telectl as its tool. That is by design.
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::model::manifest::Manifest;
+use crate::model::object::{ObjectKind, ObjectRef};
+
+/// The label that members carry.
+const PART_OF: &str = "applyset.kubernetes.io/part-of";
+
+/// What is noted about the run that wrote the set.
+#[derive(Debug, Clone)]
+pub struct Record<'a> {
+    /// When, RFC 3339.
+    pub at: &'a str,
+    /// Who: user and host.
+    pub by: &'a str,
+    /// Version of telectl.
+    pub version: &'a str,
+}
+
+/// The parent object of a profile in a namespace.
+pub fn parent(namespace: &str, profile: &str) -> ObjectRef {
+    ObjectRef::new(
+        ObjectKind::ConfigMap,
+        namespace,
+        format!("telectl-{profile}"),
+    )
+}
+
+/// The id of the set that hangs on a parent, by the contract's algorithm.
+pub fn set_id(parent: &ObjectRef) -> String {
+    let (group, _, _) = parent.kind.resource();
+    let name = format!(
+        "{}.{}.{}.{group}",
+        parent.name, parent.namespace, parent.kind
+    );
+    format!(
+        "applyset-{}-v1",
+        URL_SAFE_NO_PAD.encode(Sha256::digest(name))
+    )
+}
+
+/// Puts the member label on a manifest.
+pub fn adopt(manifest: &mut Manifest, parent: &ObjectRef) {
+    manifest.value["metadata"]["labels"][PART_OF] = set_id(parent).into();
+}
+
+/// The parent as it has to be while (and after) these objects are applied.
+pub fn parent_manifest(
+    parent: &ObjectRef,
+    members: &[ObjectRef],
+    record: Option<&Record<'_>>,
+) -> Manifest {
+    let kinds: BTreeSet<String> = members
+        .iter()
+        .map(|member| match member.kind.resource().0 {
+            "" => member.kind.to_string(),
+            group => format!("{}.{group}", member.kind),
+        })
+        .collect();
+    let kinds: Vec<String> = kinds.into_iter().collect();
+    let mut annotations = json!({
+        "applyset.kubernetes.io/tooling": concat!("telectl/", env!("CARGO_PKG_VERSION")),
+        "applyset.kubernetes.io/contains-group-kinds": kinds.join(","),
+    });
+    if let Some(record) = record {
+        annotations["telectl.io/deployed-at"] = record.at.into();
+        annotations["telectl.io/deployed-by"] = record.by.into();
+        annotations["telectl.io/version"] = record.version.into();
+    }
+    let value: Value = json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": parent.name,
+            "namespace": parent.namespace,
+            "labels": {
+                "applyset.kubernetes.io/id": set_id(parent),
+                "app.kubernetes.io/managed-by": "telectl",
+                "app.kubernetes.io/part-of": "telemetry-pipeline",
+            },
+            "annotations": annotations,
+        },
+    });
+    Manifest {
+        object: parent.clone(),
+        value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_is_the_one_that_kubectl_computes() {
+        // The test vector of kubectl's own test, for a Secret.
+        let parent = ObjectRef::new(ObjectKind::Secret, "test", "my-set");
+        assert_eq!(
+            set_id(&parent),
+            "applyset-0eFHV8ySqp7XoShsGvyWFQD3s96yqwHmzc4e0HR1dsY-v1"
+        );
+    }
+
+    #[test]
+    fn the_parent_lists_kinds_sorted_and_once() {
+        let member = |kind, name: &str| ObjectRef::new(kind, "ns", name);
+        let members = [
+            member(ObjectKind::Service, "b"),
+            member(ObjectKind::Deployment, "a"),
+            member(ObjectKind::Service, "a"),
+        ];
+        let manifest = parent_manifest(&parent("ns", "edge"), &members, None);
+        assert_eq!(
+            manifest.value["metadata"]["annotations"]["applyset.kubernetes.io/contains-group-kinds"],
+            "Deployment.apps,Service"
+        );
+    }
+}

@@ -1,0 +1,59 @@
+//! What can go wrong with a deployment.
+
+use super::certificates::CertificateError;
+use super::layout::LayoutError;
+use super::plan::ObjectPlan;
+use super::secrets::SecretError;
+use crate::cluster::ClusterError;
+
+/// An error of a deployment.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeployError {
+    /// A cluster did not do what it should.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The clusters do not fit their roles.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// A Secret cannot be made.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// A certificate cannot be made.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The values of a stage do not render.
+    #[error("cannot render {stage}")]
+    Render {
+        /// Which stage.
+        stage: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Others own fields that would be changed.
+    #[error("{stage}: somebody else changed what telectl manages")]
+    Conflicts {
+        /// Which stage.
+        stage: String,
+        /// The objects with the fields.
+        objects: Vec<ObjectPlan>,
+    },
+    /// A stage needs an address that no stage before it has.
+    #[error("{stage} needs the external address of {server}, which is not known")]
+    NoAddress {
+        /// Which stage.
+        stage: String,
+        /// Of what.
+        server: String,
+    },
+    /// The run was stopped between two writes.
+    #[error("stopped before everything was applied")]
+    Stopped,
+    /// The lock could not be renewed in time.
+    #[error("the lock of {stage} was lost, so nothing more was written")]
+    LockLost {
+        /// Which stage.
+        stage: String,
+    },
+}

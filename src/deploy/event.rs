@@ -1,0 +1,55 @@
+//! What a run says while it goes on. Printers, JSON lines and tests are all just consumers.
+
+use super::layout::Stage;
+use super::plan::Action;
+use crate::model::object::ObjectRef;
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A stage begins.
+    StageStarted(Stage),
+    /// An object was written.
+    Applied {
+        /// Where.
+        stage: Stage,
+        /// Which.
+        object: ObjectRef,
+        /// How.
+        action: Action,
+    },
+    /// An object is not ready yet.
+    Waiting {
+        /// Where.
+        stage: Stage,
+        /// Which.
+        object: ObjectRef,
+        /// What it waits for.
+        why: String,
+    },
+    /// An object is ready.
+    Ready {
+        /// Where.
+        stage: Stage,
+        /// Which.
+        object: ObjectRef,
+    },
+    /// A server got an address that other clusters use.
+    Address {
+        /// Where.
+        stage: Stage,
+        /// Which server.
+        server: String,
+        /// The address and port.
+        endpoint: String,
+    },
+    /// A stage is done.
+    StageDone {
+        /// Where.
+        stage: Stage,
+        /// How many objects were written.
+        written: usize,
+        /// How long it took, in seconds.
+        seconds: f64,
+    },
+}

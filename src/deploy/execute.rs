@@ -1,0 +1,479 @@
+//! Writes what was planned, stage by stage, and waits until each is ready.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::certificates::{Pair, new_authority};
+use super::error::DeployError;
+use super::event::Event;
+use super::handover::is_complete;
+use super::layout::Stage;
+use super::observe::{Observed, hosts, plan_object, with_scale_of};
+use super::plan::{Action, ObjectPlan};
+use super::run::{Part, Run};
+use super::secrets::{AUTHORITY_SECRET, Making, manifest as secret_manifest, random_password};
+use crate::cluster::ClusterError;
+use crate::cluster::apply::{Ownership, Writer};
+use crate::cluster::inventory::{self, Record};
+use crate::cluster::lock::Lock;
+use crate::cluster::readiness::{Readiness, readiness};
+use crate::cluster::wait::{Waiting, until_ready};
+use crate::model::component::Component;
+use crate::model::consent::Confirmed;
+use crate::model::manifest::Manifest;
+use crate::model::object::{ObjectKind, ObjectRef};
+use crate::model::profile::Profile;
+use crate::model::secret::Secret;
+
+/// How far a run got.
+#[derive(Debug, Default)]
+pub struct Progressed {
+    /// Stages that are deployed and ready.
+    pub done: Vec<Stage>,
+    /// The stage that failed, if one did.
+    pub failed: Option<Stage>,
+    /// Stages that were not begun.
+    pub not_begun: Vec<Stage>,
+    /// How many objects were written altogether.
+    pub written: usize,
+}
+
+/// How long a stage may take, unless told otherwise.
+const fn default_deadline(profile: Profile) -> Duration {
+    match profile {
+        Profile::Central | Profile::SameCluster => Duration::from_secs(15 * 60),
+        Profile::Dev | Profile::Edge | Profile::Shared => Duration::from_secs(10 * 60),
+    }
+}
+
+/// How long a load balancer may take to give an address.
+const ADDRESS_DEADLINE: Duration = Duration::from_secs(5 * 60);
+
+impl Run<'_> {
+    /// Applies every stage in order and waits for each. Namespaces and locks come first.
+    /// `progressed` tells afterwards how far it got, whatever the result.
+    ///
+    /// # Errors
+    /// The first thing that went wrong; later stages are then not begun.
+    pub async fn apply(
+        &mut self,
+        consent: &Confirmed,
+        progressed: &mut Progressed,
+    ) -> Result<(), DeployError> {
+        progressed.not_begun = self
+            .stages
+            .iter()
+            .filter(|(_, part)| *part == Part::Applied)
+            .map(|(stage, _)| stage.clone())
+            .collect();
+        let locks = self.make_namespaces_and_lock(consent, progressed).await?;
+        let outcome = self.apply_stages(consent, &locks, progressed).await;
+        for (_, lock) in locks {
+            // A lock that cannot be given back expires by itself.
+            if let Err(error) = lock.release(consent).await {
+                tracing::warn!(%error, "cannot give back a lock");
+            }
+        }
+        outcome
+    }
+
+    async fn make_namespaces_and_lock(
+        &self,
+        consent: &Confirmed,
+        progressed: &mut Progressed,
+    ) -> Result<Vec<(Stage, Lock)>, DeployError> {
+        let mut stages = progressed.not_begun.clone();
+        // One order for everybody, so that two runs never wait for each other.
+        stages.sort();
+        let mut locks = Vec::new();
+        for stage in stages {
+            let cluster = self.cluster(&stage);
+            let namespace = ObjectRef::new(ObjectKind::Namespace, "", &stage.namespace);
+            if cluster.get(&namespace).await?.is_none() {
+                let manifest = namespace_manifest(namespace);
+                Writer::new(cluster, consent)
+                    .apply(&manifest, Ownership::Respect)
+                    .await?;
+                progressed.written += 1;
+            }
+            let name = format!("telectl-{}", stage.profile);
+            let held = Lock::acquire(cluster, &stage.namespace, &name, &self.options.who).await;
+            match held {
+                Ok(lock) => locks.push((stage, lock)),
+                Err(error) => {
+                    for (_, lock) in locks {
+                        drop(lock.release(consent).await);
+                    }
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(locks)
+    }
+
+    async fn apply_stages(
+        &mut self,
+        consent: &Confirmed,
+        locks: &[(Stage, Lock)],
+        progressed: &mut Progressed,
+    ) -> Result<(), DeployError> {
+        for (stage, part) in self.stages.clone() {
+            let observed = self.observe(&stage).await?;
+            self.learn(&stage, &observed);
+            if part == Part::Observed {
+                continue;
+            }
+            if self.stop.is_cancelled() {
+                return Err(DeployError::Stopped);
+            }
+            progressed.not_begun.retain(|waiting| waiting != &stage);
+            progressed.failed = Some(stage.clone());
+            let lost = locks
+                .iter()
+                .find(|(locked, _)| locked == &stage)
+                .map(|(_, lock)| lock.lost())
+                .unwrap_or_default();
+            let writing = Writing {
+                stage: &stage,
+                consent,
+                lost: &lost,
+                progressed,
+            };
+            self.apply_stage(observed, writing).await?;
+            progressed.failed = None;
+            progressed.done.push(stage);
+        }
+        Ok(())
+    }
+
+    async fn apply_stage(
+        &mut self,
+        observed: Observed,
+        mut writing: Writing<'_>,
+    ) -> Result<(), DeployError> {
+        let started = Instant::now();
+        let stage = writing.stage;
+        self.require_addresses(stage)?;
+        self.say(Event::StageStarted(stage.clone()));
+        let before = writing.progressed.written;
+        self.make_authority(&mut writing).await?;
+        let (early, _) = split(&observed.set.manifests);
+        self.write_all(&mut writing, &observed, early).await?;
+        let observed = self.await_addresses(stage).await?;
+        let secrets = self.plan_secrets(stage, &observed, Making::Real)?;
+        for plan in &secrets {
+            if let (true, Some(manifest)) = (plan.changes(), &plan.manifest) {
+                let action = if plan.exists {
+                    Action::Update
+                } else {
+                    Action::Create
+                };
+                self.write(&mut writing, manifest, action).await?;
+            }
+        }
+        let manifests = self.with_digests(&observed, &secrets);
+        let (_, late) = split(&manifests);
+        self.write_all(&mut writing, &observed, late).await?;
+        let written = writing.progressed.written - before;
+        self.await_ready(stage, &observed, writing.lost).await?;
+        if written > 0 {
+            self.record(stage, &observed, writing.consent).await?;
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        self.say(Event::StageDone {
+            stage: stage.clone(),
+            written,
+            seconds,
+        });
+        Ok(())
+    }
+
+    fn require_addresses(&self, stage: &Stage) -> Result<(), DeployError> {
+        if is_complete(stage, &self.handover) {
+            return Ok(());
+        }
+        let server = if self.handover.redis.external.is_none() {
+            "Redis"
+        } else {
+            "etcd"
+        };
+        Err(DeployError::NoAddress {
+            stage: stage.to_string(),
+            server: server.to_owned(),
+        })
+    }
+
+    /// The private authority is made in the first stage that runs a server.
+    async fn make_authority(&mut self, writing: &mut Writing<'_>) -> Result<(), DeployError> {
+        let stage = writing.stage;
+        let serves = [Component::Redis, Component::Etcd, Component::Postgresql];
+        let set = (self.render)(stage, &super::handover::values_for(stage, &self.handover))?;
+        if self.vault.authority.is_some() || !serves.iter().any(|server| hosts(&set, *server)) {
+            return Ok(());
+        }
+        let name = format!("telectl authority {}", &random_password()[..8]);
+        let Pair { certificate, key } = new_authority(&name, jiff::Timestamp::now())?;
+        let data = [
+            ("tls.crt", certificate.clone()),
+            ("tls.key", key.expose().clone()),
+        ]
+        .map(|(name, value)| (name.to_owned(), Secret::new(value.into_bytes())));
+        let manifest = secret_manifest(&stage.namespace, AUTHORITY_SECRET, &data.into());
+        self.write(writing, &manifest, Action::Create).await?;
+        self.vault.authority = Some(Pair { certificate, key });
+        Ok(())
+    }
+
+    async fn write_all(
+        &mut self,
+        writing: &mut Writing<'_>,
+        observed: &Observed,
+        manifests: Vec<Manifest>,
+    ) -> Result<(), DeployError> {
+        let cluster = self.cluster(writing.stage);
+        let plans = manifests
+            .iter()
+            .map(|manifest| plan_object(cluster, &observed.set, manifest.clone()));
+        let plans: Vec<ObjectPlan> = futures::future::try_join_all(plans).await?;
+        let conflicts: Vec<ObjectPlan> = plans
+            .iter()
+            .filter(|plan| plan.action == Action::Conflict)
+            .cloned()
+            .collect();
+        if !conflicts.is_empty() && self.options.ownership == Ownership::Respect {
+            let stage = writing.stage.to_string();
+            return Err(DeployError::Conflicts {
+                stage,
+                objects: conflicts,
+            });
+        }
+        for (manifest, plan) in manifests.into_iter().zip(plans) {
+            if plan.action == Action::Keep {
+                continue;
+            }
+            let live = cluster.get(&manifest.object).await?;
+            let manifest = with_scale_of(&observed.set, manifest, live.as_ref());
+            self.write(writing, &manifest, plan.action).await?;
+        }
+        Ok(())
+    }
+
+    async fn write(
+        &mut self,
+        writing: &mut Writing<'_>,
+        manifest: &Manifest,
+        action: Action,
+    ) -> Result<(), DeployError> {
+        if self.stop.is_cancelled() {
+            return Err(DeployError::Stopped);
+        }
+        if writing.lost.is_cancelled() {
+            return Err(DeployError::LockLost {
+                stage: writing.stage.to_string(),
+            });
+        }
+        let writer = Writer::new(self.cluster(writing.stage), writing.consent);
+        writer.apply(manifest, self.options.ownership).await?;
+        writing.progressed.written += 1;
+        self.say(Event::Applied {
+            stage: writing.stage.clone(),
+            object: manifest.object.clone(),
+            action,
+        });
+        Ok(())
+    }
+
+    /// Waits for the addresses of this stage's servers, and looks at the stage again.
+    async fn await_addresses(&mut self, stage: &Stage) -> Result<Observed, DeployError> {
+        let observed = self.observe(stage).await?;
+        let wanted: Vec<ObjectRef> = observed
+            .set
+            .manifests
+            .iter()
+            .filter(|manifest| manifest.value["spec"]["type"] == "LoadBalancer")
+            .map(|manifest| manifest.object.clone())
+            .collect();
+        self.wait(stage, &wanted, "", ADDRESS_DEADLINE).await?;
+        let observed = self.observe(stage).await?;
+        self.learn(stage, &observed);
+        for (component, (_, port, live)) in &observed.services {
+            let addresses = live
+                .as_ref()
+                .map(crate::cluster::readiness::external_addresses);
+            for address in addresses.unwrap_or_default() {
+                self.say(Event::Address {
+                    stage: stage.clone(),
+                    server: component.to_string(),
+                    endpoint: crate::model::endpoint::Endpoint::new(address, *port).to_string(),
+                });
+            }
+        }
+        Ok(observed)
+    }
+
+    async fn await_ready(
+        &mut self,
+        stage: &Stage,
+        observed: &Observed,
+        lost: &CancellationToken,
+    ) -> Result<(), DeployError> {
+        let wanted = waited_for(&observed.set.manifests);
+        let deadline = self
+            .options
+            .deadline
+            .unwrap_or(default_deadline(stage.profile));
+        let pods = "app.kubernetes.io/part-of=telemetry-pipeline";
+        let outcome = self.wait(stage, &wanted, pods, deadline).await;
+        if lost.is_cancelled() {
+            return Err(DeployError::LockLost {
+                stage: stage.to_string(),
+            });
+        }
+        outcome
+    }
+
+    async fn wait(
+        &mut self,
+        stage: &Stage,
+        objects: &[ObjectRef],
+        pods: &str,
+        deadline: Duration,
+    ) -> Result<(), DeployError> {
+        let cluster = self.cluster(stage);
+        let waiting = Waiting {
+            objects,
+            namespace: &stage.namespace,
+            pods,
+            deadline,
+        };
+        let stop = self.stop.clone();
+        let outcome = until_ready(cluster, &waiting, &stop, |object, why| {
+            let (stage, object) = (stage.clone(), object.clone());
+            self.say(match why {
+                Some(why) => Event::Waiting {
+                    stage,
+                    object,
+                    why: why.to_owned(),
+                },
+                None => Event::Ready { stage, object },
+            });
+        })
+        .await;
+        if stop.is_cancelled() {
+            return Err(DeployError::Stopped);
+        }
+        Ok(outcome?)
+    }
+
+    /// Notes on the inventory's parent what was deployed, when and by whom.
+    async fn record(
+        &self,
+        stage: &Stage,
+        observed: &Observed,
+        consent: &Confirmed,
+    ) -> Result<(), DeployError> {
+        let members: Vec<ObjectRef> = observed
+            .set
+            .manifests
+            .iter()
+            .map(|manifest| manifest.object.clone())
+            .collect();
+        let parent = inventory::parent(&stage.namespace, stage.profile.name());
+        let at = jiff::Timestamp::now().to_string();
+        let record = Record {
+            at: &at,
+            by: &self.options.who,
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        let manifest = inventory::parent_manifest(&parent, &members, Some(&record));
+        Writer::new(self.cluster(stage), consent)
+            .apply(&manifest, Ownership::Take)
+            .await?;
+        Ok(())
+    }
+
+    /// The objects of applied stages that are not ready although nothing has to be written.
+    ///
+    /// # Errors
+    /// When a cluster cannot be asked.
+    pub async fn not_ready(&self) -> Result<Vec<(Stage, ObjectRef, String)>, ClusterError> {
+        let mut found = Vec::new();
+        for (stage, _) in self
+            .stages
+            .iter()
+            .filter(|(_, part)| *part == Part::Applied)
+        {
+            let values = super::handover::values_for(stage, &self.handover);
+            let Ok(set) = (self.render)(stage, &values) else {
+                continue;
+            };
+            for object in waited_for(&set.manifests) {
+                let live = self
+                    .cluster(stage)
+                    .get(&object)
+                    .await?
+                    .unwrap_or(Value::Null);
+                match readiness(&live) {
+                    Readiness::Current => {}
+                    Readiness::InProgress(why) | Readiness::Failed(why) => {
+                        found.push((stage.clone(), object, why));
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// What a stage's writes have in common.
+struct Writing<'a> {
+    stage: &'a Stage,
+    consent: &'a Confirmed,
+    lost: &'a CancellationToken,
+    progressed: &'a mut Progressed,
+}
+
+/// What goes before the Secrets (they need the Services' addresses), and what goes after.
+fn split(manifests: &[Manifest]) -> (Vec<Manifest>, Vec<Manifest>) {
+    manifests
+        .iter()
+        .cloned()
+        .partition(|manifest| manifest.object.kind < ObjectKind::Secret)
+}
+
+fn waited_for(manifests: &[Manifest]) -> Vec<ObjectRef> {
+    let waits = |kind: ObjectKind| {
+        matches!(
+            kind,
+            ObjectKind::Service
+                | ObjectKind::Deployment
+                | ObjectKind::StatefulSet
+                | ObjectKind::HorizontalPodAutoscaler
+        )
+    };
+    manifests
+        .iter()
+        .map(|manifest| manifest.object.clone())
+        .filter(|object| waits(object.kind))
+        .collect()
+}
+
+fn namespace_manifest(namespace: ObjectRef) -> Manifest {
+    let value = serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {
+            "name": namespace.name,
+            "labels": {
+                "app.kubernetes.io/managed-by": "telectl",
+                "app.kubernetes.io/part-of": "telemetry-pipeline",
+            },
+        },
+    });
+    Manifest {
+        object: namespace,
+        value,
+    }
+}

@@ -1,0 +1,291 @@
+//! Looks at a stage as it is, and plans it. Writes nothing.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use serde_json::Value;
+
+use super::certificates::Pair;
+use super::error::DeployError;
+use super::handover::{certificate_names, is_complete, reach, service_of, values_for};
+use super::layout::Stage;
+use super::plan::{
+    ObjectPlan, StagePlan, is_autoscaled, object_plan, secret_change, secrets_of,
+    with_live_replicas,
+};
+use super::run::Run;
+use super::secrets::{
+    AUTHORITY_SECRET, Circumstances, LiveSecret, Making, SecretData, SecretPlan, digest, plan,
+};
+use crate::cluster::apply::{DryRun, dry_run};
+use crate::cluster::{Cluster, ClusterError, inventory};
+use crate::model::component::Component;
+use crate::model::manifest::{Manifest, RenderedSet};
+use crate::model::object::{ObjectKind, ObjectRef};
+use crate::model::secret::Secret;
+
+/// How many objects are looked at at once; the cluster limits requests further.
+const AT_ONCE: usize = 16;
+/// The annotation of a pod template that changes when a Secret does, so that pods restart.
+const SECRETS_ANNOTATION: &str = "telectl.io/secrets";
+
+/// A stage as rendered and as it is.
+pub struct Observed {
+    /// What it should be.
+    pub set: RenderedSet,
+    /// Whether its namespace is missing.
+    pub namespace_missing: bool,
+    /// The needed Secrets that exist, and the authority's, by name.
+    pub secrets: BTreeMap<String, LiveSecret>,
+    /// The Services of servers that exist, by component.
+    pub services: BTreeMap<Component, (String, u16, Option<Value>)>,
+}
+
+impl Run<'_> {
+    /// Renders a stage with what is known, and reads its Secrets and servers' Services.
+    pub(super) async fn observe(&self, stage: &Stage) -> Result<Observed, DeployError> {
+        let cluster = self.cluster(stage);
+        let mut set = (self.render)(stage, &values_for(stage, &self.handover))?;
+        let parent = inventory::parent(&stage.namespace, stage.profile.name());
+        set.manifests
+            .iter_mut()
+            .for_each(|manifest| inventory::adopt(manifest, &parent));
+        let namespace = ObjectRef::new(ObjectKind::Namespace, "", &stage.namespace);
+        let namespace_missing = cluster.get(&namespace).await?.is_none();
+        let mut names: Vec<&str> = set.secrets.iter().map(|need| need.name.as_str()).collect();
+        names.push(AUTHORITY_SECRET);
+        let secrets = read_secrets(cluster, &stage.namespace, &names).await?;
+        let mut services = BTreeMap::new();
+        for component in [Component::Redis, Component::Etcd, Component::Postgresql] {
+            let Some((name, port)) = service_of(&set, component) else {
+                continue;
+            };
+            let object = ObjectRef::new(ObjectKind::Service, &stage.namespace, &name);
+            services.insert(component, (name, port, cluster.get(&object).await?));
+        }
+        Ok(Observed {
+            set,
+            namespace_missing,
+            secrets,
+            services,
+        })
+    }
+
+    /// Takes note of what a stage tells about servers and passwords.
+    pub(super) fn learn(&mut self, stage: &Stage, observed: &Observed) {
+        for (component, (name, port, live)) in &observed.services {
+            let reached = reach(stage, name, *port, live.as_ref());
+            match component {
+                Component::Redis => self.handover.redis = reached,
+                Component::Etcd => self.handover.etcd = reached,
+                _ => {}
+            }
+        }
+        if self.vault.authority.is_none()
+            && let Some(secret) = observed.secrets.get(AUTHORITY_SECRET)
+            && let (Some(certificate), Some(key)) = (secret.text("tls.crt"), secret.text("tls.key"))
+        {
+            self.vault.authority = Some(Pair {
+                certificate,
+                key: Secret::new(key),
+            });
+        }
+        for need in &observed.set.secrets {
+            let Some(live) = observed.secrets.get(&need.name) else {
+                continue;
+            };
+            for key in &need.keys {
+                // A stage that only uses a password is not where it is decided.
+                if self.decides(key.content, &observed.set)
+                    && let Some(value) = live.text(&key.key)
+                {
+                    self.vault
+                        .known
+                        .entry(key.content)
+                        .or_insert(Secret::new(value));
+                }
+            }
+        }
+    }
+
+    fn decides(&self, content: crate::model::manifest::SecretContent, set: &RenderedSet) -> bool {
+        use crate::model::manifest::SecretContent as Content;
+        let host = match content {
+            Content::RedisPassword => Component::Redis,
+            Content::DatabasePassword | Content::DatabaseSuperuserPassword => Component::Postgresql,
+            Content::ApiToken => Component::ApiGateway,
+            _ => return false,
+        };
+        hosts(set, host)
+    }
+
+    /// Plans a stage as it would be with what is known now.
+    pub(super) async fn plan_stage(
+        &mut self,
+        stage: &Stage,
+        observed: &Observed,
+    ) -> Result<StagePlan, DeployError> {
+        let planned = self.plan_secrets(stage, observed, Making::Planned)?;
+        let secrets: Vec<_> = planned
+            .iter()
+            .map(|plan| secret_change(&stage.namespace, plan))
+            .collect();
+        let manifests = self.with_digests(observed, &planned);
+        let cluster = self.cluster(stage);
+        let objects = plan_objects(
+            cluster,
+            &observed.set,
+            manifests,
+            observed.namespace_missing,
+        );
+        Ok(StagePlan {
+            stage: stage.clone(),
+            server: cluster.server().to_owned(),
+            namespace_missing: observed.namespace_missing,
+            objects: objects.await?,
+            secrets,
+            awaits_addresses: !is_complete(stage, &self.handover),
+        })
+    }
+
+    /// Decides about every Secret that the stage needs.
+    pub(super) fn plan_secrets(
+        &mut self,
+        stage: &Stage,
+        observed: &Observed,
+        make: Making,
+    ) -> Result<Vec<SecretPlan>, DeployError> {
+        let names = |component: Component| {
+            let (name, _, live) = observed.services.get(&component)?;
+            Some(certificate_names(&stage.namespace, name, live.as_ref()))
+        };
+        let circumstances = Circumstances {
+            namespace: &stage.namespace,
+            names: &names,
+            hosts: &|component| hosts(&observed.set, component),
+            make,
+            password: super::secrets::random_password,
+            now: jiff::Timestamp::now(),
+        };
+        let mut plans = Vec::new();
+        for need in &observed.set.secrets {
+            let live = observed.secrets.get(&need.name);
+            plans.push(plan(need, live, &mut self.vault, &circumstances)?);
+        }
+        Ok(plans)
+    }
+
+    /// The manifests, with a digest of the Secrets that their pods read, once these are known.
+    pub(super) fn with_digests(
+        &self,
+        observed: &Observed,
+        planned: &[SecretPlan],
+    ) -> Vec<Manifest> {
+        let Some(authority) = &self.vault.authority else {
+            return observed.set.manifests.clone();
+        };
+        let mut data: BTreeMap<&str, SecretData> = observed
+            .secrets
+            .iter()
+            .map(|(name, live)| (name.as_str(), live.data.clone()))
+            .collect();
+        for plan in planned {
+            if let Some(manifest) = &plan.manifest {
+                data.insert(&plan.name, LiveSecret::from_object(&manifest.value).data);
+            }
+        }
+        let mut manifests = observed.set.manifests.clone();
+        for manifest in &mut manifests {
+            let names = secrets_of(manifest);
+            if names.is_empty() {
+                continue;
+            }
+            let known: Vec<(&str, &SecretData)> = names
+                .iter()
+                .filter_map(|name| {
+                    data.get_key_value(name.as_str())
+                        .map(|(name, data)| (*name, data))
+                })
+                .collect();
+            let digest = digest(&authority.key, &known);
+            manifest.value["spec"]["template"]["metadata"]["annotations"][SECRETS_ANNOTATION] =
+                digest.into();
+        }
+        manifests
+    }
+}
+
+/// Whether a component runs in a rendered set.
+pub(super) fn hosts(set: &RenderedSet, component: Component) -> bool {
+    set.manifests.iter().any(|manifest| {
+        matches!(
+            manifest.object.kind,
+            ObjectKind::Deployment | ObjectKind::StatefulSet
+        ) && manifest.value["metadata"]["labels"]["app.kubernetes.io/component"] == component.name()
+    })
+}
+
+async fn read_secrets(
+    cluster: &Cluster,
+    namespace: &str,
+    names: &[&str],
+) -> Result<BTreeMap<String, LiveSecret>, ClusterError> {
+    let read = names.iter().map(|name| async move {
+        let object = ObjectRef::new(ObjectKind::Secret, namespace, *name);
+        let found = cluster.get(&object).await?;
+        Ok::<_, ClusterError>(
+            found.map(|found| ((*name).to_owned(), LiveSecret::from_object(&found))),
+        )
+    });
+    Ok(futures::future::try_join_all(read)
+        .await?
+        .into_iter()
+        .flatten()
+        .collect())
+}
+
+async fn plan_objects(
+    cluster: &Cluster,
+    set: &RenderedSet,
+    manifests: Vec<Manifest>,
+    namespace_missing: bool,
+) -> Result<Vec<ObjectPlan>, ClusterError> {
+    futures::stream::iter(manifests)
+        .map(|manifest| async move {
+            if namespace_missing {
+                return Ok(object_plan(
+                    &manifest.object,
+                    None,
+                    &DryRun::NamespaceMissing,
+                ));
+            }
+            plan_object(cluster, set, manifest).await
+        })
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await
+}
+
+/// Plans one object: reads it, keeps an autoscaler's count, and asks the server what would change.
+pub(super) async fn plan_object(
+    cluster: &Cluster,
+    set: &RenderedSet,
+    manifest: Manifest,
+) -> Result<ObjectPlan, ClusterError> {
+    let live = cluster.get(&manifest.object).await?;
+    let manifest = with_scale_of(set, manifest, live.as_ref());
+    let answer = dry_run(cluster, &manifest).await?;
+    Ok(object_plan(&manifest.object, live.as_ref(), &answer))
+}
+
+/// The manifest, with the live number of replicas where an autoscaler decides it.
+pub(super) fn with_scale_of(
+    set: &RenderedSet,
+    manifest: Manifest,
+    live: Option<&Value>,
+) -> Manifest {
+    match live {
+        Some(live) if is_autoscaled(set, &manifest.object) => with_live_replicas(manifest, live),
+        _ => manifest,
+    }
+}

@@ -1,0 +1,259 @@
+//! What a run would do. Pure: everything that was observed comes in as values.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::layout::Stage;
+use super::secrets::{Origin, SecretPlan};
+use crate::cluster::apply::DryRun;
+use crate::cluster::diff::{FieldChange, changes, masked};
+use crate::model::manifest::{Manifest, RenderedSet};
+use crate::model::object::{ObjectKind, ObjectRef};
+
+/// What happens to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// It is made.
+    Create,
+    /// It is changed.
+    Update,
+    /// It would be changed, but somebody else owns what differs.
+    Conflict,
+    /// Nothing.
+    Keep,
+}
+
+/// A field that somebody else changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldConflict {
+    /// The change that would take it back.
+    #[serde(flatten)]
+    pub change: FieldChange,
+    /// Who owns it.
+    pub manager: String,
+}
+
+/// What happens to one object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ObjectPlan {
+    /// Which.
+    pub object: ObjectRef,
+    /// What.
+    pub action: Action,
+    /// The fields that change.
+    pub changes: Vec<FieldChange>,
+    /// The fields that others own.
+    pub conflicts: Vec<FieldConflict>,
+}
+
+/// What happens to one Secret; never what is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SecretChange {
+    /// Which.
+    pub object: ObjectRef,
+    /// What.
+    pub action: Action,
+    /// The keys that get a value, and where it comes from.
+    pub keys: Vec<(String, String)>,
+}
+
+/// What happens in one stage.
+#[derive(Debug, Clone, Serialize)]
+pub struct StagePlan {
+    /// The stage.
+    #[serde(skip)]
+    pub stage: Stage,
+    /// URL of the API server.
+    pub server: String,
+    /// Whether the namespace has to be made.
+    pub namespace_missing: bool,
+    /// The objects, in the order in which they are applied.
+    pub objects: Vec<ObjectPlan>,
+    /// The Secrets.
+    pub secrets: Vec<SecretChange>,
+    /// Whether addresses of other stages are still to come, so that values will differ.
+    pub awaits_addresses: bool,
+}
+
+impl StagePlan {
+    /// Whether anything would be written.
+    pub fn has_changes(&self) -> bool {
+        self.namespace_missing
+            || self.objects.iter().any(|plan| plan.action != Action::Keep)
+            || self.secrets.iter().any(|plan| plan.action != Action::Keep)
+    }
+
+    /// The objects with fields of others.
+    pub fn conflicts(&self) -> impl Iterator<Item = &ObjectPlan> {
+        self.objects
+            .iter()
+            .filter(|plan| plan.action == Action::Conflict)
+    }
+
+    /// How many objects and Secrets an action concerns.
+    pub fn count(&self, action: Action) -> usize {
+        let objects = self
+            .objects
+            .iter()
+            .filter(|plan| plan.action == action)
+            .count();
+        let secrets = self
+            .secrets
+            .iter()
+            .filter(|plan| plan.action == action)
+            .count();
+        objects + secrets + usize::from(self.namespace_missing && action == Action::Create)
+    }
+}
+
+/// What applying a manifest does, given the object as it is and the server's answer.
+pub fn object_plan(object: &ObjectRef, live: Option<&Value>, answer: &DryRun) -> ObjectPlan {
+    let plan = |action, changes, conflicts| ObjectPlan {
+        object: object.clone(),
+        action,
+        changes,
+        conflicts,
+    };
+    let differences = |live: &Value, next: &Value| match object.kind {
+        ObjectKind::Secret => masked(changes(live, next)),
+        _ => changes(live, next),
+    };
+    match (live, answer) {
+        (None, _) | (_, DryRun::NamespaceMissing) => plan(Action::Create, Vec::new(), Vec::new()),
+        (Some(live), DryRun::Accepted(next)) => {
+            let changes = differences(live, next);
+            let action = if changes.is_empty() {
+                Action::Keep
+            } else {
+                Action::Update
+            };
+            plan(action, changes, Vec::new())
+        }
+        (Some(live), DryRun::Conflict { fields, taken }) => {
+            let mut own = Vec::new();
+            let mut others = Vec::new();
+            for change in differences(live, taken) {
+                match owner(&change.field, fields) {
+                    Some(manager) => others.push(FieldConflict { change, manager }),
+                    None => own.push(change),
+                }
+            }
+            plan(Action::Conflict, own, others)
+        }
+    }
+}
+
+/// Who owns a field, by the server's list of conflicts. The server writes paths in its own way
+/// (`.spec.ports[port=80,protocol="TCP"].targetPort`), so what stands in brackets does not count.
+fn owner(field: &str, conflicts: &[(String, String)]) -> Option<String> {
+    let wanted = without_brackets(field);
+    let related = |conflict: &str| {
+        let conflict = without_brackets(conflict);
+        conflict == wanted
+            || conflict.starts_with(&format!("{wanted}."))
+            || wanted.starts_with(&format!("{conflict}."))
+    };
+    conflicts
+        .iter()
+        .find(|(field, _)| related(field))
+        .map(|(_, manager)| manager.clone())
+}
+
+fn without_brackets(field: &str) -> String {
+    let mut depth = 0_u32;
+    field
+        .chars()
+        .filter(|symbol| match symbol {
+            '[' => {
+                depth += 1;
+                false
+            }
+            ']' => {
+                depth = depth.saturating_sub(1);
+                false
+            }
+            '"' => false,
+            _ => depth == 0,
+        })
+        .collect()
+}
+
+/// What a planned Secret means for the plan that is shown.
+pub fn secret_change(namespace: &str, planned: &SecretPlan) -> SecretChange {
+    let action = match (planned.changes(), planned.exists) {
+        (false, _) => Action::Keep,
+        (true, true) => Action::Update,
+        (true, false) => Action::Create,
+    };
+    let word = |origin: Origin| match origin {
+        Origin::Kept => "kept",
+        Origin::HandedOver => "handed over",
+        Origin::Generated => "generated",
+        Origin::Issued => "signed by telectl's authority",
+    };
+    let keys = planned
+        .keys
+        .iter()
+        .filter(|(_, origin)| *origin != Origin::Kept)
+        .map(|(key, origin)| (key.clone(), word(*origin).to_owned()));
+    SecretChange {
+        object: ObjectRef::new(ObjectKind::Secret, namespace, &planned.name),
+        action,
+        keys: keys.collect(),
+    }
+}
+
+/// The workload that an autoscaler of the set scales, as (kind, name), for each autoscaler.
+fn scaled(set: &RenderedSet) -> Vec<(&str, &str)> {
+    set.manifests
+        .iter()
+        .filter(|manifest| manifest.object.kind == ObjectKind::HorizontalPodAutoscaler)
+        .filter_map(|manifest| {
+            let target = &manifest.value["spec"]["scaleTargetRef"];
+            Some((target["kind"].as_str()?, target["name"].as_str()?))
+        })
+        .collect()
+}
+
+/// Whether an autoscaler of the set decides how many replicas an object has.
+pub fn is_autoscaled(set: &RenderedSet, object: &ObjectRef) -> bool {
+    scaled(set).contains(&(object.kind.name(), object.name.as_str()))
+}
+
+/// The manifest with the number of replicas that runs now: an autoscaler chose it, so sending
+/// another would fight it, and leaving it out would make it one.
+pub fn with_live_replicas(mut manifest: Manifest, live: &Value) -> Manifest {
+    if let Some(replicas) = live["spec"]["replicas"].as_i64() {
+        manifest.value["spec"]["replicas"] = replicas.into();
+    }
+    manifest
+}
+
+/// The names of the Secrets that a workload's pods read, in order.
+pub fn secrets_of(manifest: &Manifest) -> Vec<String> {
+    let mut names = std::collections::BTreeSet::new();
+    collect_secrets(&manifest.value["spec"]["template"], &mut names);
+    names.into_iter().collect()
+}
+
+fn collect_secrets(value: &Value, names: &mut std::collections::BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            let referred = fields
+                .get("secretKeyRef")
+                .map(|reference| &reference["name"])
+                .or_else(|| fields.get("secret").map(|volume| &volume["secretName"]));
+            names.extend(referred.and_then(Value::as_str).map(str::to_owned));
+            fields
+                .values()
+                .for_each(|value| collect_secrets(value, names));
+        }
+        Value::Array(items) => items.iter().for_each(|value| collect_secrets(value, names)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

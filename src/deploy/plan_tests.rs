@@ -1,0 +1,81 @@
+use serde_json::json;
+
+use super::*;
+use crate::model::profile::Profile;
+
+fn deployment() -> ObjectRef {
+    ObjectRef::new(ObjectKind::Deployment, "ns", "api-gateway")
+}
+
+#[test]
+fn an_object_that_is_as_rendered_is_kept() {
+    let live = json!({"spec": {"replicas": 1}, "status": {"replicas": 1}});
+    let plan = object_plan(&deployment(), Some(&live), &DryRun::Accepted(live.clone()));
+    assert_eq!(plan.action, Action::Keep);
+}
+
+#[test]
+fn a_scaled_workload_names_field_both_values_and_manager() {
+    let live = json!({"spec": {"replicas": 3}});
+    let answer = DryRun::Conflict {
+        fields: vec![(".spec.replicas".to_owned(), "kubectl".to_owned())],
+        taken: json!({"spec": {"replicas": 1}}),
+    };
+    let plan = object_plan(&deployment(), Some(&live), &answer);
+    assert_eq!(plan.action, Action::Conflict);
+    let conflict = &plan.conflicts[0];
+    assert_eq!(conflict.manager, "kubectl");
+    assert_eq!(conflict.change.field, ".spec.replicas");
+    assert_eq!(
+        (&conflict.change.before, &conflict.change.after),
+        (&Some(json!(3)), &Some(json!(1)))
+    );
+}
+
+#[test]
+fn paths_of_list_items_are_matched_without_their_keys() {
+    let conflicts = [(
+        ".spec.ports[port=80,protocol=\"TCP\"].targetPort".to_owned(),
+        "kubectl-edit".to_owned(),
+    )];
+    let manager = owner(".spec.ports[name=\"http\"].targetPort", &conflicts);
+    assert_eq!(manager.as_deref(), Some("kubectl-edit"));
+    assert_eq!(owner(".spec.type", &conflicts), None);
+}
+
+#[test]
+fn an_autoscaled_workload_keeps_its_live_count() {
+    let autoscaler = Manifest {
+        object: ObjectRef::new(ObjectKind::HorizontalPodAutoscaler, "ns", "collector"),
+        value: json!({"spec": {"scaleTargetRef": {"kind": "Deployment", "name": "collector"}}}),
+    };
+    let set = RenderedSet {
+        profile: Profile::Central,
+        namespace: "ns".to_owned(),
+        manifests: vec![autoscaler],
+        secrets: Vec::new(),
+    };
+    let collector = ObjectRef::new(ObjectKind::Deployment, "ns", "collector");
+    assert!(is_autoscaled(&set, &collector) && !is_autoscaled(&set, &deployment()));
+    let manifest = Manifest {
+        object: collector,
+        value: json!({"spec": {"replicas": 2}}),
+    };
+    let live = json!({"spec": {"replicas": 7}});
+    assert_eq!(
+        with_live_replicas(manifest, &live).value["spec"]["replicas"],
+        7
+    );
+}
+
+#[test]
+fn the_secrets_of_a_workload_are_found_in_variables_and_volumes() {
+    let manifest = Manifest {
+        object: deployment(),
+        value: json!({"spec": {"template": {"spec": {
+            "containers": [{"env": [{"valueFrom": {"secretKeyRef": {"name": "b", "key": "k"}}}]}],
+            "volumes": [{"secret": {"secretName": "a"}}, {"emptyDir": {}}],
+        }}}}),
+    };
+    assert_eq!(secrets_of(&manifest), ["a", "b"]);
+}

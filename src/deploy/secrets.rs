@@ -1,0 +1,396 @@
+//! Which Secrets a stage needs and what goes into them. Pure, apart from the randomness of keys,
+//! which comes from an argument or from the certificate library.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use super::certificates::{CertificateError, Pair, Purpose, covers, issue};
+use crate::model::component::Component;
+use crate::model::manifest::{Manifest, SecretContent, SecretKey, SecretNeed};
+use crate::model::object::{ObjectKind, ObjectRef};
+use crate::model::secret::Secret;
+
+/// The Secret that holds telectl's private authority (`tls.crt`, `tls.key`).
+pub const AUTHORITY_SECRET: &str = "telectl-ca";
+
+/// The data of a Secret, decoded.
+pub type SecretData = BTreeMap<String, Secret<Vec<u8>>>;
+
+/// A Secret as it is in a cluster.
+#[derive(Debug, Clone)]
+pub struct LiveSecret {
+    /// Whether telectl made it; one that somebody else made is never changed.
+    pub ours: bool,
+    /// Its data.
+    pub data: SecretData,
+}
+
+impl LiveSecret {
+    /// From the object.
+    pub fn from_object(object: &Value) -> Self {
+        let data = object["data"].as_object().into_iter().flatten();
+        let decoded = data.filter_map(|(key, value)| {
+            let bytes = STANDARD.decode(value.as_str()?).ok()?;
+            Some((key.clone(), Secret::new(bytes)))
+        });
+        let managed_by = &object["metadata"]["labels"]["app.kubernetes.io/managed-by"];
+        Self {
+            ours: managed_by == "telectl",
+            data: decoded.collect(),
+        }
+    }
+
+    /// A value as text.
+    pub fn text(&self, key: &str) -> Option<String> {
+        let bytes = self.data.get(key)?.expose();
+        String::from_utf8(bytes.clone()).ok()
+    }
+}
+
+/// What is known while a run goes on: contents that several stages share.
+#[derive(Debug, Default)]
+pub struct Vault {
+    /// Contents given by the user or read from a cluster, by what they are.
+    pub known: BTreeMap<SecretContent, Secret<String>>,
+    /// The private authority.
+    pub authority: Option<Pair>,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// It stays as it is.
+    Kept,
+    /// The user gave it, or another stage hands it over.
+    HandedOver,
+    /// telectl makes it: a password.
+    Generated,
+    /// telectl's authority signs it.
+    Issued,
+}
+
+/// What happens to one needed Secret.
+#[derive(Debug)]
+pub struct SecretPlan {
+    /// Its name.
+    pub name: String,
+    /// Every key and where its value comes from.
+    pub keys: Vec<(String, Origin)>,
+    /// The Secret to apply, if a value changes and all of them are known already.
+    pub manifest: Option<Manifest>,
+    /// Whether it exists.
+    pub exists: bool,
+}
+
+impl SecretPlan {
+    /// Whether anything changes.
+    pub fn changes(&self) -> bool {
+        self.keys.iter().any(|(_, origin)| *origin != Origin::Kept)
+    }
+}
+
+/// What can go wrong with Secrets.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SecretError {
+    /// Nobody but the user can know it.
+    #[error("Secret {namespace}/{name} needs the key `{key}`, which telectl cannot make")]
+    Missing {
+        /// Namespace.
+        namespace: String,
+        /// Secret.
+        name: String,
+        /// Key.
+        key: String,
+    },
+    /// A certificate could not be made.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+}
+
+/// The circumstances of one stage.
+pub struct Circumstances<'a> {
+    /// The namespace.
+    pub namespace: &'a str,
+    /// The names for a component's server certificate; `None` while addresses are not known.
+    pub names: &'a dyn Fn(Component) -> Option<Vec<String>>,
+    /// Whether a component runs in this stage, so that its password may be made up here.
+    pub hosts: &'a dyn Fn(Component) -> bool,
+    /// Whether contents that are not known may be made now: not while only planning.
+    pub make: Making,
+    /// Makes a fresh password.
+    pub password: fn() -> String,
+    /// The time.
+    pub now: jiff::Timestamp,
+}
+
+/// Whether values may be made up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Making {
+    /// Only say what would be made.
+    Planned,
+    /// Make it.
+    Real,
+}
+
+/// Decides about one needed Secret.
+///
+/// # Errors
+/// When a key is missing that telectl cannot make, or a certificate cannot be made.
+pub fn plan(
+    need: &SecretNeed,
+    live: Option<&LiveSecret>,
+    vault: &mut Vault,
+    circumstances: &Circumstances<'_>,
+) -> Result<SecretPlan, SecretError> {
+    let mut planned = SecretPlan {
+        name: need.name.clone(),
+        keys: Vec::new(),
+        manifest: None,
+        exists: live.is_some(),
+    };
+    let foreign = live.is_some_and(|live| !live.ours);
+    let mut data = live.map(|live| live.data.clone()).unwrap_or_default();
+    let mut complete = true;
+    let mut issued: BTreeMap<Component, Option<Pair>> = BTreeMap::new();
+    for key in &need.keys {
+        let present = live.and_then(|live| live.text(&key.key));
+        if foreign {
+            let value = present.ok_or_else(|| missing(circumstances, need, key))?;
+            vault.known.entry(key.content).or_insert(Secret::new(value));
+            planned.keys.push((key.key.clone(), Origin::Kept));
+            continue;
+        }
+        let decided = match certified(key.content) {
+            Some(subject) => {
+                let pair = match issued.entry(subject.0) {
+                    std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+                    std::collections::btree_map::Entry::Vacant(entry) => {
+                        entry.insert(certificate(need, live, subject, vault, circumstances)?)
+                    }
+                };
+                from_pair(key, pair.as_ref(), present)
+            }
+            None => content(need, key, present, vault, circumstances)?,
+        };
+        planned.keys.push((key.key.clone(), decided.0));
+        match decided.1 {
+            Some(value) => drop(data.insert(key.key.clone(), Secret::new(value.into_bytes()))),
+            None => complete = false,
+        }
+    }
+    if planned.changes() && complete {
+        planned.manifest = Some(manifest(circumstances.namespace, &need.name, &data));
+    }
+    Ok(planned)
+}
+
+fn missing(circumstances: &Circumstances<'_>, need: &SecretNeed, key: &SecretKey) -> SecretError {
+    SecretError::Missing {
+        namespace: circumstances.namespace.to_owned(),
+        name: need.name.clone(),
+        key: key.key.clone(),
+    }
+}
+
+/// The component and purpose of a certificate; `None` for what is no certificate of ours.
+const fn certified(content: SecretContent) -> Option<(Component, Purpose)> {
+    match content {
+        SecretContent::RedisServerCertificate | SecretContent::RedisServerKey => {
+            Some((Component::Redis, Purpose::Server))
+        }
+        SecretContent::EtcdServerCertificate | SecretContent::EtcdServerKey => {
+            Some((Component::Etcd, Purpose::Server))
+        }
+        SecretContent::DatabaseServerCertificate | SecretContent::DatabaseServerKey => {
+            Some((Component::Postgresql, Purpose::Server))
+        }
+        SecretContent::EtcdClientCertificate | SecretContent::EtcdClientKey => {
+            Some((Component::Etcd, Purpose::Client))
+        }
+        _ => None,
+    }
+}
+
+const fn is_certificate(content: SecretContent) -> bool {
+    matches!(
+        content,
+        SecretContent::RedisServerCertificate
+            | SecretContent::EtcdServerCertificate
+            | SecretContent::DatabaseServerCertificate
+            | SecretContent::EtcdClientCertificate
+    )
+}
+
+/// A new pair, if the one in the Secret does not do; `None` if it does or cannot be made yet.
+fn certificate(
+    need: &SecretNeed,
+    live: Option<&LiveSecret>,
+    (component, purpose): (Component, Purpose),
+    vault: &Vault,
+    circumstances: &Circumstances<'_>,
+) -> Result<Option<Pair>, SecretError> {
+    let names = match purpose {
+        Purpose::Client => Some(Vec::new()),
+        Purpose::Server => (circumstances.names)(component),
+    };
+    let (Some(names), Some(authority)) = (names, &vault.authority) else {
+        return Ok(None);
+    };
+    let of_this = |key: &&SecretKey| {
+        is_certificate(key.content) && certified(key.content) == Some((component, purpose))
+    };
+    let current = need
+        .keys
+        .iter()
+        .find(of_this)
+        .and_then(|key| live?.text(&key.key));
+    if current.is_some_and(|pem| covers(&pem, &authority.certificate, &names, circumstances.now)) {
+        return Ok(None);
+    }
+    if circumstances.make == Making::Planned {
+        // Shown as a change; made when it is applied.
+        return Ok(Some(Pair {
+            certificate: String::new(),
+            key: Secret::new(String::new()),
+        }));
+    }
+    Ok(Some(issue(
+        authority,
+        component.name(),
+        &names,
+        purpose,
+        circumstances.now,
+    )?))
+}
+
+fn from_pair(
+    key: &SecretKey,
+    pair: Option<&Pair>,
+    present: Option<String>,
+) -> (Origin, Option<String>) {
+    match (pair, present) {
+        (Some(pair), _) if pair.certificate.is_empty() => (Origin::Issued, None),
+        (Some(pair), _) if is_certificate(key.content) => {
+            (Origin::Issued, Some(pair.certificate.clone()))
+        }
+        (Some(pair), _) => (Origin::Issued, Some(pair.key.expose().clone())),
+        (None, Some(value)) => (Origin::Kept, Some(value)),
+        (None, None) => (Origin::Issued, None),
+    }
+}
+
+/// A content that is no certificate of ours: known, present, or to be made up.
+fn content(
+    need: &SecretNeed,
+    key: &SecretKey,
+    present: Option<String>,
+    vault: &mut Vault,
+    circumstances: &Circumstances<'_>,
+) -> Result<(Origin, Option<String>), SecretError> {
+    let known = match key.content {
+        SecretContent::CaCertificate => vault
+            .authority
+            .as_ref()
+            .map(|authority| authority.certificate.clone()),
+        content => vault
+            .known
+            .get(&content)
+            .map(|value| value.expose().clone()),
+    };
+    if let Some(known) = known {
+        let origin = if present.as_ref() == Some(&known) {
+            Origin::Kept
+        } else {
+            Origin::HandedOver
+        };
+        return Ok((origin, Some(known)));
+    }
+    if let Some(present) = present {
+        vault
+            .known
+            .insert(key.content, Secret::new(present.clone()));
+        return Ok((Origin::Kept, Some(present)));
+    }
+    let host = match key.content {
+        SecretContent::RedisPassword => Component::Redis,
+        SecretContent::DatabasePassword | SecretContent::DatabaseSuperuserPassword => {
+            Component::Postgresql
+        }
+        SecretContent::ApiToken => Component::ApiGateway,
+        // The authority is made before the first Secret is, unless this is only a plan.
+        SecretContent::CaCertificate => return Ok((Origin::HandedOver, None)),
+        _ => return Err(missing(circumstances, need, key)),
+    };
+    match ((circumstances.hosts)(host), circumstances.make) {
+        (true, Making::Planned) => Ok((Origin::Generated, None)),
+        (true, Making::Real) => {
+            let made = (circumstances.password)();
+            vault.known.insert(key.content, Secret::new(made.clone()));
+            Ok((Origin::Generated, Some(made)))
+        }
+        // Another stage of this run makes it.
+        (false, Making::Planned) => Ok((Origin::HandedOver, None)),
+        (false, Making::Real) => Err(missing(circumstances, need, key)),
+    }
+}
+
+/// A Secret as it is applied.
+pub fn manifest(namespace: &str, name: &str, data: &SecretData) -> Manifest {
+    let encoded: serde_json::Map<String, Value> = data
+        .iter()
+        .map(|(key, value)| (key.clone(), STANDARD.encode(value.expose()).into()))
+        .collect();
+    let value = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": {
+                "app.kubernetes.io/managed-by": "telectl",
+                "app.kubernetes.io/part-of": "telemetry-pipeline",
+            },
+        },
+        "type": "Opaque",
+        "data": encoded,
+    });
+    Manifest {
+        object: ObjectRef::new(ObjectKind::Secret, namespace, name),
+        value,
+    }
+}
+
+/// A password of 32 letters and digits: 190 bits, and nothing that a URL or a shell would mangle.
+pub fn random_password() -> String {
+    use rand::distr::{Alphanumeric, SampleString as _};
+    Alphanumeric.sample_string(&mut rand::rng(), 32)
+}
+
+/// A digest of Secrets that tells whether they changed and nothing about what they hold: keyed,
+/// because a password may be guessable.
+pub fn digest(key: &Secret<String>, secrets: &[(&str, &SecretData)]) -> String {
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes()) else {
+        return String::new();
+    };
+    for (name, data) in secrets {
+        mac.update(name.as_bytes());
+        for (key, value) in *data {
+            mac.update(&[0]);
+            mac.update(key.as_bytes());
+            mac.update(&[0]);
+            mac.update(value.expose());
+        }
+        mac.update(&[1]);
+    }
+    hex::encode(&mac.finalize().into_bytes()[..16])
+}
+
+#[cfg(test)]
+#[path = "secrets_tests.rs"]
+mod tests;

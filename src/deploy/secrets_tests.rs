@@ -1,0 +1,147 @@
+use super::super::certificates::new_authority;
+use super::*;
+
+fn now() -> jiff::Timestamp {
+    "2026-06-01T00:00:00Z".parse().unwrap()
+}
+
+fn need(name: &str, keys: &[(&str, SecretContent)]) -> SecretNeed {
+    let key = |(key, content): &(&str, SecretContent)| SecretKey {
+        key: (*key).to_owned(),
+        content: *content,
+    };
+    SecretNeed {
+        name: name.to_owned(),
+        keys: keys.iter().map(key).collect(),
+    }
+}
+
+fn live(ours: bool, data: &[(&str, &str)]) -> LiveSecret {
+    let data = data
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), Secret::new(value.as_bytes().to_vec())));
+    LiveSecret {
+        ours,
+        data: data.collect(),
+    }
+}
+
+fn decide(
+    need: &SecretNeed,
+    live: Option<&LiveSecret>,
+    vault: &mut Vault,
+    hosts: bool,
+    make: Making,
+) -> Result<SecretPlan, SecretError> {
+    let names = |_: Component| Some(vec!["redis.shared.svc".to_owned()]);
+    let circumstances = Circumstances {
+        namespace: "ns",
+        names: &names,
+        hosts: &|_| hosts,
+        make,
+        password: || "fresh-password".to_owned(),
+        now: now(),
+    };
+    plan(need, live, vault, &circumstances)
+}
+
+fn redis_auth() -> SecretNeed {
+    need("redis-auth", &[("password", SecretContent::RedisPassword)])
+}
+
+#[test]
+fn n10_a_missing_password_is_generated_where_the_server_runs_and_handed_over_elsewhere() {
+    let mut vault = Vault::default();
+    let made = decide(&redis_auth(), None, &mut vault, true, Making::Real).unwrap();
+    assert_eq!(made.keys, [("password".to_owned(), Origin::Generated)]);
+    let handed = decide(&redis_auth(), None, &mut vault, false, Making::Real).unwrap();
+    assert_eq!(handed.keys, [("password".to_owned(), Origin::HandedOver)]);
+    let data = |plan: &SecretPlan| plan.manifest.as_ref().unwrap().value["data"].clone();
+    assert_eq!(data(&made), data(&handed));
+}
+
+#[test]
+fn planning_makes_nothing_up() {
+    let mut vault = Vault::default();
+    let planned = decide(&redis_auth(), None, &mut vault, true, Making::Planned).unwrap();
+    assert!(planned.changes() && planned.manifest.is_none() && vault.known.is_empty());
+}
+
+#[test]
+fn a_secret_that_is_right_stays_and_a_wrong_one_of_ours_is_put_right() {
+    let mut vault = Vault::default();
+    let right = live(true, &[("password", "shared")]);
+    assert!(
+        !decide(&redis_auth(), Some(&right), &mut vault, true, Making::Real)
+            .unwrap()
+            .changes()
+    );
+    let wrong = live(true, &[("password", "edited")]);
+    let mended = decide(&redis_auth(), Some(&wrong), &mut vault, false, Making::Real).unwrap();
+    assert_eq!(mended.keys, [("password".to_owned(), Origin::HandedOver)]);
+    assert_eq!(
+        mended.manifest.unwrap().value["data"]["password"],
+        STANDARD.encode("shared")
+    );
+}
+
+#[test]
+fn a_secret_that_the_user_made_is_never_changed_but_must_be_complete() {
+    let mut vault = Vault::default();
+    vault
+        .known
+        .insert(SecretContent::RedisPassword, Secret::from("another"));
+    let theirs = live(false, &[("password", "theirs")]);
+    let kept = decide(&redis_auth(), Some(&theirs), &mut vault, true, Making::Real).unwrap();
+    assert!(!kept.changes());
+    let incomplete = live(false, &[("other", "x")]);
+    let error = decide(
+        &redis_auth(),
+        Some(&incomplete),
+        &mut vault,
+        true,
+        Making::Real,
+    )
+    .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "Secret ns/redis-auth needs the key `password`, which telectl cannot make"
+    );
+}
+
+#[test]
+fn a_server_certificate_is_issued_once_and_again_when_it_does_not_cover() {
+    let tls = need(
+        "redis-tls",
+        &[
+            ("tls.crt", SecretContent::RedisServerCertificate),
+            ("tls.key", SecretContent::RedisServerKey),
+            ("ca.crt", SecretContent::CaCertificate),
+        ],
+    );
+    let mut vault = Vault {
+        authority: Some(new_authority("authority-1", now()).unwrap()),
+        ..Vault::default()
+    };
+    let first = decide(&tls, None, &mut vault, true, Making::Real).unwrap();
+    let applied = LiveSecret::from_object(&first.manifest.unwrap().value);
+    let again = decide(&tls, Some(&applied), &mut vault, true, Making::Real).unwrap();
+    assert!(!again.changes(), "{:?}", again.keys);
+    vault.authority = Some(new_authority("authority-2", now()).unwrap());
+    let other = decide(&tls, Some(&applied), &mut vault, true, Making::Real).unwrap();
+    assert_eq!(other.keys[0].1, Origin::Issued);
+    assert_eq!(other.keys[2].1, Origin::HandedOver);
+}
+
+#[test]
+fn the_digest_tells_a_change_and_needs_the_key() {
+    let one = live(true, &[("password", "a")]).data;
+    let two = live(true, &[("password", "b")]).data;
+    let key = Secret::from("key");
+    assert_eq!(digest(&key, &[("s", &one)]), digest(&key, &[("s", &one)]));
+    assert_ne!(digest(&key, &[("s", &one)]), digest(&key, &[("s", &two)]));
+    assert_ne!(
+        digest(&key, &[("s", &one)]),
+        digest(&Secret::from("other"), &[("s", &one)])
+    );
+}

@@ -1,0 +1,365 @@
+//! The queue on Redis Streams.
+//!
+//! All keys of shard `k` carry the hash tag `{k}`, so that they live on one node of a cluster:
+//!
+//! | key | holds |
+//! |---|---|
+//! | `tele:{k}` | the stream; consumer group `collectors` |
+//! | `tele:{k}:token` | random name of this data set, made by whoever publishes first |
+//! | `tele:{k}:ack:<incarnation>` | sequences that were acknowledged and not yet forgotten |
+//! | `tele:{k}:claim:<hash>` | who works on a piece of a source, or that it was completed |
+//! | `tele:{k}:dead` | entries that were set aside |
+//!
+//! Nothing is ever trimmed by length: an entry leaves with its acknowledgement. There is no
+//! substitute for a server that does not answer: calls fail until it does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use ::redis::{Script, pipe};
+use sha2::{Digest as _, Sha256};
+
+use crate::config::worker::RedisSettings;
+use crate::model::source::{BatchId, IncarnationId};
+
+use super::{
+    Acknowledgements, Claim, DataSetToken, Delivery, Depth, Entry, Published, Queue, QueueError,
+};
+use connection::{Connector, Link};
+use consumer::Consumers;
+
+mod connection;
+mod consumer;
+mod entry;
+mod failure;
+
+pub use failure::{Failure, FailureKind};
+
+/// The one consumer group.
+const GROUP: &str = "collectors";
+/// How long acknowledgements wait for their streamer, and marks of completed claims live.
+const MEMORY: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Value of a claim that was completed; an owner's value begins with another letter.
+const COMPLETED: &str = "completed";
+
+static CLAIM: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local held = redis.call('GET', KEYS[1])
+         if held == ARGV[3] then return 2 end
+         if held and held ~= ARGV[1] then return 1 end
+         redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+         return 0",
+    )
+});
+
+/// Counts an entry without sending its payload.
+static COUNT_AT: LazyLock<Script> =
+    LazyLock::new(|| Script::new("return #redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])"));
+
+/// Entries, pending ones, dead ones, and the age of the oldest in milliseconds (-1: none).
+static DEPTH: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1])
+         local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+         local age = -1
+         if first then
+           local time = redis.call('TIME')
+           age = time[1] * 1000 + math.floor(time[2] / 1000)
+               - tonumber(string.match(first[1], '^%d+'))
+         end
+         return {redis.call('XLEN', KEYS[1]), pending[1] or 0, redis.call('LLEN', KEYS[2]), age}",
+    )
+});
+
+/// A queue on a Redis server. Cheap to clone; clones share connections.
+#[derive(Clone)]
+pub struct RedisQueue(Arc<Shared>);
+
+struct Shared {
+    link: Link,
+    shards: u32,
+    consumers: Consumers,
+}
+
+/// Names of the keys of one shard.
+#[derive(Clone, Copy)]
+struct Shard(u32);
+
+impl Shard {
+    fn stream(self) -> String {
+        format!("tele:{{{}}}", self.0)
+    }
+
+    fn key(self, part: &str) -> String {
+        format!("{}:{part}", self.stream())
+    }
+
+    fn acknowledged(self, incarnation: &IncarnationId) -> String {
+        self.key(&format!("ack:{}", incarnation.0))
+    }
+}
+
+impl RedisQueue {
+    /// A queue; connects with the first call. Fails if the settings cannot work: TLS without an
+    /// authority, or an authority that is no certificate.
+    pub fn new(settings: &RedisSettings) -> Result<Self, QueueError> {
+        let connector = Connector::new(settings)?;
+        Ok(Self(Arc::new(Shared {
+            consumers: Consumers::new(connector.clone(), settings),
+            link: Link::new(connector),
+            shards: settings.shards.max(1),
+        })))
+    }
+
+    fn shard(&self, number: u64) -> Shard {
+        Shard((number % u64::from(self.0.shards)) as u32)
+    }
+
+    fn shards(&self) -> impl Iterator<Item = Shard> {
+        (0..self.0.shards).map(Shard)
+    }
+
+    /// Where the claim on `key` is kept.
+    fn claim_key(&self, key: &str) -> String {
+        let hash = Sha256::digest(key.as_bytes());
+        let number = hash
+            .iter()
+            .take(8)
+            .fold(0, |number, byte| (number << 8) | u64::from(*byte));
+        self.shard(number)
+            .key(&format!("claim:{}", hex::encode(&hash[..16])))
+    }
+}
+
+/// Removes an entry's delivery and tells its incarnation, within a transaction.
+fn add_acknowledgement(pipeline: &mut ::redis::Pipeline, shard: Shard, deliveries: &[&Delivery]) {
+    let stream = shard.stream();
+    for (command, group) in [("XACK", Some(GROUP)), ("XDEL", None)] {
+        let command = pipeline.cmd(command).arg(&stream).arg(group);
+        for delivery in deliveries {
+            command.arg(&delivery.position);
+        }
+        command.ignore();
+    }
+    let mut acknowledged: BTreeMap<&IncarnationId, Vec<u64>> = BTreeMap::new();
+    for delivery in deliveries {
+        let id = &delivery.entry.id;
+        let sequences = acknowledged.entry(&id.incarnation).or_default();
+        sequences.push(id.sequence);
+    }
+    for (incarnation, sequences) in acknowledged {
+        let key = shard.acknowledged(incarnation);
+        pipeline.sadd(&key, sequences).ignore();
+        pipeline.expire(&key, MEMORY.as_secs() as i64).ignore();
+    }
+}
+
+impl Queue for RedisQueue {
+    async fn publish(&self, entry: Entry) -> Result<Published, QueueError> {
+        let shard = self.shard(entry.id.sequence);
+        let token = shard.key("token");
+        let mut pipeline = pipe();
+        pipeline
+            .atomic()
+            .cmd("SET")
+            .arg(&token)
+            .arg(hex::encode(rand::random::<[u8; 16]>()))
+            .arg("NX")
+            .ignore();
+        pipeline.cmd("XADD").arg(shard.stream()).arg("*");
+        entry::add_fields(&mut pipeline, &entry);
+        pipeline.cmd("GET").arg(&token);
+        let (position, token): (String, String) = self
+            .0
+            .link
+            .run("publish", async |mut connection| {
+                pipeline.query_async(&mut connection).await
+            })
+            .await?;
+        Ok(Published {
+            shard: shard.0,
+            position,
+            token: DataSetToken(token),
+        })
+    }
+
+    async fn acknowledgements(
+        &self,
+        incarnation: &IncarnationId,
+    ) -> Result<Acknowledgements, QueueError> {
+        let mut answer = Acknowledgements {
+            tokens: BTreeMap::new(),
+            sequences: BTreeSet::new(),
+        };
+        for shard in self.shards() {
+            let mut pipeline = pipe();
+            pipeline
+                .atomic()
+                .get(shard.key("token"))
+                .smembers(shard.acknowledged(incarnation));
+            let (token, sequences): (Option<String>, Vec<u64>) = self
+                .0
+                .link
+                .run("read acknowledgements", async |mut connection| {
+                    pipeline.query_async(&mut connection).await
+                })
+                .await?;
+            answer.sequences.extend(sequences);
+            if let Some(token) = token {
+                answer.tokens.insert(shard.0, DataSetToken(token));
+            }
+        }
+        Ok(answer)
+    }
+
+    async fn forget_acknowledgements(
+        &self,
+        incarnation: &IncarnationId,
+        sequences: &BTreeSet<u64>,
+    ) -> Result<(), QueueError> {
+        for shard in self.shards() {
+            let of_shard: Vec<u64> = sequences
+                .iter()
+                .copied()
+                .filter(|sequence| self.shard(*sequence).0 == shard.0)
+                .collect();
+            if of_shard.is_empty() {
+                continue;
+            }
+            let mut pipeline = pipe();
+            pipeline
+                .srem(shard.acknowledged(incarnation), of_shard)
+                .ignore();
+            self.0
+                .link
+                .run("forget acknowledgements", async |mut connection| {
+                    pipeline.query_async::<()>(&mut connection).await
+                })
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn is_present(&self, id: &BatchId, position: &str) -> Result<bool, QueueError> {
+        let stream = self.shard(id.sequence).stream();
+        let count: u64 = self
+            .0
+            .link
+            .run("look for an entry", async |mut connection| {
+                let mut call = COUNT_AT.key(&stream);
+                call.arg(position).invoke_async(&mut connection).await
+            })
+            .await?;
+        Ok(count > 0)
+    }
+
+    async fn claim(&self, key: &str, owner: &str, time: Duration) -> Result<Claim, QueueError> {
+        let key = self.claim_key(key);
+        let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1);
+        let answer: u8 = self
+            .0
+            .link
+            .run("claim work", async |mut connection| {
+                let mut call = CLAIM.key(&key);
+                call.arg(format!("owner {owner}")).arg(time).arg(COMPLETED);
+                call.invoke_async(&mut connection).await
+            })
+            .await?;
+        Ok(match answer {
+            0 => Claim::Mine,
+            1 => Claim::Theirs,
+            _ => Claim::Completed,
+        })
+    }
+
+    async fn complete_claim(&self, key: &str) -> Result<(), QueueError> {
+        let mut pipeline = pipe();
+        pipeline
+            .set_ex(self.claim_key(key), COMPLETED, MEMORY.as_secs())
+            .ignore();
+        self.0
+            .link
+            .run("complete a claim", async |mut connection| {
+                pipeline.query_async(&mut connection).await
+            })
+            .await
+    }
+
+    async fn receive(
+        &self,
+        consumer: &str,
+        limit: usize,
+        wait: Duration,
+    ) -> Result<Vec<Delivery>, QueueError> {
+        let consumer = self.0.consumers.named(consumer);
+        let mut consumer = consumer.lock().await;
+        consumer.receive(&self.0.link, limit.max(1), wait).await
+    }
+
+    async fn acknowledge(&self, deliveries: &[Delivery]) -> Result<(), QueueError> {
+        let mut by_shard: BTreeMap<u32, Vec<&Delivery>> = BTreeMap::new();
+        for delivery in deliveries {
+            by_shard.entry(delivery.shard).or_default().push(delivery);
+        }
+        for (shard, deliveries) in by_shard {
+            let mut pipeline = pipe();
+            pipeline.atomic();
+            add_acknowledgement(&mut pipeline, Shard(shard), &deliveries);
+            self.0
+                .link
+                .run("acknowledge", async |mut connection| {
+                    pipeline.query_async::<()>(&mut connection).await
+                })
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn dead_letter(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
+        let shard = Shard(delivery.shard);
+        let mut pipeline = pipe();
+        pipeline.atomic();
+        entry::add_dead(&mut pipeline, &shard.key("dead"), delivery, reason);
+        add_acknowledgement(&mut pipeline, shard, &[delivery]);
+        self.0
+            .link
+            .run("set an entry aside", async |mut connection| {
+                pipeline.query_async(&mut connection).await
+            })
+            .await
+    }
+
+    async fn depth(&self) -> Result<Depth, QueueError> {
+        let mut depth = Depth::default();
+        for shard in self.shards() {
+            let (entries, pending, dead, age): (u64, u64, u64, i64) = self
+                .0
+                .link
+                .run("tell its depth", async |mut connection| {
+                    let mut call = DEPTH.key(shard.stream());
+                    call.key(shard.key("dead")).arg(GROUP);
+                    call.invoke_async(&mut connection).await
+                })
+                .await?;
+            depth.entries += entries;
+            depth.pending += pending;
+            depth.dead += dead;
+            if entries > 0 {
+                // Negative where the server's clock was set back.
+                let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
+                depth.oldest = depth.oldest.max(Some(age));
+            }
+        }
+        Ok(depth)
+    }
+
+    async fn ping(&self) -> Result<(), QueueError> {
+        self.0
+            .link
+            .run("answer", async |mut connection| {
+                ::redis::cmd("PING").query_async(&mut connection).await
+            })
+            .await
+    }
+}

@@ -1,0 +1,190 @@
+//! The endpoints of every worker: health, status and metrics.
+
+use std::fmt::Write as _;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use jiff::Timestamp;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::workers::vitals::Vitals;
+
+use super::about::About;
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Listens on every address of this host, of both families where it has both. Port 0 is any.
+///
+/// # Errors
+/// When the port is taken or may not be used.
+pub async fn listen(port: u16) -> io::Result<TcpListener> {
+    // An IPv6 socket takes IPv4 connections, too, unless the host is told otherwise.
+    match TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(error),
+        Err(_) => TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).await,
+    }
+}
+
+/// Answers requests until `stop`, then finishes those that are under way.
+///
+/// # Errors
+/// When the listener breaks.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
+}
+
+#[derive(Clone)]
+struct Shared(Arc<Worker>);
+
+struct Worker {
+    about: About,
+    vitals: Vitals,
+    ready: Gauge,
+    dependencies: Family<Vec<(String, String)>, Gauge>,
+}
+
+/// `/livez`, `/readyz`, `/health`, `/api/v1/health`, `/api/v1/status` and `/metrics`; registers
+/// the metrics that every worker has.
+pub fn router(about: About, vitals: Vitals) -> Router {
+    let (ready, dependencies) = vitals.with_metrics(|registry| {
+        let build = Info::new(vec![
+            ("version".to_owned(), about.version.to_owned()),
+            ("component".to_owned(), about.component.to_string()),
+            ("cluster".to_owned(), about.cluster_id.clone()),
+        ]);
+        registry.register("telectl_build", "What runs here", build);
+        let started = Gauge::<i64>::default();
+        started.set(about.started_at.as_second());
+        registry.register(
+            "process_start_time_seconds",
+            "When the process started, in seconds since 1970",
+            started,
+        );
+        let ready = Gauge::default();
+        registry.register(
+            "telectl_ready",
+            "1 if the worker is ready, else 0",
+            ready.clone(),
+        );
+        let dependencies = Family::<_, Gauge>::default();
+        registry.register(
+            "telectl_dependency_up",
+            "1 if the last use of a dependency worked, else 0",
+            dependencies.clone(),
+        );
+        (ready, dependencies)
+    });
+    Router::new()
+        .route("/livez", get(live))
+        .route("/readyz", get(ready_page))
+        .route("/health", get(health))
+        .route("/api/v1/health", get(health))
+        .route("/api/v1/status", get(status))
+        .route("/metrics", get(metrics))
+        .with_state(Shared(Arc::new(Worker {
+            about,
+            vitals,
+            ready,
+            dependencies,
+        })))
+}
+
+/// The process answers: no dependency is looked at, or an outage would restart every worker.
+async fn live() -> &'static str {
+    "ok\n"
+}
+
+async fn ready_page(State(Shared(worker)): State<Shared>, RawQuery(query): RawQuery) -> Response {
+    let is_ready = worker.vitals.is_ready();
+    let mut text = String::new();
+    if query.is_some_and(|query| query.split('&').any(|part| part.starts_with("verbose"))) {
+        for (name, state) in worker.vitals.dependencies() {
+            let mark = if state.ok { '+' } else { '-' };
+            let weight = if state.required {
+                "required"
+            } else {
+                "advisory"
+            };
+            let detail = if state.ok { "ok" } else { &state.detail };
+            writeln!(text, "[{mark}] {name} ({weight}): {detail}").unwrap_or_default();
+        }
+    }
+    text.push_str(if is_ready { "ok\n" } else { "not ready\n" });
+    (status_code(is_ready), text).into_response()
+}
+
+async fn health(State(Shared(worker)): State<Shared>) -> Response {
+    let is_ready = worker.vitals.is_ready();
+    (status_code(is_ready), Json(worker.health(is_ready))).into_response()
+}
+
+async fn status(State(Shared(worker)): State<Shared>) -> Json<Value> {
+    let mut body = worker.health(worker.vitals.is_ready());
+    let mut details = worker.vitals.details();
+    body["component"] = worker.about.component.name().into();
+    body["instance_uid"] = worker.about.instance_uid.clone().into();
+    body["started_at"] = worker.about.started_at.to_string().into();
+    body["address"] = details.remove("address").unwrap_or_default();
+    body["registration"] = details.remove("registration").unwrap_or_default();
+    body["details"] = json!(details);
+    Json(body)
+}
+
+async fn metrics(State(Shared(worker)): State<Shared>) -> Response {
+    worker.ready.set(worker.vitals.is_ready().into());
+    for (name, state) in worker.vitals.dependencies() {
+        worker
+            .dependencies
+            .get_or_create(&vec![("dependency".to_owned(), name)])
+            .set(state.ok.into());
+    }
+    let mut text = String::new();
+    let encoded = worker
+        .vitals
+        .with_metrics(|registry| prometheus_client::encoding::text::encode(&mut text, registry));
+    match encoded {
+        Ok(()) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+impl Worker {
+    fn health(&self, is_ready: bool) -> Value {
+        json!({
+            "status": if is_ready { "healthy" } else { "unhealthy" },
+            "service": self.about.service(),
+            "id": self.about.id,
+            "cluster_id": self.about.cluster_id,
+            "version": self.about.version,
+            "timestamp": Timestamp::now().to_string(),
+            "uptime_seconds": self.about.uptime().as_secs(),
+            "dependencies": self.vitals.dependencies(),
+        })
+    }
+}
+
+const fn status_code(is_ready: bool) -> StatusCode {
+    if is_ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
+}

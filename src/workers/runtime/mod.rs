@@ -1,0 +1,11 @@
+//! What the workers share: logging, signals, supervision, health and metrics over HTTP, and the
+//! registration.
+
+pub mod about;
+pub mod dependency;
+pub mod http;
+pub mod logging;
+pub mod registration;
+pub mod signals;
+pub mod supervisor;
+pub mod worker;

@@ -1,0 +1,64 @@
+//! One worker from start to end: HTTP, registration and its own work under one supervisor.
+
+use std::io;
+use std::time::Duration;
+
+use axum::Router;
+use futures::Stream;
+use tokio::net::TcpListener;
+
+use crate::registry::Registry;
+use crate::workers::vitals::Vitals;
+
+use super::http;
+use super::registration::{Advertisement, advertise};
+use super::signals::Signal;
+use super::supervisor::{Ended, Phase, StopTimes, Supervisor};
+
+/// Everything around a worker's own work.
+#[derive(Debug)]
+pub struct Frame<R> {
+    /// Who it is and where others reach it; the listen port is filled in.
+    pub advertisement: Advertisement,
+    /// Where to register and for how long a registration outlives its worker.
+    pub registry: Option<(R, Duration)>,
+    /// How long a stop may take.
+    pub times: StopTimes,
+}
+
+/// Runs a worker until it has ended. `work` starts the worker's own tasks and answers the routes
+/// that it adds to those of every worker.
+///
+/// # Errors
+/// When the listener has no address.
+pub async fn run<R: Registry>(
+    frame: Frame<R>,
+    listener: TcpListener,
+    signals: impl Stream<Item = Signal> + Unpin,
+    work: impl FnOnce(&mut Supervisor, &Vitals) -> Router,
+) -> io::Result<Ended> {
+    let mut advertisement = frame.advertisement;
+    advertisement.listen_port = listener.local_addr()?.port();
+    let about = advertisement.about.clone();
+    tracing::info!(
+        worker = %about.component,
+        id = about.id,
+        cluster = about.cluster_id,
+        version = about.version,
+        port = advertisement.listen_port,
+        "started"
+    );
+    let vitals = Vitals::default();
+    let mut supervisor = Supervisor::new(vitals.clone(), frame.times);
+    let routes = work(&mut supervisor, &vitals).merge(http::router(about, vitals.clone()));
+    let last = supervisor.token(Phase::Last);
+    supervisor.start("http", Phase::Last, async move {
+        Ok(http::serve(listener, routes, last).await?)
+    });
+    let stop = supervisor.token(Phase::Work);
+    supervisor.start("registration", Phase::Work, async move {
+        advertise(&advertisement, frame.registry, &vitals, &stop).await;
+        Ok(())
+    });
+    Ok(supervisor.run(signals).await)
+}

@@ -1,0 +1,3 @@
+module telectl.test/images
+
+go 1.24
