@@ -6,7 +6,9 @@ mod deploy;
 mod error;
 mod secret_reference;
 mod session;
+mod sites;
 mod targets;
+mod validate;
 mod values;
 
 use clap::{Parser, Subcommand};
@@ -49,6 +51,8 @@ enum Command {
     Deploy(deploy::DeployArgs),
     /// Deploy shared, central and edge profiles to their clusters, in this order
     DeployAll(deploy::DeployAllArgs),
+    /// Prove that the pipeline works, from the pods' positions
+    Validate(validate::ValidateArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -68,6 +72,7 @@ fn dispatch(arguments: Arguments, session: &Session) -> Result<ExitCode, CliErro
         Command::Plan(command) => deploy::plan(&command, &targets, session),
         Command::Deploy(command) => deploy::deploy(&command, &targets, session),
         Command::DeployAll(command) => deploy::deploy_all(&command, &targets, session),
+        Command::Validate(command) => validate::run(&command, &targets, session),
         Command::Completions(command) => completions::run(&command, session),
     }
 }
