@@ -5,5 +5,6 @@ mod probe;
 mod queue;
 mod registry;
 mod registry_support;
+mod render;
 mod runtime;
 mod servers;
