@@ -9,6 +9,15 @@ use serde::Serialize;
 use crate::model::batch::{Batch, SignedOff};
 use crate::model::source::{BatchId, SourceId};
 
+mod check;
+mod coverage;
+mod identity;
+pub mod postgres;
+pub mod sqlite;
+mod summary;
+
+pub use identity::series_id;
+
 /// What became of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -59,6 +68,20 @@ pub struct Host {
     pub gpu_count: u64,
 }
 
+/// Where a sample stands among all samples: the key that pages continue from.
+///
+/// Time and series alone do not tell two samples apart: in loop mode every round stores the same
+/// times anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Position {
+    /// Event time, microseconds since the epoch.
+    pub time: i64,
+    /// Id of the series.
+    pub series: i64,
+    /// Which of the samples of this series and time; means something to the store only.
+    pub row: i64,
+}
+
 /// One sample with the labels that tell what it measures.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct TelemetryPoint {
@@ -77,9 +100,9 @@ pub struct TelemetryPoint {
     pub gpu_id: String,
     /// Cluster of the source.
     pub cluster: String,
-    /// Position for the next page; never shown.
+    /// Where the next page continues; never shown.
     #[serde(skip)]
-    pub series: i64,
+    pub position: Position,
 }
 
 /// In which order a page runs through time.
@@ -106,8 +129,8 @@ pub struct TelemetryQuery {
     pub order: Order,
     /// At most this many.
     pub limit: u32,
-    /// After this sample, in the same order: (time in microseconds, series id).
-    pub after: Option<(i64, i64)>,
+    /// After this sample, in the same order.
+    pub after: Option<Position>,
 }
 
 /// What the store holds, in numbers.
@@ -159,7 +182,11 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// Makes or upgrades the schema; safe when several callers start at once.
     fn migrate(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Stores batches in one transaction; the outcomes are in the order of the batches.
+    /// Stores batches; the outcomes are in the order of the batches.
+    ///
+    /// Normally one transaction. Several, if a batch has to be told apart that cannot be stored:
+    /// after an error some of the batches may be stored, and are [`Outcome::AlreadyStored`] when
+    /// they are offered again.
     fn store(
         &self,
         batches: &[Batch],
@@ -191,19 +218,20 @@ pub trait Store: Clone + Send + Sync + 'static {
         query: &TelemetryQuery,
     ) -> impl Future<Output = Result<Vec<TelemetryPoint>, StoreError>> + Send;
 
-    /// The newest sample of every series of a GPU, or of all GPUs.
+    /// The newest sample of every series of a GPU, or of all GPUs; ordered by host, index, cluster
+    /// and metric.
     fn latest(
         &self,
         uuid: Option<&str>,
     ) -> impl Future<Output = Result<Vec<TelemetryPoint>, StoreError>> + Send;
 
-    /// What it holds, in numbers.
+    /// What it holds, in numbers, as the ledger has them.
     fn statistics(&self) -> impl Future<Output = Result<Statistics, StoreError>> + Send;
 
-    /// How much of every source is stored.
+    /// How much of every source is stored, by cluster, name, digest and pass.
     fn sources(&self) -> impl Future<Output = Result<Vec<SourceProgress>, StoreError>> + Send;
 
-    /// Whether it answers.
+    /// Whether it answers and has its tables.
     fn ping(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
@@ -222,6 +250,40 @@ pub enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The settings do not say how to trust the server.
+    #[error("the certificate authority for the store at {address} cannot be used: {reason}")]
+    Trust {
+        /// Where.
+        address: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The schema belongs to a newer version of this program.
+    #[error(
+        "the store at {address} has schema version {found}, and this program knows up to \
+         {known}: use the program version that upgraded it, or a newer one"
+    )]
+    SchemaTooNew {
+        /// Where.
+        address: String,
+        /// Version in the store.
+        found: i32,
+        /// Newest version that this program knows.
+        known: i32,
+    },
+    /// Something has to be done by somebody with more rights.
+    #[error("the store at {address} lacks {missing}: {remedy}")]
+    Unprepared {
+        /// Where.
+        address: String,
+        /// What is missing.
+        missing: &'static str,
+        /// What to do.
+        remedy: &'static str,
+        /// What the server said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Two different label sets have one series id.
     #[error("series {id} is `{stored}` in the store and `{offered}` in source {origin}")]
     SeriesCollision {
@@ -232,6 +294,13 @@ pub enum StoreError {
         /// Labels that were to be stored.
         offered: String,
         /// Where they came from.
-        origin: SourceId,
+        origin: Box<SourceId>,
     },
+}
+
+impl StoreError {
+    /// Whether trying again later may help without anybody changing anything in the store.
+    pub const fn is_passing(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
 }

@@ -8,3 +8,7 @@ mod registry_support;
 mod render;
 mod runtime;
 mod servers;
+mod store;
+mod store_data;
+mod store_fixture;
+mod store_postgres;

@@ -2,3 +2,4 @@
 
 pub(crate) mod queue;
 mod registry;
+pub(crate) mod store;

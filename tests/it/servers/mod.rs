@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use telectl::config::environment::Environment;
 
 pub(crate) mod etcd;
+pub(crate) mod postgres;
 pub(crate) mod redis;
 
 /// Longest time that a server may take to answer for the first time.

@@ -1,0 +1,213 @@
+//! Sources and series: written once, then remembered.
+//!
+//! New ones are upserted in the order of their keys, each statement in a transaction of its own:
+//! two collectors that met the same new series in another order inside their long transactions
+//! would wait for each other.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use deadpool_postgres::Object;
+
+use crate::model::batch::{Batch, SeriesLabels};
+use crate::model::source::SourceId;
+use crate::store::StoreError;
+use crate::store::identity::{COLUMNS, columns, series_id, shown};
+use crate::store::postgres::PostgresStore;
+
+use super::fault::Fault;
+
+/// Series remembered at most; about 1 KiB each.
+const SERIES_LIMIT: usize = 50_000;
+/// Sources remembered at most.
+const SOURCE_LIMIT: usize = 10_000;
+
+/// What is known to be in the database.
+#[derive(Debug, Default)]
+pub(super) struct Catalogue {
+    sources: HashMap<SourceId, i32>,
+    series: HashMap<SeriesLabels, i64>,
+    /// Days since the epoch that have a partition.
+    pub(super) days: HashSet<i64>,
+}
+
+/// A batch with the ids that stand for its source and its series in the database.
+#[derive(Debug)]
+pub(super) struct Located<'a> {
+    /// The batch.
+    pub(super) batch: &'a Batch,
+    /// Id of its source.
+    pub(super) source: i32,
+    /// Id of every series of its dictionary.
+    pub(super) series: Vec<i64>,
+}
+
+/// Series that the database may not know yet, by id, with where they came from.
+type Offered<'a> = BTreeMap<i64, (&'a SeriesLabels, &'a SourceId)>;
+
+/// Finds or makes the ids for batches.
+pub(super) async fn locate<'a>(
+    store: &PostgresStore,
+    client: &Object,
+    batches: &[&'a Batch],
+) -> Result<Vec<Located<'a>>, Fault> {
+    let sources = source_ids(store, client, batches.iter().map(|batch| &batch.source)).await?;
+    let (series, offered) = resolve(&store.catalogue(), batches)?;
+    if !offered.is_empty() {
+        upsert_series(client, &offered).await?;
+        verify_series(client, &offered).await?;
+        remember(&mut store.catalogue(), &offered);
+    }
+    let located = batches.iter().zip(series).map(|(batch, series)| Located {
+        batch,
+        source: sources[&batch.source],
+        series,
+    });
+    Ok(located.collect())
+}
+
+/// The id of every series of every batch, and those series that are not remembered.
+fn resolve<'a>(
+    catalogue: &Catalogue,
+    batches: &[&'a Batch],
+) -> Result<(Vec<Vec<i64>>, Offered<'a>), Fault> {
+    let mut offered = Offered::new();
+    let mut ids = Vec::with_capacity(batches.len());
+    for batch in batches {
+        let mut of_batch = Vec::with_capacity(batch.series.len());
+        for labels in &batch.series {
+            let id = match catalogue.series.get(labels) {
+                Some(id) => *id,
+                None => {
+                    let id = series_id(labels);
+                    let (first, _) = *offered.entry(id).or_insert((labels, &batch.source));
+                    if first != labels {
+                        return Err(collision(id, &columns(first), labels, &batch.source));
+                    }
+                    id
+                }
+            };
+            of_batch.push(id);
+        }
+        ids.push(of_batch);
+    }
+    Ok((ids, offered))
+}
+
+fn collision(
+    id: i64,
+    stored: &[impl AsRef<str>],
+    offered: &SeriesLabels,
+    origin: &SourceId,
+) -> Fault {
+    StoreError::SeriesCollision {
+        id,
+        stored: shown(stored),
+        offered: shown(&columns(offered)),
+        origin: Box::new(origin.clone()),
+    }
+    .into()
+}
+
+fn remember(catalogue: &mut Catalogue, offered: &Offered<'_>) {
+    if catalogue.series.len() + offered.len() > SERIES_LIMIT {
+        catalogue.series.clear();
+    }
+    let known = offered
+        .iter()
+        .map(|(id, (labels, _))| ((*labels).clone(), *id));
+    catalogue.series.extend(known.take(SERIES_LIMIT));
+}
+
+async fn upsert_series(client: &Object, offered: &Offered<'_>) -> Result<(), Fault> {
+    let ids: Vec<i64> = offered.keys().copied().collect();
+    let mut values: [Vec<&str>; 11] = Default::default();
+    for (labels, _) in offered.values() {
+        for (column, value) in values.iter_mut().zip(columns(labels)) {
+            column.push(value);
+        }
+    }
+    let mut parameters: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> = vec![&ids];
+    for column in &values {
+        parameters.push(column);
+    }
+    let arrays: String = (2..=12)
+        .map(|number| format!(", ${number}::text[]"))
+        .collect();
+    let statement = format!(
+        "INSERT INTO series (series_id, {})
+         SELECT * FROM unnest($1::bigint[]{arrays}) AS offered (id)
+         ORDER BY id
+         ON CONFLICT DO NOTHING",
+        COLUMNS.join(", ")
+    );
+    let statement = client.prepare_cached(&statement).await?;
+    client.execute(&statement, &parameters).await?;
+    Ok(())
+}
+
+/// Compares all labels: only then does an id stand for its series.
+async fn verify_series(client: &Object, offered: &Offered<'_>) -> Result<(), Fault> {
+    let ids: Vec<i64> = offered.keys().copied().collect();
+    let statement = format!(
+        "SELECT series_id, {} FROM series WHERE series_id = ANY ($1)",
+        COLUMNS.join(", ")
+    );
+    let statement = client.prepare_cached(&statement).await?;
+    for row in client.query(&statement, &[&ids]).await? {
+        let id: i64 = row.get(0);
+        let stored: Vec<&str> = (1..=COLUMNS.len()).map(|column| row.get(column)).collect();
+        let Some((labels, origin)) = offered.get(&id) else {
+            continue;
+        };
+        if stored != columns(labels) {
+            return Err(collision(id, &stored, labels, origin));
+        }
+    }
+    Ok(())
+}
+
+/// The ids of sources, made if they are new.
+pub(super) async fn source_ids<'a>(
+    store: &PostgresStore,
+    client: &Object,
+    sources: impl Iterator<Item = &'a SourceId>,
+) -> Result<HashMap<SourceId, i32>, Fault> {
+    let wanted: BTreeSet<&SourceId> = sources.collect();
+    let mut ids: HashMap<SourceId, i32> = HashMap::new();
+    {
+        let catalogue = store.catalogue();
+        for source in &wanted {
+            if let Some(id) = catalogue.sources.get(*source) {
+                ids.insert((*source).clone(), *id);
+            }
+        }
+    }
+    for source in wanted {
+        if !ids.contains_key(source) {
+            let id = source_id(client, source).await?;
+            ids.insert(source.clone(), id);
+            let known = &mut store.catalogue().sources;
+            if known.len() >= SOURCE_LIMIT {
+                known.clear();
+            }
+            known.insert(source.clone(), id);
+        }
+    }
+    Ok(ids)
+}
+
+async fn source_id(client: &Object, source: &SourceId) -> Result<i32, Fault> {
+    let key: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
+        [&source.cluster, &source.name, &source.digest];
+    let insert = client
+        .prepare_cached(
+            "INSERT INTO source (cluster, name, digest) VALUES ($1, $2, $3)
+             ON CONFLICT DO NOTHING",
+        )
+        .await?;
+    client.execute(&insert, &key).await?;
+    let select = client
+        .prepare_cached("SELECT id FROM source WHERE cluster = $1 AND name = $2 AND digest = $3")
+        .await?;
+    Ok(client.query_one(&select, &key).await?.get(0))
+}

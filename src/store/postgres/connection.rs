@@ -1,0 +1,87 @@
+//! How connections are made.
+
+use std::time::Duration;
+
+use deadpool_postgres::{
+    Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts,
+};
+use tokio_postgres::config::SslMode as Negotiation;
+use tokio_postgres::{Config, NoTls};
+
+use crate::config::worker::{DatabaseSettings, SslMode};
+use crate::store::StoreError;
+
+use super::tls;
+
+/// Longest time until a connection is ready: TCP, TLS and login.
+pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// Connections of one worker at most.
+const CONNECTIONS: usize = 8;
+
+/// What every session needs. The limits hold on the server, should the client vanish; commits are
+/// made durable even where the server's default is not.
+const SESSION: &str = "
+    SET statement_timeout = '60s';
+    SET lock_timeout = '20s';
+    SET idle_in_transaction_session_timeout = '60s';
+    SET timezone = 'UTC';
+    SELECT set_config('synchronous_commit', 'on', false)
+        WHERE current_setting('synchronous_commit') IN ('off', 'local')";
+
+/// A pool that has no connection yet.
+pub(super) fn pool(settings: &DatabaseSettings) -> Result<Pool, StoreError> {
+    let config = config(settings);
+    let recycling = ManagerConfig {
+        recycling_method: RecyclingMethod::Fast,
+    };
+    let manager = match settings.ssl_mode {
+        SslMode::Disable => Manager::from_config(config, NoTls, recycling),
+        _ => Manager::from_config(config, tls::connector(settings)?, recycling),
+    };
+    let limits = Timeouts {
+        wait: Some(CONNECT_LIMIT),
+        create: Some(CONNECT_LIMIT),
+        recycle: Some(CONNECT_LIMIT),
+    };
+    Pool::builder(manager)
+        .max_size(CONNECTIONS)
+        .timeouts(limits)
+        .runtime(Runtime::Tokio1)
+        .post_create(Hook::async_fn(|client, _| {
+            Box::pin(async move {
+                client
+                    .batch_execute(SESSION)
+                    .await
+                    .map_err(HookError::Backend)
+            })
+        }))
+        .build()
+        .map_err(|error| StoreError::Unavailable {
+            address: settings.endpoint.to_string(),
+            action: "be set up".to_owned(),
+            source: Box::new(error),
+        })
+}
+
+fn config(settings: &DatabaseSettings) -> Config {
+    let mut config = Config::new();
+    config
+        .host(&settings.endpoint.host)
+        .port(settings.endpoint.port)
+        .dbname(&settings.name)
+        .user(&settings.user)
+        .application_name("telectl")
+        .connect_timeout(CONNECT_LIMIT)
+        .keepalives_idle(Duration::from_secs(10))
+        .keepalives_interval(Duration::from_secs(5))
+        .tcp_user_timeout(Duration::from_secs(20))
+        .ssl_mode(match settings.ssl_mode {
+            SslMode::Disable => Negotiation::Disable,
+            SslMode::Prefer => Negotiation::Prefer,
+            SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => Negotiation::Require,
+        });
+    if let Some(password) = &settings.password {
+        config.password(password.expose());
+    }
+    config
+}

@@ -1,0 +1,176 @@
+//! The store in PostgreSQL.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use deadpool_postgres::{Object, Pool};
+
+use crate::config::worker::DatabaseSettings;
+use crate::model::batch::{Batch, SignedOff};
+use crate::model::source::BatchId;
+
+use super::{
+    Gpu, Host, Outcome, SourceProgress, Statistics, Store, StoreError, TelemetryPoint,
+    TelemetryQuery,
+};
+
+mod catalogue;
+mod connection;
+mod fault;
+mod partitions;
+mod read;
+mod schema;
+mod tls;
+mod transaction;
+mod write;
+
+use catalogue::Catalogue;
+use fault::Fault;
+
+/// Longest time for a query, the connection excluded.
+const QUERY_LIMIT: Duration = Duration::from_secs(10);
+/// Longest time for a transaction that stores.
+const STORE_LIMIT: Duration = Duration::from_secs(60);
+/// Longest time for an upgrade of the schema, waiting for another one included.
+const MIGRATE_LIMIT: Duration = Duration::from_secs(120);
+
+/// A store in PostgreSQL. Cheap to clone: the clones share their connections.
+#[derive(Debug, Clone)]
+pub struct PostgresStore(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    address: String,
+    pool: Pool,
+    catalogue: Mutex<Catalogue>,
+}
+
+impl PostgresStore {
+    /// A store that connects when it is first used, so that it may be made while the server is
+    /// down.
+    ///
+    /// # Errors
+    /// [`StoreError::Trust`] if the certificate authority is missing or unusable.
+    pub fn new(settings: &DatabaseSettings) -> Result<Self, StoreError> {
+        Ok(Self(Arc::new(Inner {
+            address: settings.endpoint.to_string(),
+            pool: connection::pool(settings)?,
+            catalogue: Mutex::default(),
+        })))
+    }
+
+    /// A connection from the pool, or a new one.
+    async fn client(&self) -> Result<Object, Fault> {
+        self.0.pool.get().await.map_err(Fault::from)
+    }
+
+    /// Ends the use of a connection: one on which something went wrong is not used again, because
+    /// a failed start of a COPY and an abandoned query leave answers behind on it.
+    fn settle<T>(
+        &self,
+        client: Object,
+        limit: Duration,
+        result: Result<Result<T, Fault>, tokio::time::error::Elapsed>,
+    ) -> Result<T, Fault> {
+        let result = result.unwrap_or(Err(Fault::Timeout(limit)));
+        if result.is_err() {
+            drop(Object::take(client));
+            self.forget();
+        }
+        result
+    }
+
+    /// Forgets what is known about series, sources and partitions: behind a new connection may be
+    /// another database.
+    fn forget(&self) {
+        *self.catalogue() = Catalogue::default();
+    }
+
+    fn catalogue(&self) -> std::sync::MutexGuard<'_, Catalogue> {
+        self.0
+            .catalogue
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn fails(&self, action: &'static str) -> impl FnOnce(Fault) -> StoreError {
+        let address = self.0.address.clone();
+        move |fault| fault.into_error(address, action)
+    }
+}
+
+impl Store for PostgresStore {
+    async fn migrate(&self) -> Result<(), StoreError> {
+        let result = match self.client().await {
+            Ok(mut client) => {
+                let work = schema::migrate(&mut client, &self.0.address);
+                let result = tokio::time::timeout(MIGRATE_LIMIT, work).await;
+                self.settle(client, MIGRATE_LIMIT, result)
+            }
+            Err(fault) => Err(fault),
+        };
+        result.map_err(self.fails("upgrade its schema"))
+    }
+
+    async fn store(&self, batches: &[Batch]) -> Result<Vec<Outcome>, StoreError> {
+        write::store(self, batches)
+            .await
+            .map_err(self.fails("store batches"))
+    }
+
+    async fn sign_off(&self, signed_off: &SignedOff) -> Result<(), StoreError> {
+        write::sign_off(self, signed_off)
+            .await
+            .map_err(self.fails("note the end of a source"))
+    }
+
+    async fn dead_letter(
+        &self,
+        id: &BatchId,
+        payload: &[u8],
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        write::dead_letter(self, id, payload, reason)
+            .await
+            .map_err(self.fails("keep a dead letter"))
+    }
+
+    async fn gpus(&self) -> Result<Vec<Gpu>, StoreError> {
+        read::gpus(self).await.map_err(self.fails("list the GPUs"))
+    }
+
+    async fn hosts(&self) -> Result<Vec<Host>, StoreError> {
+        let gpus = read::gpus(self)
+            .await
+            .map_err(self.fails("list the hosts"))?;
+        Ok(super::summary::hosts_of(&gpus))
+    }
+
+    async fn telemetry(&self, query: &TelemetryQuery) -> Result<Vec<TelemetryPoint>, StoreError> {
+        read::telemetry(self, query)
+            .await
+            .map_err(self.fails("read samples"))
+    }
+
+    async fn latest(&self, uuid: Option<&str>) -> Result<Vec<TelemetryPoint>, StoreError> {
+        read::latest(self, uuid)
+            .await
+            .map_err(self.fails("read the newest samples"))
+    }
+
+    async fn statistics(&self) -> Result<Statistics, StoreError> {
+        read::statistics(self)
+            .await
+            .map_err(self.fails("count what it holds"))
+    }
+
+    async fn sources(&self) -> Result<Vec<SourceProgress>, StoreError> {
+        read::sources(self)
+            .await
+            .map_err(self.fails("read the ledger"))
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        read::ping(self).await.map_err(self.fails("answer"))
+    }
+}

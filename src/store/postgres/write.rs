@@ -1,0 +1,191 @@
+//! Storing: what is done in which order, and what is tried again.
+
+use std::collections::BTreeSet;
+
+use tokio::time::timeout;
+
+use crate::model::batch::{Batch, SignedOff};
+use crate::model::source::BatchId;
+use crate::store::Outcome;
+use crate::store::check::{self, DAY};
+use crate::store::postgres::PostgresStore;
+
+use super::fault::{Fault, Remedy};
+use super::transaction::{Mode, Plan, transact};
+use super::{QUERY_LIMIT, STORE_LIMIT, catalogue, partitions};
+
+/// How often a transaction is tried when others were in its way.
+const TRIES: u32 = 8;
+/// Days of event time in one transaction: each is a partition, whose locks the server has to hold.
+const DAY_LIMIT: usize = 400;
+
+/// Stores batches. A group that cannot be stored is halved until the batch is alone that is the
+/// cause; only that one is refused.
+pub(super) async fn store(store: &PostgresStore, batches: &[Batch]) -> Result<Vec<Outcome>, Fault> {
+    let mut outcomes: Vec<Option<Outcome>> = batches
+        .iter()
+        .map(|batch| check::defect(batch).map(|reason| Outcome::Refused { reason }))
+        .collect();
+    let sound: Vec<usize> = (0..batches.len())
+        .filter(|index| outcomes[*index].is_none())
+        .collect();
+    let mut groups = vec![sound];
+    while let Some(group) = groups.pop() {
+        let members: Vec<&Batch> = group.iter().map(|index| &batches[*index]).collect();
+        match store_group(store, &members).await? {
+            Group::Stored(of_group) => {
+                for (index, outcome) in group.into_iter().zip(of_group) {
+                    outcomes[index] = Some(outcome);
+                }
+            }
+            Group::Impossible(reason) => match group[..] {
+                [index] => outcomes[index] = Some(Outcome::Refused { reason }),
+                _ => {
+                    let (first, second) = group.split_at(group.len() / 2);
+                    groups.extend([second.to_vec(), first.to_vec()]);
+                }
+            },
+        }
+    }
+    Ok(outcomes.into_iter().flatten().collect())
+}
+
+enum Group {
+    Stored(Vec<Outcome>),
+    Impossible(String),
+}
+
+async fn store_group(store: &PostgresStore, batches: &[&Batch]) -> Result<Group, Fault> {
+    if batches.is_empty() {
+        return Ok(Group::Stored(Vec::new()));
+    }
+    let days = days(batches);
+    if days.len() > DAY_LIMIT {
+        let reason = format!(
+            "its rows spread over {} days, more than {DAY_LIMIT}",
+            days.len()
+        );
+        return Ok(Group::Impossible(reason));
+    }
+    let mut mode = Mode::Optimistic;
+    let mut was_impossible = false;
+    let mut tries = 0;
+    loop {
+        let fault = match attempt(store, batches, &days, mode).await {
+            Ok(Some(outcomes)) => return Ok(Group::Stored(outcomes)),
+            Ok(None) => {
+                mode = Mode::SourcesLocked;
+                continue;
+            }
+            Err(fault) => fault,
+        };
+        tries += 1;
+        match fault.remedy() {
+            Remedy::Repeat if tries < TRIES => {
+                tracing::debug!(tries, reason = fault.reason(), "storing again");
+            }
+            // A partition that was dropped looks like an integrity violation: what was remembered
+            // is forgotten by now, so a second time tells.
+            Remedy::Separate if !was_impossible => was_impossible = true,
+            Remedy::Separate => return Ok(Group::Impossible(fault.reason())),
+            Remedy::Repeat | Remedy::Report => return Err(fault),
+        }
+    }
+}
+
+fn days(batches: &[&Batch]) -> BTreeSet<i64> {
+    batches
+        .iter()
+        .flat_map(|batch| &batch.rows.time)
+        .map(|time| time.0.div_euclid(DAY))
+        .collect()
+}
+
+/// One try. `None`: it has to be repeated with the sources locked.
+async fn attempt(
+    store: &PostgresStore,
+    batches: &[&Batch],
+    days: &BTreeSet<i64>,
+    mode: Mode,
+) -> Result<Option<Vec<Outcome>>, Fault> {
+    let mut client = store.client().await?;
+    let work = async {
+        let located = catalogue::locate(store, &client, batches).await?;
+        partitions::ensure(store, &mut client, days).await?;
+        transact(&mut client, &Plan::new(located), mode).await
+    };
+    let result = timeout(STORE_LIMIT, work).await;
+    store.settle(client, STORE_LIMIT, result)
+}
+
+/// Notes the end of a source.
+pub(super) async fn sign_off(store: &PostgresStore, end: &SignedOff) -> Result<(), Fault> {
+    let client = store.client().await?;
+    let work = async {
+        let sources = std::iter::once(&end.source);
+        let sources = catalogue::source_ids(store, &client, sources).await?;
+        let statement = client
+            .prepare_cached(
+                "INSERT INTO signed_off
+                     (source_id, pass, size, rows, quarantined, incarnation, sequence, streamer)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+                 ON CONFLICT DO NOTHING",
+            )
+            .await?;
+        client
+            .execute(
+                &statement,
+                &[
+                    &sources[&end.source],
+                    &end.pass.0,
+                    &signed(end.size),
+                    &signed(end.rows),
+                    &signed(end.quarantined),
+                    &end.id.incarnation.0,
+                    &signed(end.id.sequence),
+                    &end.streamer,
+                ],
+            )
+            .await?;
+        Ok(())
+    };
+    let result = timeout(QUERY_LIMIT, work).await;
+    store.settle(client, QUERY_LIMIT, result)
+}
+
+/// Keeps an entry's bytes.
+pub(super) async fn dead_letter(
+    store: &PostgresStore,
+    id: &BatchId,
+    payload: &[u8],
+    reason: &str,
+) -> Result<(), Fault> {
+    let client = store.client().await?;
+    let work = async {
+        let statement = client
+            .prepare_cached(
+                "INSERT INTO dead_letter (incarnation, sequence, digest, payload, reason)
+                 VALUES ($1, $2::text::numeric, $3, $4, $5)
+                 ON CONFLICT DO NOTHING",
+            )
+            .await?;
+        let sequence = id.sequence.to_string();
+        let digest = check::digest(payload);
+        let incarnation = check::printable(&id.incarnation.0);
+        let reason = check::printable(reason);
+        client
+            .execute(
+                &statement,
+                &[&incarnation, &sequence, &digest, &payload, &reason],
+            )
+            .await?;
+        Ok(())
+    };
+    let result = timeout(QUERY_LIMIT, work).await;
+    store.settle(client, QUERY_LIMIT, result)
+}
+
+/// As the database holds it; the callers have checked that it fits, or it is beyond all measure.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

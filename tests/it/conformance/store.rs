@@ -1,0 +1,531 @@
+//! What every store has to do, whatever it is made of.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::collections::BTreeMap;
+
+use futures::future::join_all;
+use telectl::model::batch::Batch;
+use telectl::model::source::{BatchId, IncarnationId, PassId};
+use telectl::store::{
+    Order, Outcome, Position, Store, StoreError, TelemetryPoint, TelemetryQuery, series_id,
+};
+
+use crate::store_data::{Expected, MadeUp, RealFile, START, uuid};
+use crate::store_fixture::StoreFixture;
+
+/// Everything of a GPU.
+pub(crate) fn everything(uuid: &str) -> TelemetryQuery {
+    TelemetryQuery {
+        uuid: uuid.to_owned(),
+        metric: None,
+        from: None,
+        to: None,
+        order: Order::Ascending,
+        limit: 10_000,
+        after: None,
+    }
+}
+
+async fn pages(store: &impl Store, mut query: TelemetryQuery) -> Vec<TelemetryPoint> {
+    let mut all = Vec::new();
+    loop {
+        let page = store.telemetry(&query).await.unwrap();
+        assert!(page.len() <= query.limit as usize);
+        let Some(last) = page.last() else { return all };
+        query.after = Some(last.position);
+        all.extend(page);
+    }
+}
+
+fn stored(rows: u64) -> Outcome {
+    Outcome::Stored { rows }
+}
+
+fn completed(rows: u64) -> Outcome {
+    Outcome::Completed { rows }
+}
+
+/// The source is stored exactly once: counted in the tables, and by the ledger.
+async fn assert_complete(fixture: &impl StoreFixture, store: &impl Store, source: &MadeUp) {
+    assert_eq!(fixture.count("sample"), source.rows());
+    assert_eq!(fixture.count("quarantine"), source.quarantined());
+    let progress = store.sources().await.unwrap();
+    assert_eq!(progress.len(), 1);
+    assert_eq!(progress[0].covered_bytes, source.size());
+    assert_eq!(progress[0].stored_rows, source.rows());
+    assert_eq!(progress[0].quarantined_rows, source.quarantined());
+    let mut seen = Vec::new();
+    for gpu in 0..3 {
+        seen.extend(pages(store, everything(&uuid(gpu))).await);
+    }
+    let mut seen: Vec<(i64, Option<f64>)> = seen
+        .into_iter()
+        .map(|point| (point.timestamp.as_microsecond(), point.value))
+        .collect();
+    seen.sort_by_key(|(time, _)| *time);
+    let all = source.batch(0..source.records).rows;
+    let expected: Vec<(i64, Option<f64>)> = all
+        .time
+        .iter()
+        .zip(all.value)
+        .map(|(time, value)| (time.0, value))
+        .collect();
+    assert_eq!(seen, expected);
+}
+
+/// Delivered twice, stored once.
+pub(crate) async fn w10_replay_adds_no_rows(fixture: &impl StoreFixture) {
+    let store = fixture.open();
+    let source = MadeUp::of("edge", "a.csv", 200);
+    let batches = source.cut(50);
+    let first = store.store(&batches).await.unwrap();
+    let rows: Vec<u64> = batches
+        .iter()
+        .map(|batch| batch.rows.len() as u64)
+        .collect();
+    assert_eq!(first, rows.into_iter().map(stored).collect::<Vec<_>>());
+    // By the same process, by another one, and twice in one transaction.
+    for store in [store.clone(), fixture.open()] {
+        let again = store.store(&batches).await.unwrap();
+        assert_eq!(again, vec![Outcome::AlreadyStored; 4]);
+    }
+    let twice = [batches[1].clone(), batches[1].clone()];
+    assert_eq!(
+        store.store(&twice).await.unwrap(),
+        vec![Outcome::AlreadyStored; 2]
+    );
+    assert_complete(fixture, &store, &source).await;
+}
+
+/// The same batch twice in one call, nothing stored before.
+pub(crate) async fn w10_a_batch_delivered_twice_at_once_is_stored_once(
+    fixture: &impl StoreFixture,
+) {
+    let store = fixture.open();
+    let source = MadeUp::of("edge", "a.csv", 20);
+    let batch = source.batch(0..20);
+    let outcomes = store.store(&[batch.clone(), batch]).await.unwrap();
+    assert_eq!(
+        outcomes,
+        vec![stored(source.rows()), Outcome::AlreadyStored]
+    );
+    assert_complete(fixture, &store, &source).await;
+}
+
+/// A successor that cut its batches elsewhere: only what is missing is added, on either side.
+pub(crate) async fn w10_partial_overlaps_add_only_what_is_missing(fixture: &impl StoreFixture) {
+    let store = fixture.open();
+    let source = MadeUp::of("edge", "a.csv", 100);
+    // 10..20, 30..40 and 60..70 are there.
+    for start in [10, 30, 60] {
+        store
+            .store(&[source.batch(start..start + 10)])
+            .await
+            .unwrap();
+    }
+    let one = async |records, expected: Outcome| {
+        let outcomes = store.store(&[source.batch(records)]).await.unwrap();
+        assert_eq!(outcomes, vec![expected]);
+    };
+    // Overlaps at its end (record 10 is quarantined): 5..10 are new.
+    one(5..15, completed(5)).await;
+    // At its start: 20..25 are new, of which 21 is quarantined.
+    one(15..25, completed(4)).await;
+    // Spans several: 25..30, 40..60 and 70..75 are new, of which 43 and 54 are quarantined.
+    one(22..75, completed(5 + 18 + 5)).await;
+    // Lies within.
+    one(31..39, completed(0)).await;
+    // Is what several made together.
+    one(10..40, completed(0)).await;
+    // The rest, in one call with what overlaps it.
+    let rest = [
+        source.batch(0..50),
+        source.batch(60..100),
+        source.batch(90..100),
+    ];
+    let outcomes = store.store(&rest).await.unwrap();
+    assert_eq!(outcomes, vec![completed(5), completed(22), completed(0)]);
+    assert_complete(fixture, &store, &source).await;
+    // And all of it again, cut in yet another way.
+    let outcomes = store.store(&source.cut(33)).await.unwrap();
+    assert_eq!(outcomes, vec![completed(0); 4]);
+    assert_complete(fixture, &store, &source).await;
+}
+
+/// A part that a completed batch brought has no checksum of its own to be compared with.
+pub(crate) async fn w10_the_rest_of_an_overlap_may_be_delivered_by_itself(
+    fixture: &impl StoreFixture,
+) {
+    let store = fixture.open();
+    let source = MadeUp::of("edge", "a.csv", 20);
+    store.store(&[source.batch(0..10)]).await.unwrap();
+    store.store(&[source.batch(5..20)]).await.unwrap();
+    let outcomes = store.store(&[source.batch(10..20)]).await.unwrap();
+    assert_eq!(outcomes, vec![Outcome::AlreadyStored]);
+    assert_complete(fixture, &store, &source).await;
+}
+
+/// Loop mode: every round counts.
+pub(crate) async fn every_pass_counts_anew(fixture: &impl StoreFixture) {
+    let store = fixture.open();
+    let mut source = MadeUp::of("edge", "a.csv", 50);
+    for pass in ["one", "two", "three"] {
+        source.pass = PassId(pass.to_owned());
+        store.store(&source.cut(20)).await.unwrap();
+        store.store(&source.cut(20)).await.unwrap();
+    }
+    assert_eq!(fixture.count("sample"), 3 * source.rows());
+    let sources = store.sources().await.unwrap();
+    let passes: Vec<&str> = sources.iter().map(|source| source.pass.as_str()).collect();
+    assert_eq!(passes, ["one", "three", "two"]);
+}
+
+/// Two edge clusters with the same file: both count.
+pub(crate) async fn the_same_file_in_two_clusters_is_stored_twice(fixture: &impl StoreFixture) {
+    let store = fixture.open();
+    for cluster in ["edge-1", "edge-2"] {
+        let file = RealFile::read(cluster);
+        store.store(&file.cut(500)).await.unwrap();
+        store.store(&file.cut(500)).await.unwrap();
+    }
+    assert_eq!(fixture.count("sample"), 4940);
+    assert_eq!(store.statistics().await.unwrap().total_records, 4940);
+    assert_eq!(store.statistics().await.unwrap().unique_gpus, 247);
+    assert_eq!(store.gpus().await.unwrap().len(), 494);
+    let hosts = store.hosts().await.unwrap();
+    assert_eq!(hosts.len(), 62);
+    assert_eq!(
+        (hosts[0].cluster.as_str(), hosts[0].gpu_count),
+        ("edge-1", 8)
+    );
+    assert_eq!(hosts[0].hostname, hosts[1].hostname);
+}
+
+/// Event times, values and blanks come back as they were.
+pub(crate) async fn w04_event_times_and_blanks_are_kept(fixture: &impl StoreFixture) {
+    let store = fixture.open();
+    let source = MadeUp::of("edge", "a.csv", 200);
+    let mut early = source.batch(0..3);
+    // Before the epoch, in the last microsecond of a day, and far ahead.
+    let times = [
+        -1,
+        START - START % 86_400_000_000 - 1,
+        95_617_584_000_000_001,
+    ];
+    for (place, time) in times.into_iter().enumerate() {
+        early.rows.time[place].0 = time;
+    }
+    store.store(&[early.clone()]).await.unwrap();
+    for (place, time) in times.into_iter().enumerate() {
+        let found = store
+            .telemetry(&everything(&uuid(place as u64)))
+            .await
+            .unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].timestamp.as_microsecond(), time);
+        assert_eq!(found[0].value, early.rows.value[place]);
+    }
+    assert_eq!(early.rows.value[0], None);
+    let statistics = store.statistics().await.unwrap();
+    let (earliest, latest) = (statistics.earliest_timestamp, statistics.latest_timestamp);
+    assert_eq!(earliest.unwrap().as_microsecond(), times[0]);
+    assert_eq!(latest.unwrap().as_microsecond(), times[2]);
+    let ingested = fixture.sql("SELECT min(ingested_at) FROM ledger");
+    assert!(ingested > *"2026", "{ingested}");
+}
+
+/// Every sample is on exactly one page, in either order, although three rounds of a loop gave
+/// three samples to each series and time.
+pub(crate) async fn pages_are_complete_and_without_duplicates(fixture: &impl StoreFixture) {
+    let store = fixture.open();
+    let mut source = MadeUp::of("edge", "a.csv", 100);
+    for pass in ["one", "two", "three"] {
+        source.pass = PassId(pass.to_owned());
+        store.store(&source.cut(30)).await.unwrap();
+    }
+    let whole = store.telemetry(&everything(&uuid(0))).await.unwrap();
+    let place = |point: &TelemetryPoint| (point.position.time, point.position.series);
+    assert!(whole.is_sorted_by_key(place));
+    for limit in [1, 2, 7, 50] {
+        let mut query = everything(&uuid(0));
+        query.limit = limit;
+        assert_eq!(pages(&store, query.clone()).await, whole, "limit {limit}");
+        query.order = Order::Descending;
+        let mut backwards = pages(&store, query).await;
+        backwards.reverse();
+        assert_eq!(backwards, whole, "limit {limit}");
+    }
+    let positions: std::collections::BTreeSet<Position> =
+        whole.iter().map(|point| point.position).collect();
+    assert_eq!(positions.len(), whole.len());
+}
+
+/// From an instant on, up to but not including another, one metric.
+pub(crate) async fn samples_are_selected_by_half_open_range_and_metric(
+    fixture: &impl StoreFixture,
+) {
+    let store = fixture.open();
+    let source = MadeUp::of("edge", "a.csv", 200);
+    store.store(&source.cut(200)).await.unwrap();
+    let at =
+        |record: i64| Some(jiff::Timestamp::from_microsecond(START + record * 1_000_000).unwrap());
+    let mut query = everything(&uuid(0));
+    query.metric = Some("METRIC_0".to_owned());
+    // Series 0 has records 0, 7, 14, …; 21 is quarantined.
+    (query.from, query.to) = (at(7), at(28));
+    let found = store.telemetry(&query).await.unwrap();
+    let times: Vec<i64> = found
+        .iter()
+        .map(|point| (point.timestamp.as_microsecond() - START) / 1_000_000)
+        .collect();
+    assert_eq!(times, [7, 14]);
+    assert!(found.iter().all(|point| point.metric == "METRIC_0"));
+    (query.from, query.to) = (at(7), at(7));
+    assert_eq!(store.telemetry(&query).await.unwrap(), Vec::new());
+    query = everything("nobody");
+    assert_eq!(store.telemetry(&query).await.unwrap(), Vec::new());
+}
+
+/// The newest sample of each series.
+pub(crate) async fn the_latest_sample_of_every_series_is_found(fixture: &impl StoreFixture) {
+    let store = fixture.open();
+    let source = MadeUp::of("edge", "a.csv", 100);
+    assert_eq!(store.latest(None).await.unwrap(), Vec::new());
+    // The newest are stored first: it is the event time that counts.
+    store.store(&[source.batch(50..100)]).await.unwrap();
+    store.store(&[source.batch(0..50)]).await.unwrap();
+    let latest = store.latest(None).await.unwrap();
+    let mut expected = BTreeMap::new();
+    let all = source.batch(0..100);
+    for row in 0..all.rows.len() {
+        let labels = &all.series[all.rows.series[row] as usize];
+        expected.insert(
+            series_id(labels),
+            (all.rows.time[row].0, all.rows.value[row]),
+        );
+    }
+    let found: BTreeMap<_, _> = latest
+        .iter()
+        .map(|point| (point.position.series, (point.position.time, point.value)))
+        .collect();
+    assert_eq!(found, expected);
+    assert_eq!(latest.len(), 7);
+    assert!(latest.is_sorted_by_key(|point| (&point.hostname, &point.gpu_id, &point.metric)));
+    let of_one = store.latest(Some(&uuid(1))).await.unwrap();
+    assert_eq!(of_one.len(), 2);
+    assert!(of_one.iter().all(|point| point.uuid == uuid(1)));
+}
+
+/// What is stored of a source, by whom, and what there should be.
+pub(crate) async fn v17_progress_says_what_is_stored_and_what_is_missing(
+    fixture: &impl StoreFixture,
+) {
+    let store = fixture.open();
+    let source = MadeUp::of("edge", "a.csv", 90);
+    // Records 0..30 by streamer-0, 31..60 by streamer-1.
+    store
+        .store(&[source.batch(0..30), source.batch(31..60)])
+        .await
+        .unwrap();
+    let before = store.sources().await.unwrap();
+    assert_eq!((before[0].size, before[0].expected_rows), (None, None));
+    for _ in 0..2 {
+        store.sign_off(&source.signed_off()).await.unwrap();
+    }
+    let mut other = source.signed_off();
+    other.rows = 1;
+    store.sign_off(&other).await.unwrap();
+    assert_eq!(fixture.count("signed_off"), 1);
+    let after = store.sources().await.unwrap();
+    assert_eq!(after.len(), 1);
+    assert_eq!(after[0].size, Some(source.size()));
+    assert_eq!(after[0].expected_rows, Some(source.rows()));
+    assert_eq!(after[0].covered_bytes, 400 + 290);
+    assert_eq!(after[0].stored_rows, 28 + 26);
+    assert_eq!(after[0].quarantined_rows, 2 + 3);
+    let streamers: Vec<(&str, u64)> = after[0]
+        .streamers
+        .iter()
+        .map(|(name, rows)| (name.as_str(), *rows))
+        .collect();
+    assert_eq!(streamers, [("streamer-0", 28), ("streamer-1", 26)]);
+    // Signed off before anything of it arrived.
+    let other = MadeUp::of("edge", "b.csv", 10);
+    store.sign_off(&other.signed_off()).await.unwrap();
+    let sources = store.sources().await.unwrap();
+    assert_eq!(
+        (sources[1].name.as_str(), sources[1].stored_rows),
+        ("b.csv", 0)
+    );
+}
+
+/// Many at once, each with batches of its own cut in its own order: every row is stored once.
+pub(crate) async fn w17_concurrent_stores_store_every_row_once(fixture: &impl StoreFixture) {
+    let source = MadeUp::of("edge", "a.csv", 700);
+    let collectors = (0..6_u64).map(|number| {
+        let store = fixture.open();
+        let cut = [50, 50, 70, 50, 33, 70][usize::try_from(number).unwrap()];
+        let mut batches = source.cut(cut);
+        if number % 2 == 1 {
+            batches.reverse();
+        }
+        async move {
+            let mut rows = 0;
+            for group in batches.chunks(3) {
+                for outcome in store.store(group).await.unwrap() {
+                    rows += match outcome {
+                        Outcome::Stored { rows } | Outcome::Completed { rows } => rows,
+                        Outcome::AlreadyStored => 0,
+                        Outcome::Refused { reason } => panic!("{reason}"),
+                    };
+                }
+            }
+            rows
+        }
+    });
+    let rows: u64 = join_all(collectors).await.into_iter().sum();
+    assert_eq!(rows, source.rows());
+    assert_complete(fixture, &fixture.open(), &source).await;
+}
+
+/// Several that start at once make the schema once, also where it is there.
+pub(crate) async fn w12_migrations_at_once_do_not_disturb_each_other(fixture: &impl StoreFixture) {
+    for _ in 0..2 {
+        let stores: Vec<_> = (0..4).map(|_| fixture.open()).collect();
+        let migrations = stores.iter().map(Store::migrate);
+        for result in join_all(migrations).await {
+            result.unwrap();
+        }
+    }
+    assert_eq!(fixture.count("store_schema"), 1);
+    fixture.open().ping().await.unwrap();
+}
+
+/// Without tables a store says so.
+pub(crate) async fn w12_an_unprepared_store_says_so(fixture: &impl StoreFixture) {
+    let store = fixture.open();
+    let error = store.ping().await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
+    store.migrate().await.unwrap();
+    store.ping().await.unwrap();
+}
+
+/// A schema of a later version is left alone.
+pub(crate) async fn w12_a_newer_schema_is_refused(fixture: &impl StoreFixture) {
+    fixture.sql("INSERT INTO store_schema (version) VALUES (99)");
+    let error = fixture.open().migrate().await.unwrap_err();
+    assert!(
+        matches!(error, StoreError::SchemaTooNew { found: 99, .. }),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("schema version 99"), "{error}");
+    assert!(!error.is_passing());
+}
+
+/// What cannot be stored is refused by itself.
+pub(crate) async fn w09_only_the_batch_that_is_bad_is_refused(fixture: &impl StoreFixture) {
+    let store = fixture.open();
+    let source = MadeUp::of("edge", "a.csv", 40);
+    let mut bad = MadeUp::of("edge", "b.csv", 10).batch(0..10);
+    bad.series[0].host = "a\0b".to_owned();
+    let batches = [source.batch(0..20), bad, source.batch(20..40)];
+    let outcomes = store.store(&batches).await.unwrap();
+    assert_eq!(outcomes[0], stored(19));
+    assert_eq!(outcomes[2], stored(18));
+    let Outcome::Refused { reason } = &outcomes[1] else {
+        panic!("{:?}", outcomes[1])
+    };
+    assert!(reason.contains("NUL"), "{reason}");
+    // The same bytes of the same source, with another checksum.
+    let mut contradicts: Batch = source.batch(0..20);
+    contradicts.checksum += 1;
+    let outcomes = store.store(&[contradicts]).await.unwrap();
+    assert!(matches!(&outcomes[0], Outcome::Refused { reason } if reason.contains("checksum")));
+    assert_complete(fixture, &store, &source).await;
+}
+
+/// Two label sets with one id: nothing of it is stored, and the error shows both.
+pub(crate) async fn a_series_collision_is_loud(fixture: &impl StoreFixture) {
+    let source = MadeUp::of("edge", "a.csv", 10);
+    let store = fixture.open();
+    store.store(&[source.batch(0..5)]).await.unwrap();
+    fixture.sql("UPDATE series SET pod = 'somebody-else' WHERE labels_raw = 'number=\"3\"'");
+    let error = fixture
+        .open()
+        .store(&[source.batch(5..10)])
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, StoreError::SeriesCollision { .. }),
+        "{error:?}"
+    );
+    let text = error.to_string();
+    assert!(
+        text.contains("pod=somebody-else") && text.contains("a.csv"),
+        "{text}"
+    );
+    assert_eq!(fixture.count("sample"), 5);
+}
+
+/// The bytes of a dead letter are kept once per content.
+pub(crate) async fn w09_dead_letters_keep_their_bytes(fixture: &impl StoreFixture) {
+    let store = fixture.open();
+    let id = BatchId {
+        incarnation: IncarnationId("with\0nul".to_owned()),
+        sequence: u64::MAX,
+    };
+    for payload in [&b"\x00\xffone"[..], b"\x00\xffone", b"two"] {
+        store
+            .dead_letter(&id, payload, "bad \0 checksum")
+            .await
+            .unwrap();
+    }
+    assert_eq!(fixture.count("dead_letter"), 2);
+    assert_eq!(
+        fixture.count("dead_letter WHERE reason LIKE 'bad%checksum'"),
+        2
+    );
+}
+
+/// The real file: GPUs by UUID, and each sample as an independent parser reads it.
+pub(crate) async fn w05_the_real_file_is_stored_as_it_is(fixture: &impl StoreFixture) {
+    let store = fixture.open();
+    let file = RealFile::read("edge");
+    for group in file.cut(300).chunks(4) {
+        store.store(group).await.unwrap();
+    }
+    let gpus = store.gpus().await.unwrap();
+    assert_eq!(gpus.len(), 247);
+    assert_eq!(store.hosts().await.unwrap().len(), 31);
+    let mut found = Vec::new();
+    for gpu in &gpus {
+        let points = store.telemetry(&everything(&gpu.uuid)).await.unwrap();
+        assert_eq!(points.len(), 10);
+        found.extend(points.into_iter().map(|point| Expected {
+            time: point.timestamp.as_microsecond(),
+            labels: [point.metric, point.uuid, point.hostname, point.gpu_id],
+            value: point.value,
+        }));
+    }
+    let mut expected = file.rows.clone();
+    let key = |sample: &Expected| (sample.labels.clone(), sample.time);
+    found.sort_by_key(key);
+    expected.sort_by_key(key);
+    assert_eq!(expected.len(), 2470);
+    assert_eq!(found, expected);
+}
+
+/// Nothing to do is nothing done.
+pub(crate) async fn an_empty_store_answers_with_nothing(fixture: &impl StoreFixture) {
+    let store = fixture.open();
+    assert_eq!(store.store(&[]).await.unwrap(), Vec::new());
+    assert_eq!(store.gpus().await.unwrap(), Vec::new());
+    assert_eq!(store.hosts().await.unwrap(), Vec::new());
+    assert_eq!(store.sources().await.unwrap(), Vec::new());
+    let statistics = store.statistics().await.unwrap();
+    assert_eq!(
+        (statistics.total_records, statistics.earliest_timestamp),
+        (0, None)
+    );
+}

@@ -1,0 +1,245 @@
+//! A real PostgreSQL.
+
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
+
+use telectl::config::worker::{DatabaseSettings, SslMode};
+use telectl::model::endpoint::Endpoint;
+use telectl::model::secret::Secret;
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+
+use super::{Certificates, Process, free_port, install_tls_provider, program};
+
+/// Where Debian keeps the server's programs.
+const FOLDERS: [&str; 3] = [
+    "/usr/lib/postgresql/15/bin",
+    "/usr/lib/postgresql/16/bin",
+    "/usr/lib/postgresql/17/bin",
+];
+/// Superuser of the test servers, named as in the manifests.
+const USER: &str = "telemetry";
+/// Their password.
+const PASSWORD: &str = "postgres-canary-5b1e";
+/// User and group `nobody`: the server refuses to run as root.
+const NOBODY: u32 = 65_534;
+
+/// A running server.
+pub(crate) struct PostgresServer {
+    programs: PathBuf,
+    folder: TempDir,
+    process: Process,
+    port: u16,
+    certificates: Option<Certificates>,
+    databases: AtomicU32,
+}
+
+impl PostgresServer {
+    /// One server for all tests that run at the same time; `None` if there is none on this
+    /// machine. It stops when the last of them ends.
+    pub(crate) async fn shared() -> Option<Arc<Self>> {
+        static SHARED: Mutex<Weak<PostgresServer>> = Mutex::const_new(Weak::new());
+        let mut shared = SHARED.lock().await;
+        if let Some(server) = shared.upgrade() {
+            return Some(server);
+        }
+        let server = Arc::new(Self::start(None).await?);
+        *shared = Arc::downgrade(&server);
+        Some(server)
+    }
+
+    /// A server of its own, with TLS if there are certificates.
+    pub(crate) async fn start(certificates: Option<Certificates>) -> Option<Self> {
+        install_tls_provider();
+        // What is on PATH may be a link; its neighbours are beside what it points to.
+        let server = program("postgres", &FOLDERS)?;
+        let server = server.canonicalize().expect("the program exists");
+        let programs = server.parent()?.to_owned();
+        let folder = TempDir::new().expect("a temporary folder");
+        std::fs::write(folder.path().join("password"), PASSWORD).expect("a file");
+        give_away(folder.path());
+        give_away(&folder.path().join("password"));
+        initialise(&programs, folder.path());
+        if let Some(certificates) = &certificates {
+            certificates.write_to(folder.path());
+            let key = folder.path().join("tls.key");
+            std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).expect("mode");
+            give_away(&key);
+        }
+        let port = free_port();
+        let process = launch(&programs, folder.path(), port, certificates.is_some()).await;
+        Some(Self {
+            programs,
+            folder,
+            process,
+            port,
+            certificates,
+            databases: AtomicU32::new(0),
+        })
+    }
+
+    /// The process, for signals.
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Stops it as a crash would; connections are refused until [`Self::start_again`].
+    pub(crate) fn stop(&mut self) {
+        stop(&self.programs, self.folder.path());
+        self.process.kill();
+    }
+
+    /// Starts it again with its data.
+    pub(crate) async fn start_again(&mut self) {
+        let tls = self.certificates.is_some();
+        self.process = launch(&self.programs, self.folder.path(), self.port, tls).await;
+    }
+
+    /// A new, empty database, and how a worker reaches it.
+    pub(crate) fn database(&self) -> DatabaseSettings {
+        let number = self.databases.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test_{number}");
+        self.sql("postgres", &format!("CREATE DATABASE {name}"));
+        DatabaseSettings {
+            endpoint: Endpoint::new("127.0.0.1", self.port),
+            name,
+            user: USER.to_owned(),
+            password: Some(Secret::from(PASSWORD)),
+            ssl_mode: match self.certificates {
+                Some(_) => SslMode::VerifyFull,
+                None => SslMode::Disable,
+            },
+            ca_cert: self
+                .certificates
+                .as_ref()
+                .map(|certificates| certificates.ca.clone()),
+        }
+    }
+
+    /// Runs statements as superuser; answers the fields of the result, unaligned.
+    pub(crate) fn sql(&self, database: &str, statements: &str) -> String {
+        let output = Command::new(self.programs.join("psql"))
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"])
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
+            .args(["-U", USER, "-d", database, "-c", statements])
+            .env("PGPASSWORD", PASSWORD)
+            .output()
+            .expect("psql runs");
+        assert!(
+            output.status.success(),
+            "{statements}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+}
+
+impl Drop for PostgresServer {
+    fn drop(&mut self) {
+        // Not only killed: a killed server leaves shared memory behind.
+        stop(&self.programs, self.folder.path());
+    }
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}
+
+/// Makes a file or folder the server's.
+fn give_away(path: &Path) {
+    if is_root() {
+        chown(path, Some(NOBODY), Some(NOBODY)).expect("root may give files away");
+    }
+}
+
+/// Options of `setpriv` that make a command run as the server's user.
+fn privileges() -> &'static [&'static str] {
+    if is_root() {
+        &["--reuid", "65534", "--regid", "65534", "--clear-groups"]
+    } else {
+        &[]
+    }
+}
+
+fn run(program: &Path, arguments: &[&str]) -> std::process::Output {
+    Command::new("setpriv")
+        .args(privileges())
+        .arg("--")
+        .arg(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("setpriv runs")
+}
+
+fn initialise(programs: &Path, folder: &Path) {
+    let data = folder.join("data").display().to_string();
+    let password = folder.join("password").display().to_string();
+    let arguments = [
+        "-D",
+        &data,
+        "-U",
+        USER,
+        "--pwfile",
+        &password,
+        "-A",
+        "scram-sha-256",
+        "-E",
+        "UTF8",
+        "--locale",
+        "C",
+        "--no-sync",
+    ];
+    let output = run(&programs.join("initdb"), &arguments);
+    assert!(
+        output.status.success(),
+        "initdb: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+async fn launch(programs: &Path, folder: &Path, port: u16, tls: bool) -> Process {
+    let mut command = Command::new(programs.join("postgres"));
+    command.arg("-D").arg(folder.join("data"));
+    command.arg("-k").arg(folder);
+    command.args(["-h", "127.0.0.1", "-p", &port.to_string()]);
+    for setting in [
+        "fsync=off",
+        "shared_buffers=32MB",
+        "dynamic_shared_memory_type=mmap",
+    ] {
+        command.args(["-c", setting]);
+    }
+    if tls {
+        command.args(["-c", "ssl=on"]);
+        for (setting, file) in [("ssl_cert_file", "tls.crt"), ("ssl_key_file", "tls.key")] {
+            let path = folder.join(file);
+            command
+                .arg("-c")
+                .arg(format!("{setting}={}", path.display()));
+        }
+    }
+    let mut process = Process::start(&command, privileges(), folder);
+    let ready = programs.join("pg_isready");
+    process
+        .wait_until_ready(async || {
+            Command::new(&ready)
+                .args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()])
+                .status()
+                .is_ok_and(|status| status.success())
+        })
+        .await;
+    process
+}
+
+fn stop(programs: &Path, folder: &Path) {
+    let data = folder.join("data").display().to_string();
+    // Fails if it is not running, which is what was asked for.
+    drop(run(
+        &programs.join("pg_ctl"),
+        &["-D", &data, "-m", "immediate", "-t", "10", "stop"],
+    ));
+}

@@ -1,0 +1,63 @@
+//! Both stores pass the conformance suite.
+
+use crate::conformance::store as suite;
+use crate::store_fixture::{InPostgres, InSqlite, StoreFixture as _};
+
+/// One test per claim and store.
+macro_rules! claims {
+    ($make:ident: $($claim:ident),* $(,)?) => {
+        mod postgres {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $claim() {
+                if let Some(fixture) = InPostgres::$make().await {
+                    suite::$claim(&fixture).await;
+                }
+            })*
+        }
+
+        mod sqlite {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $claim() {
+                if let Some(fixture) = InSqlite::$make().await {
+                    suite::$claim(&fixture).await;
+                }
+            })*
+        }
+    };
+}
+
+mod with_tables {
+    use super::*;
+
+    claims!(prepared:
+        a_series_collision_is_loud,
+        an_empty_store_answers_with_nothing,
+        every_pass_counts_anew,
+        pages_are_complete_and_without_duplicates,
+        samples_are_selected_by_half_open_range_and_metric,
+        the_latest_sample_of_every_series_is_found,
+        the_same_file_in_two_clusters_is_stored_twice,
+        v17_progress_says_what_is_stored_and_what_is_missing,
+        w04_event_times_and_blanks_are_kept,
+        w05_the_real_file_is_stored_as_it_is,
+        w09_dead_letters_keep_their_bytes,
+        w09_only_the_batch_that_is_bad_is_refused,
+        w10_a_batch_delivered_twice_at_once_is_stored_once,
+        w10_partial_overlaps_add_only_what_is_missing,
+        w10_replay_adds_no_rows,
+        w10_the_rest_of_an_overlap_may_be_delivered_by_itself,
+        w12_a_newer_schema_is_refused,
+        w17_concurrent_stores_store_every_row_once,
+    );
+}
+
+mod without_tables {
+    use super::*;
+
+    claims!(unprepared:
+        w12_an_unprepared_store_says_so,
+        w12_migrations_at_once_do_not_disturb_each_other,
+    );
+}

@@ -1,0 +1,103 @@
+//! A store of each kind, empty, and a look at its tables past the store.
+
+use std::sync::Arc;
+
+use telectl::config::worker::DatabaseSettings;
+use telectl::store::Store;
+use telectl::store::postgres::PostgresStore;
+use telectl::store::sqlite::SqliteStore;
+use tempfile::TempDir;
+
+use crate::servers::postgres::PostgresServer;
+
+/// What the conformance suite needs of a store.
+pub(crate) trait StoreFixture: Sized {
+    /// The store.
+    type Store: Store;
+
+    /// A prepared store without data; `None` if its server is not installed.
+    async fn prepared() -> Option<Self> {
+        let fixture = Self::unprepared().await?;
+        fixture.open().migrate().await.expect("the schema is made");
+        Some(fixture)
+    }
+
+    /// A store without tables; `None` if its server is not installed.
+    async fn unprepared() -> Option<Self>;
+
+    /// The store as another process opens it.
+    fn open(&self) -> Self::Store;
+
+    /// Runs a statement; answers its first field.
+    fn sql(&self, statement: &str) -> String;
+
+    /// Rows of a table.
+    fn count(&self, table: &str) -> u64 {
+        let count = self.sql(&format!("SELECT count(*) FROM {table}"));
+        count.parse().expect("a number")
+    }
+}
+
+/// A database of the shared PostgreSQL.
+pub(crate) struct InPostgres {
+    /// The server.
+    pub(crate) server: Arc<PostgresServer>,
+    /// The database.
+    pub(crate) settings: DatabaseSettings,
+}
+
+impl StoreFixture for InPostgres {
+    type Store = PostgresStore;
+
+    async fn unprepared() -> Option<Self> {
+        let server = PostgresServer::shared().await?;
+        let settings = server.database();
+        Some(Self { server, settings })
+    }
+
+    fn open(&self) -> PostgresStore {
+        PostgresStore::new(&self.settings).expect("the settings are complete")
+    }
+
+    fn sql(&self, statement: &str) -> String {
+        self.server.sql(&self.settings.name, statement)
+    }
+}
+
+/// A file of SQLite.
+pub(crate) struct InSqlite(TempDir);
+
+impl InSqlite {
+    fn path(&self) -> std::path::PathBuf {
+        self.0.path().join("store.db")
+    }
+}
+
+impl StoreFixture for InSqlite {
+    type Store = SqliteStore;
+
+    async fn unprepared() -> Option<Self> {
+        Some(Self(TempDir::new().expect("a temporary folder")))
+    }
+
+    fn open(&self) -> SqliteStore {
+        SqliteStore::open(&self.path()).expect("the file opens")
+    }
+
+    fn sql(&self, statement: &str) -> String {
+        let connection = rusqlite::Connection::open(self.path()).expect("the file opens");
+        let mut statement = connection.prepare(statement).expect("a valid statement");
+        if statement.column_count() == 0 {
+            statement.execute([]).expect("the statement runs");
+            return String::new();
+        }
+        statement
+            .query_row([], |row| row.get::<_, rusqlite::types::Value>(0))
+            .map(|value| match value {
+                rusqlite::types::Value::Integer(number) => number.to_string(),
+                rusqlite::types::Value::Text(text) => text,
+                other => format!("{other:?}"),
+            })
+            .expect("the statement answers")
+    }
+}
