@@ -1,10 +1,13 @@
 //! The command line: types for clap, one file per command, views and exit codes.
 
 mod completions;
+mod config;
 mod consent;
 mod error;
+mod render;
 mod session;
 mod targets;
+mod values;
 
 use clap::{Parser, Subcommand};
 
@@ -40,6 +43,10 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Print the manifests of profiles
+    Render(render::RenderArgs),
+    /// Show which values hold and who set them
+    Config(config::ConfigArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -56,6 +63,8 @@ pub fn main() -> std::process::ExitCode {
 fn dispatch(arguments: Arguments, session: &Session) -> Result<ExitCode, CliError> {
     let targets = Targets::resolve(&arguments.targets, &session.environment);
     match arguments.command {
+        Command::Render(command) => render::run(&command, &targets, session),
+        Command::Config(command) => config::run(&command, &targets, session),
         Command::Completions(command) => completions::run(&command, session),
     }
 }

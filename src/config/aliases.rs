@@ -29,6 +29,15 @@ pub(super) fn rewrite(layer: &mut Layer) -> Vec<Warning> {
     warnings
 }
 
+/// The other name under which a key may stand in a file.
+pub(super) fn written(path: &KeyPath) -> Option<KeyPath> {
+    let (first, rest) = path.keys().split_first()?;
+    (first == "externalRedis").then(|| {
+        rest.iter()
+            .fold(KeyPath::from("redis.external"), |path, key| path.child(key))
+    })
+}
+
 fn warning(layer: &Layer, key: &'static str, canonical: &'static str) -> Warning {
     Warning::Alias {
         key,

@@ -31,10 +31,10 @@ pub enum ConfigError {
         name: String,
     },
     /// A `--set` that cannot be understood.
-    #[error("cannot understand `--set {text}`: {reason}")]
+    #[error("cannot understand `--set {key}…`: {reason}")]
     BadSet {
-        /// What was given.
-        text: String,
+        /// What was given, up to the value, which may be a secret.
+        key: String,
         /// Why.
         reason: &'static str,
     },

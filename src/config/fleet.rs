@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::environment::Environment;
 use super::error::ConfigError;
 use super::resolve::ValuesFile;
 
@@ -71,6 +72,19 @@ impl Fleet {
         Self::parse(&path.display().to_string(), &text)
     }
 
+    /// The fleet file that `TELECTL_FLEET` names, or `telectl.yaml` in the working directory;
+    /// `None` if there is none.
+    ///
+    /// # Errors
+    /// When there is one that cannot be used.
+    pub fn find(environment: &Environment) -> Result<Option<Self>, ConfigError> {
+        match environment.get("TELECTL_FLEET") {
+            Some(path) => Self::open(Path::new(path)).map(Some),
+            None if Path::new(FILE_NAME).is_file() => Self::open(Path::new(FILE_NAME)).map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Understands the text of a fleet file.
     ///
     /// # Errors
@@ -85,25 +99,28 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// The layers of values for a cluster: those of all clusters, then its own.
+    /// The values of all clusters, as a layer.
     ///
     /// # Errors
     /// When values cannot be written as YAML, which does not happen for values that were read.
-    pub fn layers(&self, cluster: &FleetCluster) -> Result<Vec<ValuesFile>, ConfigError> {
-        let parts = [
-            (format!("{} (values)", self.file), &self.values),
-            (
-                format!("{} (values of {})", self.file, cluster.name),
-                &cluster.values,
-            ),
-        ];
-        parts
-            .into_iter()
-            .map(|(name, values)| match serde_yaml::to_string(values) {
-                Ok(text) => Ok(ValuesFile { name, text }),
-                Err(source) => Err(ConfigError::NotYaml { name, source }),
-            })
-            .collect()
+    pub fn common(&self) -> Result<ValuesFile, ConfigError> {
+        layer(format!("{} (values)", self.file), &self.values)
+    }
+
+    /// The values of one cluster, as a layer above [`Self::common`].
+    ///
+    /// # Errors
+    /// As [`Self::common`].
+    pub fn of_cluster(&self, cluster: &FleetCluster) -> Result<ValuesFile, ConfigError> {
+        let name = format!("{} (values of {})", self.file, cluster.name);
+        layer(name, &cluster.values)
+    }
+}
+
+fn layer(name: String, values: &Map<String, Value>) -> Result<ValuesFile, ConfigError> {
+    match serde_yaml::to_string(values) {
+        Ok(text) => Ok(ValuesFile { name, text }),
+        Err(source) => Err(ConfigError::NotYaml { name, source }),
     }
 }
 
@@ -120,9 +137,9 @@ mod tests {
         )
         .unwrap();
         assert_eq!(fleet.clusters[0].role, FleetRole::Edge);
-        let layers = fleet.layers(&fleet.clusters[0]).unwrap();
-        assert_eq!(layers[0].text, "image:\n  tag: '2'\n");
-        assert_eq!(layers[1].name, "telectl.yaml (values of north)");
+        assert_eq!(fleet.common().unwrap().text, "image:\n  tag: '2'\n");
+        let own = fleet.of_cluster(&fleet.clusters[0]).unwrap();
+        assert_eq!(own.name, "telectl.yaml (values of north)");
     }
 
     #[test]

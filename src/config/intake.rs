@@ -10,7 +10,7 @@ use super::environment::Environment;
 use super::error::{Problem, ProblemKind, Warning};
 use super::ineffective;
 use super::key_path::KeyPath;
-use super::layer::Layer;
+use super::layer::{Assignment, Layer};
 use super::passwords;
 use super::schema::{Known, Schema};
 
@@ -31,6 +31,8 @@ pub(super) struct Findings {
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Warning>,
     pub(super) secrets: Vec<GivenSecret>,
+    /// Who referred to them.
+    pub(super) references: Vec<Assignment>,
 }
 
 /// Takes layers in, one after the other.
@@ -138,6 +140,11 @@ impl Intake<'_> {
             }
             (Some(_), None) => self.no_such_key(path, layer),
             (Some(secret), Some(content)) => {
+                self.findings.references.push(Assignment {
+                    path: path.clone(),
+                    value: value.clone(),
+                    place: layer.place(path),
+                });
                 let secrets = &mut self.findings.secrets;
                 secrets.retain(|known| known.content != content);
                 secrets.push(GivenSecret {

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::aliases;
 use super::key_path::KeyPath;
 use super::locate;
 use super::schema::{Known, Schema};
@@ -12,7 +13,7 @@ use super::source::Source;
 pub(super) struct Layer {
     pub(super) source: Source,
     pub(super) tree: Value,
-    /// The file's text, to find lines in; empty if there is none.
+    /// The file's text, to find lines in; empty if there is no file that the reader has.
     pub(super) text: String,
 }
 
@@ -31,9 +32,15 @@ impl Layer {
 
     /// Where in this layer a key stands.
     pub(super) fn place(&self, path: &KeyPath) -> Place {
+        let line = || {
+            locate::line_of(&self.text, path).or_else(|| {
+                let written = aliases::written(path)?;
+                locate::line_of(&self.text, &written)
+            })
+        };
         Place {
             source: self.source.clone(),
-            line: locate::line_of(&self.text, path),
+            line: if self.text.is_empty() { None } else { line() },
         }
     }
 }

@@ -1,6 +1,6 @@
 //! From layers to typed values.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -12,6 +12,7 @@ use super::error::{ConfigError, Problem, ProblemKind, Warning};
 use super::intake::{Findings, GivenSecret, Intake};
 use super::key_path::KeyPath;
 use super::layer::{Assignment, Layer, Merged};
+use super::passwords;
 use super::profiles;
 use super::schema::{Known, Schema};
 use super::set;
@@ -50,6 +51,31 @@ impl ValuesFile {
             name: name.to_owned(),
             text,
         })
+    }
+
+    /// The user's own file: `TELECTL_VALUES`, or `telectl/values.yaml` where configuration lies.
+    ///
+    /// # Errors
+    /// When `TELECTL_VALUES` names a file that cannot be read.
+    pub fn of_user(environment: &Environment) -> Result<Option<Self>, ConfigError> {
+        if let Some(name) = environment.get("TELECTL_VALUES") {
+            return Self::open(name).map(Some);
+        }
+        let folder = environment
+            .get("XDG_CONFIG_HOME")
+            .map(PathBuf::from)
+            .or_else(|| Some(Path::new(environment.get("HOME")?).join(".config")));
+        let Some(path) = folder.map(|folder| folder.join("telectl/values.yaml")) else {
+            return Ok(None);
+        };
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(Self {
+                name: path.display().to_string(),
+                text,
+            })),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(ConfigError::Unreadable { path, source }),
+        }
     }
 
     fn layer(&self, source: Source) -> Result<Layer, ConfigError> {
@@ -132,7 +158,7 @@ impl Resolved {
     pub fn explain(&self, key: &str) -> Result<Vec<Assignment>, ConfigError> {
         let schema = schema()?;
         let path = KeyPath::parse(key);
-        if schema.at(&path) == Known::Nothing {
+        if schema.at(&path) == Known::Nothing && passwords::at(&path).is_none() {
             return Err(ConfigError::NoSuchKey {
                 key: key.to_owned(),
                 nearest: schema.nearest(&path),
@@ -156,17 +182,19 @@ impl Resolved {
 pub fn resolve(profile: Profile, layers: &Layers) -> Result<Resolved, ConfigError> {
     let schema = schema()?;
     let mut merged = Merged::default();
-    for (source, text) in [
-        (Source::BuiltIn, profiles::BASE),
-        (Source::Profile(profile), profiles::of(profile)),
-    ] {
-        let layer = Layer {
-            tree: parsed(&source.to_string(), text)?,
-            source,
-            text: text.to_owned(),
-        };
-        merged.add(&layer, &schema);
-    }
+    // Lines of files that the reader does not have would tell nothing: no text.
+    let built_in = Layer {
+        source: Source::BuiltIn,
+        tree: schema.base().clone(),
+        text: String::new(),
+    };
+    let own = Layer {
+        source: Source::Profile(profile),
+        tree: parsed(profile.name(), profiles::of(profile))?,
+        text: String::new(),
+    };
+    merged.add(&built_in, &schema);
+    merged.add(&own, &schema);
     let mut intake = Intake {
         schema: &schema,
         environment: &layers.environment,
@@ -180,7 +208,7 @@ pub fn resolve(profile: Profile, layers: &Layers) -> Result<Resolved, ConfigErro
     }
     for text in &layers.sets {
         for (path, value) in set::parse(text, &schema, &merged)? {
-            let layer = Layer::single(Source::Set(text.clone()), &path, value);
+            let layer = Layer::single(Source::Set(path.to_string()), &path, value);
             let layer = intake.take(layer);
             merged.add(&layer, &schema);
         }
@@ -218,10 +246,14 @@ fn file_layers(layers: &Layers) -> Result<Vec<Layer>, ConfigError> {
         .user_file
         .iter()
         .map(|file| file.layer(Source::UserFile(file.name.clone())));
-    let fleet = layers
-        .fleet
-        .iter()
-        .map(|file| file.layer(Source::FleetFile(file.name.clone())));
+    // The fleet's values were cut out of a larger file: their lines are not the file's.
+    let fleet = layers.fleet.iter().map(|file| {
+        let layer = file.layer(Source::FleetFile(file.name.clone()))?;
+        Ok(Layer {
+            text: String::new(),
+            ..layer
+        })
+    });
     let given = layers
         .files
         .iter()
@@ -234,7 +266,10 @@ fn typed(profile: Profile, merged: Merged, findings: Findings) -> Result<Resolve
         mut problems,
         mut warnings,
         secrets,
+        references,
     } = findings;
+    let mut merged = merged;
+    merged.assignments.extend(references);
     let values = match serde_path_to_error::deserialize::<_, Values>(merged.without_nulls()) {
         Ok(values) => values,
         Err(error) => {

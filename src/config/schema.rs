@@ -53,6 +53,11 @@ impl Schema {
         Self { base }
     }
 
+    /// The built-in values.
+    pub(super) const fn base(&self) -> &Value {
+        &self.base
+    }
+
     /// What stands at `path`.
     pub(super) fn at(&self, path: &KeyPath) -> Known<'_> {
         let mut value = &self.base;

@@ -33,7 +33,7 @@ pub(super) fn parse(
     merged: &Merged,
 ) -> Result<Vec<(KeyPath, Value)>, ConfigError> {
     let bad = |reason| ConfigError::BadSet {
-        text: text.to_owned(),
+        key: text.split_once('=').map_or("", |(key, _)| key).to_owned(),
         reason,
     };
     let mut values: Vec<(KeyPath, Value)> = Vec::new();

@@ -19,17 +19,10 @@ pub enum Source {
     File(String),
     /// An environment variable.
     Environment(String),
-    /// `--set`, with its text.
+    /// `--set`, with its key; not with its value, which may be a secret.
     Set(String),
     /// Another flag, or what telectl found out itself, by name.
     Flag(String),
-}
-
-impl Source {
-    /// Whether telectl itself brings it.
-    pub const fn is_embedded(&self) -> bool {
-        matches!(self, Self::BuiltIn | Self::Profile(_))
-    }
 }
 
 impl fmt::Display for Source {
@@ -41,7 +34,7 @@ impl fmt::Display for Source {
                 formatter.write_str(file)
             }
             Self::Environment(variable) => write!(formatter, "${variable}"),
-            Self::Set(text) => write!(formatter, "--set {text}"),
+            Self::Set(key) => write!(formatter, "--set {key}"),
             Self::Flag(name) => formatter.write_str(name),
         }
     }

@@ -14,6 +14,8 @@ mod secrets;
 mod templates;
 mod view;
 
+use std::sync::OnceLock;
+
 use serde_json::{Value, json};
 
 use crate::config::Resolved;
@@ -54,15 +56,15 @@ pub fn preview(resolved: &Resolved) -> Result<RenderedSet, RenderError> {
 
 fn render_with(resolved: &Resolved, unknown: Unknown) -> Result<RenderedSet, RenderError> {
     let facts = Facts::new(resolved, unknown)?;
-    let engine = Engine::new(templates::ALL)?;
+    let engine = engine()?;
     let mut set = SetBuilder {
-        engine: &engine,
+        engine,
         namespace: resolved.namespace(),
         manifests: Vec::new(),
     };
     for component in Component::ALL {
         if components::is_enabled(&resolved.values, component) {
-            let filled = components::fill(&engine, resolved, &facts, component)?;
+            let filled = components::fill(engine, resolved, &facts, component)?;
             set.component(resolved, component, &filled)?;
         }
     }
@@ -82,6 +84,16 @@ fn render_with(resolved: &Resolved, unknown: Unknown) -> Result<RenderedSet, Ren
         manifests,
         secrets: secrets::needs(resolved, &facts),
     })
+}
+
+/// The templates, parsed once.
+fn engine() -> Result<&'static Engine, RenderError> {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    if let Some(engine) = ENGINE.get() {
+        return Ok(engine);
+    }
+    let engine = Engine::new(templates::ALL)?;
+    Ok(ENGINE.get_or_init(|| engine))
 }
 
 struct SetBuilder<'a> {
