@@ -1,9 +1,11 @@
 //! The command line: types for clap, one file per command, views and exit codes.
 
 mod completions;
+mod config;
 mod consent;
 mod deploy;
 mod error;
+mod render;
 mod secret_reference;
 mod session;
 mod targets;
@@ -49,6 +51,10 @@ enum Command {
     Deploy(deploy::DeployArgs),
     /// Deploy shared, central and edge profiles to their clusters, in this order
     DeployAll(deploy::DeployAllArgs),
+    /// Print the manifests of profiles
+    Render(render::RenderArgs),
+    /// Show which values hold and who set them
+    Config(config::ConfigArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -68,6 +74,8 @@ fn dispatch(arguments: Arguments, session: &Session) -> Result<ExitCode, CliErro
         Command::Plan(command) => deploy::plan(&command, &targets, session),
         Command::Deploy(command) => deploy::deploy(&command, &targets, session),
         Command::DeployAll(command) => deploy::deploy_all(&command, &targets, session),
+        Command::Render(command) => render::run(&command, &targets, session),
+        Command::Config(command) => config::run(&command, &targets, session),
         Command::Completions(command) => completions::run(&command, session),
     }
 }
