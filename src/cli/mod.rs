@@ -1,9 +1,11 @@
 //! The command line: types for clap, one file per command, views and exit codes.
 
 mod completions;
+mod config;
 mod consent;
 mod deploy;
 mod error;
+mod render;
 mod secret_reference;
 mod session;
 mod sites;
@@ -53,6 +55,10 @@ enum Command {
     DeployAll(deploy::DeployAllArgs),
     /// Prove that the pipeline works, from the pods' positions
     Validate(validate::ValidateArgs),
+    /// Print the manifests of profiles
+    Render(render::RenderArgs),
+    /// Show which values hold and who set them
+    Config(config::ConfigArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -73,6 +79,8 @@ fn dispatch(arguments: Arguments, session: &Session) -> Result<ExitCode, CliErro
         Command::Deploy(command) => deploy::deploy(&command, &targets, session),
         Command::DeployAll(command) => deploy::deploy_all(&command, &targets, session),
         Command::Validate(command) => validate::run(&command, &targets, session),
+        Command::Render(command) => render::run(&command, &targets, session),
+        Command::Config(command) => config::run(&command, &targets, session),
         Command::Completions(command) => completions::run(&command, session),
     }
 }

@@ -29,6 +29,7 @@ impl ValuesArgs {
             .map(|name| ValuesFile::open(name))
             .collect();
         Ok(Layers {
+            user_file: ValuesFile::of_user(&session.environment)?,
             files: files?,
             sets: self.sets.clone(),
             environment: session.environment.clone(),

@@ -43,6 +43,10 @@ pub(super) fn show(progress: &mut Progress, event: Event) {
                 &format!("{server} is reached at {endpoint}"),
             );
         }
+        Event::Unblocked { stage, pod } => {
+            let text = format!("Pod/{pod} of an earlier revision was broken: deleted");
+            progress.say(&subject(&stage), &text);
+        }
         Event::StageDone {
             stage,
             written,

@@ -216,7 +216,13 @@ impl Clusters {
     }
 }
 
-const LAB_VALUES: [&str; 4] = ["-f", "lab", "--set", "global.imageRegistry=localhost"];
+/// The overlay for small machines, and the images that the fixture loaded.
+const LAB_VALUES: [&str; 4] = [
+    "-f",
+    "lab",
+    "-f",
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/images.yaml"),
+];
 
 /// The two clusters with the lab deployed. Exclusive: one test at a time has it.
 pub(crate) struct Lab {
