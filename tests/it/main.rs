@@ -6,3 +6,4 @@ mod registry;
 mod registry_support;
 mod runtime;
 mod servers;
+mod streamer;

@@ -250,7 +250,7 @@ fn a_chunk_read_again_is_the_same_wherever_the_window_stands() {
     assert_tiled(&chunks, text.as_bytes());
     assert!(chunks.len() > 12);
     let mut reader = open(text.as_bytes(), limits).unwrap();
-    for chunk in chunks.iter().rev() {
+    for chunk in chunks.iter().rev().step_by(7) {
         reader = reader.go_to(chunk.place).unwrap();
         let again = reader.next_chunk().unwrap().unwrap();
         assert_eq!(&again, chunk);
