@@ -3,6 +3,7 @@
 mod conformance;
 mod probe;
 mod queue;
+mod queue_connection;
 mod registry;
 mod registry_support;
 mod render;
@@ -12,3 +13,7 @@ mod store;
 mod store_data;
 mod store_fixture;
 mod store_postgres;
+mod streamer;
+mod streamer_harness;
+mod streamer_outage;
+mod streamer_sharing;
