@@ -8,7 +8,9 @@ mod error;
 mod render;
 mod secret_reference;
 mod session;
+mod sites;
 mod targets;
+mod validate;
 mod values;
 
 use clap::{Parser, Subcommand};
@@ -51,6 +53,8 @@ enum Command {
     Deploy(deploy::DeployArgs),
     /// Deploy shared, central and edge profiles to their clusters, in this order
     DeployAll(deploy::DeployAllArgs),
+    /// Prove that the pipeline works, from the pods' positions
+    Validate(validate::ValidateArgs),
     /// Print the manifests of profiles
     Render(render::RenderArgs),
     /// Show which values hold and who set them
@@ -74,6 +78,7 @@ fn dispatch(arguments: Arguments, session: &Session) -> Result<ExitCode, CliErro
         Command::Plan(command) => deploy::plan(&command, &targets, session),
         Command::Deploy(command) => deploy::deploy(&command, &targets, session),
         Command::DeployAll(command) => deploy::deploy_all(&command, &targets, session),
+        Command::Validate(command) => validate::run(&command, &targets, session),
         Command::Render(command) => render::run(&command, &targets, session),
         Command::Config(command) => config::run(&command, &targets, session),
         Command::Completions(command) => completions::run(&command, session),
