@@ -3,8 +3,10 @@
 mod completions;
 mod config;
 mod consent;
+mod deploy;
 mod error;
 mod render;
+mod secret_reference;
 mod session;
 mod targets;
 mod values;
@@ -47,6 +49,12 @@ enum Command {
     Render(render::RenderArgs),
     /// Show which values hold and who set them
     Config(config::ConfigArgs),
+    /// Show what a deployment would change, field by field; writes nothing
+    Plan(deploy::PlanArgs),
+    /// Deploy one profile to one cluster
+    Deploy(deploy::DeployArgs),
+    /// Deploy shared, central and edge profiles to their clusters, in this order
+    DeployAll(deploy::DeployAllArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -65,6 +73,9 @@ fn dispatch(arguments: Arguments, session: &Session) -> Result<ExitCode, CliErro
     match arguments.command {
         Command::Render(command) => render::run(&command, &targets, session),
         Command::Config(command) => config::run(&command, &targets, session),
+        Command::Plan(command) => deploy::plan(&command, &targets, session),
+        Command::Deploy(command) => deploy::deploy(&command, &targets, session),
+        Command::DeployAll(command) => deploy::deploy_all(&command, &targets, session),
         Command::Completions(command) => completions::run(&command, session),
     }
 }
