@@ -47,6 +47,10 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Print the manifests of profiles
+    Render(render::RenderArgs),
+    /// Show which values hold and who set them
+    Config(config::ConfigArgs),
     /// Show what a deployment would change, field by field; writes nothing
     Plan(deploy::PlanArgs),
     /// Deploy one profile to one cluster
@@ -75,6 +79,8 @@ pub fn main() -> std::process::ExitCode {
 fn dispatch(arguments: Arguments, session: &Session) -> Result<ExitCode, CliError> {
     let targets = Targets::resolve(&arguments.targets, &session.environment);
     match arguments.command {
+        Command::Render(command) => render::run(&command, &targets, session),
+        Command::Config(command) => config::run(&command, &targets, session),
         Command::Plan(command) => deploy::plan(&command, &targets, session),
         Command::Deploy(command) => deploy::deploy(&command, &targets, session),
         Command::DeployAll(command) => deploy::deploy_all(&command, &targets, session),
