@@ -2,4 +2,5 @@
 
 pub mod probe;
 pub mod runtime;
+pub mod streamer;
 pub mod vitals;

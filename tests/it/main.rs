@@ -11,3 +11,4 @@ mod store;
 mod store_data;
 mod store_fixture;
 mod store_postgres;
+mod streamer;
