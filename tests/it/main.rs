@@ -5,6 +5,7 @@ mod probe;
 mod queue;
 mod registry;
 mod registry_support;
+mod render;
 mod runtime;
 mod servers;
 mod store;
