@@ -1,6 +1,7 @@
 //! The one integration binary.
 
 mod conformance;
+mod gateway;
 mod probe;
 mod queue;
 mod registry;
