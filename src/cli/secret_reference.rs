@@ -18,19 +18,25 @@ pub(super) fn resolve(
         let unset = || CliError::usage(format!("{flag}: environment variable `{name}` is not set"));
         environment.get(name).ok_or_else(unset)?.to_owned()
     } else if let Some(path) = reference.strip_prefix("file:") {
-        std::fs::read_to_string(path)
-            .map_err(|error| CliError::usage(format!("{flag}: cannot read {path}")).because(error))?
+        std::fs::read_to_string(path).map_err(|error| {
+            CliError::usage(format!("{flag}: cannot read {path}")).because(error)
+        })?
     } else if reference == "-" {
         let mut text = String::new();
-        std::io::stdin().lock().read_to_string(&mut text).map_err(|error| {
-            CliError::usage(format!("{flag}: cannot read standard input")).because(error)
-        })?;
+        std::io::stdin()
+            .lock()
+            .read_to_string(&mut text)
+            .map_err(|error| {
+                CliError::usage(format!("{flag}: cannot read standard input")).because(error)
+            })?;
         text
     } else {
         return Err(CliError::usage(format!(
             "{flag} takes a reference, because a command line is seen by others and kept in history"
         ))
-        .hint(format!("{flag} env:NAME, {flag} file:PATH, or {flag} - for standard input")));
+        .hint(format!(
+            "{flag} env:NAME, {flag} file:PATH, or {flag} - for standard input"
+        )));
     };
     let text = text.trim_end_matches(['\r', '\n']);
     if text.is_empty() {
@@ -45,8 +51,12 @@ mod tests {
 
     #[test]
     fn a_literal_secret_is_refused_and_not_repeated() {
-        let error =
-            resolve("--redis-password", "canary-literal", &Environment::default()).unwrap_err();
+        let error = resolve(
+            "--redis-password",
+            "canary-literal",
+            &Environment::default(),
+        )
+        .unwrap_err();
         let shown = format!("{error:?}");
         assert!(!shown.contains("canary-literal"), "{shown}");
         assert!(shown.contains("env:NAME"), "{shown}");

@@ -23,9 +23,13 @@ pub(super) struct ValuesArgs {
 impl ValuesArgs {
     /// The layers that these flags and the environment make.
     pub(super) fn layers(&self, session: &Session) -> Result<Layers, CliError> {
-        let files: Result<Vec<ValuesFile>, ConfigError> =
-            self.files.iter().map(|name| ValuesFile::open(name)).collect();
+        let files: Result<Vec<ValuesFile>, ConfigError> = self
+            .files
+            .iter()
+            .map(|name| ValuesFile::open(name))
+            .collect();
         Ok(Layers {
+            user_file: ValuesFile::of_user(&session.environment)?,
             files: files?,
             sets: self.sets.clone(),
             environment: session.environment.clone(),

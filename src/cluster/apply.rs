@@ -69,12 +69,39 @@ impl<'a> Writer<'a> {
     /// # Errors
     /// When the API server cannot be asked or refuses; that it is gone already is no error.
     pub async fn delete(&self, object: &ObjectRef, uid: &str) -> Result<(), ClusterError> {
-        let parameters = DeleteParams::background().preconditions(Preconditions {
-            uid: Some(uid.to_owned()),
-            resource_version: None,
-        });
-        remove(self.cluster, object, &parameters).await
+        remove(self.cluster, object, &of_uid(uid)).await
     }
+
+    /// Deletes a pod, if it still is the one with this UID; its controller makes another.
+    ///
+    /// # Errors
+    /// As [`Self::delete`].
+    pub async fn delete_pod(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+    ) -> Result<(), ClusterError> {
+        let api = self
+            .cluster
+            .typed::<k8s_openapi::api::core::v1::Pod>(namespace);
+        let action = format!("deleting pod {namespace}/{name}");
+        match self
+            .cluster
+            .request(&action, api.delete(name, &of_uid(uid)))
+            .await
+        {
+            Ok(_) | Err(ClusterError::Refused { code: 404, .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn of_uid(uid: &str) -> DeleteParams {
+    DeleteParams::background().preconditions(Preconditions {
+        uid: Some(uid.to_owned()),
+        resource_version: None,
+    })
 }
 
 /// What applying a manifest would do. Writes nothing.

@@ -43,6 +43,13 @@ pub enum Event {
         /// The address and port.
         endpoint: String,
     },
+    /// A pod of an earlier revision that never became ready was deleted: it was in the way.
+    Unblocked {
+        /// Where.
+        stage: Stage,
+        /// Its name.
+        pod: String,
+    },
     /// A stage is done.
     StageDone {
         /// Where.

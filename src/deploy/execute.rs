@@ -1,8 +1,7 @@
 //! Writes what was planned, stage by stage, and waits until each is ready.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::certificates::{Pair, new_authority};
@@ -14,17 +13,13 @@ use super::observe::{Observed, hosts, plan_object, with_scale_of};
 use super::plan::{Action, ObjectPlan};
 use super::run::{Part, Run};
 use super::secrets::{AUTHORITY_SECRET, Making, manifest as secret_manifest, random_password};
-use crate::cluster::ClusterError;
 use crate::cluster::apply::{Ownership, Writer};
 use crate::cluster::inventory::{self, Record};
 use crate::cluster::lock::Lock;
-use crate::cluster::readiness::{Readiness, readiness};
-use crate::cluster::wait::{Waiting, until_ready};
 use crate::model::component::Component;
 use crate::model::consent::Confirmed;
 use crate::model::manifest::Manifest;
 use crate::model::object::{ObjectKind, ObjectRef};
-use crate::model::profile::Profile;
 use crate::model::secret::Secret;
 
 /// How far a run got.
@@ -39,17 +34,6 @@ pub struct Progressed {
     /// How many objects were written altogether.
     pub written: usize,
 }
-
-/// How long a stage may take, unless told otherwise.
-const fn default_deadline(profile: Profile) -> Duration {
-    match profile {
-        Profile::Central | Profile::SameCluster => Duration::from_secs(15 * 60),
-        Profile::Dev | Profile::Edge | Profile::Shared => Duration::from_secs(10 * 60),
-    }
-}
-
-/// How long a load balancer may take to give an address.
-const ADDRESS_DEADLINE: Duration = Duration::from_secs(5 * 60);
 
 impl Run<'_> {
     /// Applies every stage in order and waits for each. Namespaces and locks come first.
@@ -176,6 +160,12 @@ impl Run<'_> {
         let manifests = self.with_digests(&observed, &secrets);
         let (_, late) = split(&manifests);
         self.write_all(&mut writing, &observed, late).await?;
+        for manifest in &observed.set.manifests {
+            if manifest.object.kind == ObjectKind::StatefulSet {
+                self.unblock(stage, &manifest.object, writing.consent)
+                    .await?;
+            }
+        }
         let written = writing.progressed.written - before;
         self.await_ready(stage, &observed, writing.lost).await?;
         if written > 0 {
@@ -285,88 +275,6 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Waits for the addresses of this stage's servers, and looks at the stage again.
-    async fn await_addresses(&mut self, stage: &Stage) -> Result<Observed, DeployError> {
-        let observed = self.observe(stage).await?;
-        let wanted: Vec<ObjectRef> = observed
-            .set
-            .manifests
-            .iter()
-            .filter(|manifest| manifest.value["spec"]["type"] == "LoadBalancer")
-            .map(|manifest| manifest.object.clone())
-            .collect();
-        self.wait(stage, &wanted, "", ADDRESS_DEADLINE).await?;
-        let observed = self.observe(stage).await?;
-        self.learn(stage, &observed);
-        for (component, (_, port, live)) in &observed.services {
-            let addresses = live
-                .as_ref()
-                .map(crate::cluster::readiness::external_addresses);
-            for address in addresses.unwrap_or_default() {
-                self.say(Event::Address {
-                    stage: stage.clone(),
-                    server: component.to_string(),
-                    endpoint: crate::model::endpoint::Endpoint::new(address, *port).to_string(),
-                });
-            }
-        }
-        Ok(observed)
-    }
-
-    async fn await_ready(
-        &mut self,
-        stage: &Stage,
-        observed: &Observed,
-        lost: &CancellationToken,
-    ) -> Result<(), DeployError> {
-        let wanted = waited_for(&observed.set.manifests);
-        let deadline = self
-            .options
-            .deadline
-            .unwrap_or(default_deadline(stage.profile));
-        let pods = "app.kubernetes.io/part-of=telemetry-pipeline";
-        let outcome = self.wait(stage, &wanted, pods, deadline).await;
-        if lost.is_cancelled() {
-            return Err(DeployError::LockLost {
-                stage: stage.to_string(),
-            });
-        }
-        outcome
-    }
-
-    async fn wait(
-        &mut self,
-        stage: &Stage,
-        objects: &[ObjectRef],
-        pods: &str,
-        deadline: Duration,
-    ) -> Result<(), DeployError> {
-        let cluster = self.cluster(stage);
-        let waiting = Waiting {
-            objects,
-            namespace: &stage.namespace,
-            pods,
-            deadline,
-        };
-        let stop = self.stop.clone();
-        let outcome = until_ready(cluster, &waiting, &stop, |object, why| {
-            let (stage, object) = (stage.clone(), object.clone());
-            self.say(match why {
-                Some(why) => Event::Waiting {
-                    stage,
-                    object,
-                    why: why.to_owned(),
-                },
-                None => Event::Ready { stage, object },
-            });
-        })
-        .await;
-        if stop.is_cancelled() {
-            return Err(DeployError::Stopped);
-        }
-        Ok(outcome?)
-    }
-
     /// Notes on the inventory's parent what was deployed, when and by whom.
     async fn record(
         &self,
@@ -393,38 +301,6 @@ impl Run<'_> {
             .await?;
         Ok(())
     }
-
-    /// The objects of applied stages that are not ready although nothing has to be written.
-    ///
-    /// # Errors
-    /// When a cluster cannot be asked.
-    pub async fn not_ready(&self) -> Result<Vec<(Stage, ObjectRef, String)>, ClusterError> {
-        let mut found = Vec::new();
-        for (stage, _) in self
-            .stages
-            .iter()
-            .filter(|(_, part)| *part == Part::Applied)
-        {
-            let values = super::handover::values_for(stage, &self.handover);
-            let Ok(set) = (self.render)(stage, &values) else {
-                continue;
-            };
-            for object in waited_for(&set.manifests) {
-                let live = self
-                    .cluster(stage)
-                    .get(&object)
-                    .await?
-                    .unwrap_or(Value::Null);
-                match readiness(&live) {
-                    Readiness::Current => {}
-                    Readiness::InProgress(why) | Readiness::Failed(why) => {
-                        found.push((stage.clone(), object, why));
-                    }
-                }
-            }
-        }
-        Ok(found)
-    }
 }
 
 /// What a stage's writes have in common.
@@ -441,23 +317,6 @@ fn split(manifests: &[Manifest]) -> (Vec<Manifest>, Vec<Manifest>) {
         .iter()
         .cloned()
         .partition(|manifest| manifest.object.kind < ObjectKind::Secret)
-}
-
-fn waited_for(manifests: &[Manifest]) -> Vec<ObjectRef> {
-    let waits = |kind: ObjectKind| {
-        matches!(
-            kind,
-            ObjectKind::Service
-                | ObjectKind::Deployment
-                | ObjectKind::StatefulSet
-                | ObjectKind::HorizontalPodAutoscaler
-        )
-    };
-    manifests
-        .iter()
-        .map(|manifest| manifest.object.clone())
-        .filter(|object| waits(object.kind))
-        .collect()
 }
 
 fn namespace_manifest(namespace: ObjectRef) -> Manifest {

@@ -10,6 +10,7 @@ pub mod observe;
 pub mod plan;
 pub mod run;
 pub mod secrets;
+mod settle;
 
 pub use error::DeployError;
 pub use run::{Options, Run};

@@ -4,35 +4,36 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The kinds that telectl renders. They are known at compile time, so no discovery is needed.
+/// The kinds that telectl writes, in the order in which they are applied. They are known at compile
+/// time, so no discovery is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ObjectKind {
     /// `v1 Namespace`.
     Namespace,
-    /// `v1 ServiceAccount`.
-    ServiceAccount,
-    /// `v1 Secret`; never rendered, only ensured.
-    Secret,
-    /// `v1 ConfigMap`.
-    ConfigMap,
-    /// `v1 Service`.
-    Service,
     /// `v1 ResourceQuota`.
     ResourceQuota,
     /// `networking.k8s.io/v1 NetworkPolicy`.
     NetworkPolicy,
-    /// `networking.k8s.io/v1 Ingress`.
-    Ingress,
-    /// `apps/v1 Deployment`.
-    Deployment,
+    /// `v1 ServiceAccount`.
+    ServiceAccount,
+    /// `v1 Service`.
+    Service,
+    /// `v1 Secret`; never rendered, only ensured.
+    Secret,
+    /// `v1 ConfigMap`.
+    ConfigMap,
     /// `apps/v1 StatefulSet`.
     StatefulSet,
+    /// `apps/v1 Deployment`.
+    Deployment,
     /// `batch/v1 Job`.
     Job,
     /// `policy/v1 PodDisruptionBudget`.
     PodDisruptionBudget,
     /// `autoscaling/v2 HorizontalPodAutoscaler`.
     HorizontalPodAutoscaler,
+    /// `networking.k8s.io/v1 Ingress`.
+    Ingress,
     /// `coordination.k8s.io/v1 Lease`; never rendered, held while a deploy writes.
     Lease,
 }

@@ -4,4 +4,5 @@ pub mod api_gateway;
 pub mod collector;
 pub mod probe;
 pub mod runtime;
+pub mod streamer;
 pub mod vitals;

@@ -41,7 +41,11 @@ pub(super) async fn run(
     session: &Session,
 ) -> Result<ExitCode, CliError> {
     let deadline = deadline(args)?;
-    let ownership = if args.take { Ownership::Take } else { Ownership::Respect };
+    let ownership = if args.take {
+        Ownership::Take
+    } else {
+        Ownership::Respect
+    };
     let clusters = connect(job).await?;
     let renderer = renderer(job, session);
     let stop = CancellationToken::new();
@@ -58,7 +62,18 @@ pub(super) async fn run(
         return Ok(ExitCode::Ok);
     }
     if !plans.iter().any(StagePlan::has_changes) {
-        return no_changes(&run, session).await;
+        let unready = run.not_ready().await?;
+        if unready.is_empty() {
+            session
+                .ui
+                .note("No changes: the clusters are as rendered, and everything is ready.");
+            return Ok(ExitCode::Ok);
+        }
+        for (stage, object, why) in unready {
+            session
+                .ui
+                .warn(&format!("{stage}: {object} is not ready: {why}"));
+        }
     }
     if ownership == Ownership::Respect {
         refuse_conflicts(&plans)?;
@@ -76,32 +91,27 @@ pub(super) async fn run(
     };
     match outcome {
         Ok(()) => {
-            session.ui.note(&format!("Done: {} objects written.", progressed.written));
+            session
+                .ui
+                .note(&format!("Done: {} objects written.", progressed.written));
             Ok(ExitCode::Ok)
         }
         Err(error) => Err(how_far(job, &progressed, error)),
     }
 }
 
-/// Nothing has to be written; whether everything is ready is said all the same.
-async fn no_changes(run: &Run<'_>, session: &Session) -> Result<ExitCode, CliError> {
-    session.ui.note("No changes: the clusters are as rendered.");
-    for (stage, object, why) in run.not_ready().await? {
-        session.ui.warn(&format!("{stage}: {object} is not ready: {why}"));
-    }
-    Ok(ExitCode::Ok)
-}
-
 /// First interrupt: no new write is begun, and the run says how far it got. Second: it ends here.
 async fn stop_on_interrupt(session: &Session, stop: CancellationToken) {
     if tokio::signal::ctrl_c().await.is_err() {
         // Without a handler the interrupt ends the process by itself.
-        return std::future::pending().await;
+        return std::future::pending::<()>().await;
     }
-    session.ui.note("Stopping after the request in flight; interrupt again to stop at once.");
+    session
+        .ui
+        .note("Stopping after the request in flight; interrupt again to stop at once.");
     stop.cancel();
     if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -176,11 +186,17 @@ fn options(session: &Session, ownership: Ownership, deadline: Option<Duration>) 
     let user = of("USER").or_else(|| of("LOGNAME")).unwrap_or("somebody");
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let who = format!("{user}@{} ({})", host.trim(), std::process::id());
-    Options { ownership, deadline, who }
+    Options {
+        ownership,
+        deadline,
+        who,
+    }
 }
 
 fn deadline(args: &ApplyArgs) -> Result<Option<Duration>, CliError> {
-    let Some(text) = &args.timeout else { return Ok(None) };
+    let Some(text) = &args.timeout else {
+        return Ok(None);
+    };
     config::worker::parse_duration(text)
         .map(Some)
         .ok_or_else(|| CliError::usage(format!("--timeout `{text}` is no time such as 90s or 10m")))
@@ -217,16 +233,27 @@ fn how_far(job: &Job, progressed: &Progressed, error: DeployError) -> CliError {
     }
     let list = |stages: &[Stage]| {
         let names: Vec<String> = stages.iter().map(Stage::to_string).collect();
-        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+        if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        }
     };
-    let failed = progressed.failed.as_ref().map_or("none".to_owned(), Stage::to_string);
-    error.hint(format!(
-        "stages done: {}; failed: {failed}; not begun: {}; {} objects were written",
-        list(&progressed.done),
-        list(&progressed.not_begun),
-        progressed.written
-    ))
-    .hint(format!("the same `telectl {}` again continues from here", job.command))
+    let failed = progressed
+        .failed
+        .as_ref()
+        .map_or("none".to_owned(), Stage::to_string);
+    error
+        .hint(format!(
+            "stages done: {}; failed: {failed}; not begun: {}; {} objects were written",
+            list(&progressed.done),
+            list(&progressed.not_begun),
+            progressed.written
+        ))
+        .hint(format!(
+            "the same `telectl {}` again continues from here",
+            job.command
+        ))
 }
 
 impl From<ClusterError> for CliError {
@@ -240,7 +267,9 @@ impl From<ClusterError> for CliError {
         let made = Self::from_error(exit, &error);
         match &error {
             ClusterError::Unreachable { server, .. } | ClusterError::TimedOut { server, .. } => {
-                made.hint(format!("is the API server up and reachable? curl -k {server}/livez"))
+                made.hint(format!(
+                    "is the API server up and reachable? curl -k {server}/livez"
+                ))
             }
             ClusterError::UnknownContext { .. } => {
                 made.hint("kubectl config get-contexts lists the contexts of your kubeconfig")
@@ -264,7 +293,9 @@ impl From<DeployError> for CliError {
                         made = made.cause(format!("{} {}", object.object, view::clash(conflict)));
                     }
                 }
-                made.hint("--take makes telectl's values win; or put the wanted value into a values file")
+                made.hint(
+                    "--take makes telectl's values win; or put the wanted value into a values file",
+                )
             }
             DeployError::Layout(ref source) => Self::from_error(ExitCode::Usage, source)
                 .hint("give contexts of different clusters, or `telectl deploy same-cluster`"),

@@ -54,7 +54,11 @@ pub(super) struct ApplyArgs {
 
 impl ApplyArgs {
     const fn consent(&self) -> Consent {
-        if self.yes { Consent::Given } else { Consent::Ask }
+        if self.yes {
+            Consent::Given
+        } else {
+            Consent::Ask
+        }
     }
 }
 
@@ -115,8 +119,14 @@ pub(super) fn plan(
         PlanOutput::Json => view::json(&plans),
     };
     session.ui.data(&text)?;
-    let changes = plans.iter().any(crate::deploy::plan::StagePlan::has_changes);
-    Ok(if args.exit_code && changes { ExitCode::ChangesPending } else { ExitCode::Ok })
+    let changes = plans
+        .iter()
+        .any(crate::deploy::plan::StagePlan::has_changes);
+    Ok(if args.exit_code && changes {
+        ExitCode::ChangesPending
+    } else {
+        ExitCode::Ok
+    })
 }
 
 pub(super) fn deploy_all(

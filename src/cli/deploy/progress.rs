@@ -9,14 +9,21 @@ use crate::report::Progress;
 pub(super) fn show(progress: &mut Progress, event: Event) {
     match event {
         Event::StageStarted(stage) => progress.say(&subject(&stage), "deploying"),
-        Event::Applied { stage, object, action } => {
+        Event::Applied {
+            stage,
+            object,
+            action,
+        } => {
             let done = match action {
                 Action::Create => "created",
                 Action::Update => "updated",
                 Action::Conflict => "taken over",
                 Action::Keep => "unchanged",
             };
-            progress.say(&subject(&stage), &format!("{}/{} {done}", object.kind, object.name));
+            progress.say(
+                &subject(&stage),
+                &format!("{}/{} {done}", object.kind, object.name),
+            );
         }
         Event::Waiting { stage, object, why } => {
             let line = format!("{} > {}/{}", subject(&stage), object.kind, object.name);
@@ -26,10 +33,25 @@ pub(super) fn show(progress: &mut Progress, event: Event) {
             let line = format!("{} > {}/{}", subject(&stage), object.kind, object.name);
             progress.done(&line);
         }
-        Event::Address { stage, server, endpoint } => {
-            progress.say(&subject(&stage), &format!("{server} is reached at {endpoint}"));
+        Event::Address {
+            stage,
+            server,
+            endpoint,
+        } => {
+            progress.say(
+                &subject(&stage),
+                &format!("{server} is reached at {endpoint}"),
+            );
         }
-        Event::StageDone { stage, written, seconds } => {
+        Event::Unblocked { stage, pod } => {
+            let text = format!("Pod/{pod} of an earlier revision was broken: deleted");
+            progress.say(&subject(&stage), &text);
+        }
+        Event::StageDone {
+            stage,
+            written,
+            seconds,
+        } => {
             let objects = if written == 1 { "object" } else { "objects" };
             progress.say(
                 &subject(&stage),

@@ -37,7 +37,10 @@ pub(super) struct Job {
 impl Job {
     /// The secrets that the user gave.
     pub(super) fn vault(&self) -> Vault {
-        Vault { known: self.given.iter().cloned().collect(), authority: None }
+        Vault {
+            known: self.given.iter().cloned().collect(),
+            authority: None,
+        }
     }
 }
 
@@ -64,7 +67,10 @@ pub(super) fn all(
         &targets.edges,
         targets.namespace.as_deref(),
     );
-    let stages = stages.into_iter().map(|stage| (stage, Part::Applied)).collect();
+    let stages = stages
+        .into_iter()
+        .map(|stage| (stage, Part::Applied))
+        .collect();
     job(command, stages, source, targets, session)
 }
 
@@ -89,34 +95,78 @@ pub(super) fn one(
     if context.is_none() {
         missing.push("--context");
     }
-    if profile == Profile::Edge && !external && targets.central.is_none() && targets.shared.is_none()
+    if profile == Profile::Edge
+        && !external
+        && targets.central.is_none()
+        && targets.shared.is_none()
     {
         missing.push("--central-context, --shared-context or --redis-host (where Redis is)");
     }
     refuse_missing(&command, &missing)?;
-    let context = context.unwrap_or_default();
+    let stages = parts(
+        profile,
+        context.unwrap_or_default(),
+        source,
+        targets,
+        session,
+    )?;
+    job(&command, stages, source, targets, session)
+}
+
+/// The stage of a profile, and before it those that it gets addresses and passwords from.
+fn parts(
+    profile: Profile,
+    context: String,
+    source: &SourceArgs,
+    targets: &Targets,
+    session: &Session,
+) -> Result<Vec<(Stage, Part)>, CliError> {
     let namespace = targets.namespace.as_deref();
-    if matches!(profile, Profile::Dev | Profile::SameCluster | Profile::Shared) {
+    if matches!(
+        profile,
+        Profile::Dev | Profile::SameCluster | Profile::Shared
+    ) {
         let default = profile.default_namespace();
-        let namespace = if profile == Profile::Shared { default } else { namespace.unwrap_or(default) };
-        let stage = Stage { profile, context, namespace: namespace.to_owned() };
-        return job(&command, vec![(stage, Part::Applied)], source, targets, session);
+        let namespace = match profile {
+            Profile::Shared => default,
+            _ => namespace.unwrap_or(default),
+        };
+        let stage = Stage {
+            profile,
+            context,
+            namespace: namespace.to_owned(),
+        };
+        return Ok(vec![(stage, Part::Applied)]);
     }
     let central = match profile {
         Profile::Central => context.clone(),
-        _ => targets.central.clone().or_else(|| targets.shared.clone()).unwrap_or_default(),
+        _ => targets
+            .central
+            .clone()
+            .or_else(|| targets.shared.clone())
+            .unwrap_or_default(),
     };
     let infrastructure = infrastructure(source, targets, session, &central)?;
-    let edges = if profile == Profile::Edge { vec![context] } else { Vec::new() };
-    let stages = across(&infrastructure, &central, &edges, namespace)
+    let edges = if profile == Profile::Edge {
+        vec![context]
+    } else {
+        Vec::new()
+    };
+    let part = |stage: &Stage| {
+        if stage.profile == profile {
+            Part::Applied
+        } else {
+            Part::Observed
+        }
+    };
+    Ok(across(&infrastructure, &central, &edges, namespace)
         .into_iter()
         .filter(|stage| stage.profile == profile || stage.profile == Profile::Shared)
         .map(|stage| {
-            let part = if stage.profile == profile { Part::Applied } else { Part::Observed };
+            let part = part(&stage);
             (stage, part)
         })
-        .collect();
-    job(&command, stages, source, targets, session)
+        .collect())
 }
 
 fn refuse_missing(command: &str, missing: &[&str]) -> Result<(), CliError> {
@@ -124,12 +174,17 @@ fn refuse_missing(command: &str, missing: &[&str]) -> Result<(), CliError> {
         return Ok(());
     }
     let list: String = missing.iter().map(|flag| format!("\n  {flag}")).collect();
-    Err(CliError::usage(format!("{command} needs more to go on:{list}"))
-        .hint(format!("telectl {command} --help")))
+    Err(
+        CliError::usage(format!("{command} needs more to go on:{list}"))
+            .hint(format!("telectl {command} --help")),
+    )
 }
 
 fn external_redis(source: &SourceArgs, session: &Session) -> Option<String> {
-    source.redis_host.clone().or_else(|| session.environment.get("REDIS_HOST").map(str::to_owned))
+    source
+        .redis_host
+        .clone()
+        .or_else(|| session.environment.get("REDIS_HOST").map(str::to_owned))
 }
 
 fn infrastructure(
@@ -164,7 +219,9 @@ fn job(
         handover.redis = elsewhere(&host, Component::Redis)?;
         let urls: Vec<String> = source.etcd_endpoints.clone();
         if let Some(first) = urls.first() {
-            let bare = first.trim_start_matches("https://").trim_start_matches("http://");
+            let bare = first
+                .trim_start_matches("https://")
+                .trim_start_matches("http://");
             handover.etcd = elsewhere(bare, Component::Etcd)?;
         }
         layers.flags.push(FlagValue {
@@ -192,7 +249,11 @@ fn elsewhere(text: &str, component: Component) -> Result<Reach, CliError> {
     let url = url::Url::parse(&format!("any://{text}")).map_err(|_| malformed())?;
     let host = url.host_str().ok_or_else(malformed)?;
     let endpoint = Endpoint::new(host, url.port().unwrap_or(component.default_port()));
-    Ok(Reach { context: None, internal: None, external: Some(endpoint) })
+    Ok(Reach {
+        context: None,
+        internal: None,
+        external: Some(endpoint),
+    })
 }
 
 fn given(
@@ -200,13 +261,26 @@ fn given(
     session: &Session,
 ) -> Result<Vec<(SecretContent, Secret<String>)>, CliError> {
     let sources = [
-        ("--redis-password", &source.redis_password, "REDIS_PASSWORD", SecretContent::RedisPassword),
-        ("--db-password", &source.db_password, "DB_PASSWORD", SecretContent::DatabasePassword),
+        (
+            "--redis-password",
+            &source.redis_password,
+            "REDIS_PASSWORD",
+            SecretContent::RedisPassword,
+        ),
+        (
+            "--db-password",
+            &source.db_password,
+            "DB_PASSWORD",
+            SecretContent::DatabasePassword,
+        ),
     ];
     let mut found = Vec::new();
     for (flag, reference, variable, content) in sources {
         let reference = reference.clone().or_else(|| {
-            session.environment.get(variable).map(|_| format!("env:{variable}"))
+            session
+                .environment
+                .get(variable)
+                .map(|_| format!("env:{variable}"))
         });
         if let Some(reference) = reference {
             let secret = secret_reference::resolve(flag, &reference, &session.environment)?;

@@ -70,7 +70,12 @@ pub(super) fn text(plans: &[StagePlan]) -> String {
     for plan in plans {
         stage(plan, &mut lines);
     }
-    let Counts { create, update, conflict, keep } = counts(plans);
+    let Counts {
+        create,
+        update,
+        conflict,
+        keep,
+    } = counts(plans);
     lines.push(format!(
         "Plan: {create} to create, {update} to update, {conflict} in conflict, {keep} unchanged."
     ));
@@ -90,10 +95,18 @@ fn stage(plan: &StagePlan, lines: &mut Vec<String>) {
     if plan.namespace_missing {
         lines.push(format!("  + Namespace/{}", plan.stage.namespace));
     }
-    let first = plan.objects.iter().filter(|object| object.object.kind < KIND_OF_SECRETS);
+    let first = plan
+        .objects
+        .iter()
+        .filter(|object| object.object.kind < KIND_OF_SECRETS);
     first.for_each(|object| object_lines(object, lines));
-    plan.secrets.iter().for_each(|secret| secret_line(secret, lines));
-    let later = plan.objects.iter().filter(|object| object.object.kind > KIND_OF_SECRETS);
+    plan.secrets
+        .iter()
+        .for_each(|secret| secret_line(secret, lines));
+    let later = plan
+        .objects
+        .iter()
+        .filter(|object| object.object.kind > KIND_OF_SECRETS);
     later.for_each(|object| object_lines(object, lines));
     if plan.awaits_addresses {
         lines.push(
@@ -112,7 +125,11 @@ fn object_lines(plan: &ObjectPlan, lines: &mut Vec<String>) {
         Action::Keep => {}
         Action::Create => lines.push(format!("  + {name}")),
         Action::Update | Action::Conflict => {
-            let sign = if plan.action == Action::Update { '~' } else { '!' };
+            let sign = if plan.action == Action::Update {
+                '~'
+            } else {
+                '!'
+            };
             lines.push(format!("  {sign} {name}"));
             for change in plan.changes.iter().take(FIELDS_SHOWN) {
                 let (before, after) = (shown(change.before.as_ref()), shown(change.after.as_ref()));
@@ -122,7 +139,11 @@ fn object_lines(plan: &ObjectPlan, lines: &mut Vec<String>) {
                 let more = plan.changes.len() - FIELDS_SHOWN;
                 lines.push(format!("      and {more} more fields (all with -o json)"));
             }
-            lines.extend(plan.conflicts.iter().map(|conflict| format!("      {}", clash(conflict))));
+            lines.extend(
+                plan.conflicts
+                    .iter()
+                    .map(|conflict| format!("      {}", clash(conflict))),
+            );
         }
     }
 }
@@ -144,9 +165,16 @@ fn secret_line(plan: &SecretChange, lines: &mut Vec<String>) {
         Action::Create => '+',
         Action::Update | Action::Conflict => '~',
     };
-    let keys: Vec<String> =
-        plan.keys.iter().map(|(key, origin)| format!("{key} {origin}")).collect();
-    lines.push(format!("  {sign} Secret/{} ({})", plan.object.name, keys.join(", ")));
+    let keys: Vec<String> = plan
+        .keys
+        .iter()
+        .map(|(key, origin)| format!("{key} {origin}"))
+        .collect();
+    lines.push(format!(
+        "  {sign} Secret/{} ({})",
+        plan.object.name,
+        keys.join(", ")
+    ));
 }
 
 fn shown(value: Option<&Value>) -> String {

@@ -1,0 +1,108 @@
+//! `telectl config`: which values hold, and who set them.
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use crate::config::Assignment;
+use crate::model::exit::ExitCode;
+use crate::model::profile::Profile;
+use crate::report::{Cell, Emphasis, Table};
+
+use super::error::CliError;
+use super::render;
+use super::session::Session;
+use super::targets::Targets;
+use super::values::ValuesArgs;
+
+#[derive(Debug, Args)]
+pub(super) struct ConfigArgs {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Show who set a key, winner and losers
+    Explain(ExplainArgs),
+    /// Print all values of a profile as YAML
+    View(ViewArgs),
+}
+
+#[derive(Debug, Args)]
+struct ExplainArgs {
+    /// Key with dots, for example externalRedis.host; also a key with others below it
+    key: String,
+    /// Profile: dev, same-cluster, edge, central or shared
+    #[arg(default_value = "dev")]
+    profile: Profile,
+    #[command(flatten)]
+    values: ValuesArgs,
+}
+
+#[derive(Debug, Args)]
+struct ViewArgs {
+    /// Profile: dev, same-cluster, edge, central or shared
+    #[arg(default_value = "dev")]
+    profile: Profile,
+    #[command(flatten)]
+    values: ValuesArgs,
+}
+
+pub(super) fn run(
+    args: &ConfigArgs,
+    targets: &Targets,
+    session: &Session,
+) -> Result<ExitCode, CliError> {
+    match &args.command {
+        ConfigCommand::Explain(args) => explain(args, targets, session),
+        ConfigCommand::View(args) => view(args, targets, session),
+    }
+}
+
+fn explain(args: &ExplainArgs, targets: &Targets, session: &Session) -> Result<ExitCode, CliError> {
+    let layers = render::layers(&args.values, targets, session)?;
+    let resolved = render::resolve(args.profile, &layers, session)?;
+    session.ui.table(&table(&resolved.explain(&args.key)?))?;
+    Ok(ExitCode::Ok)
+}
+
+/// One block per key, the value that holds first.
+fn table(assignments: &[Assignment]) -> Table {
+    let mut table = Table::new(&["KEY", "VALUE", "FROM", ""]);
+    let mut keys: Vec<_> = assignments.iter().map(|set| &set.path).collect();
+    keys.sort();
+    keys.dedup();
+    for key in keys {
+        let concerns = |set: &&Assignment| set.path == *key;
+        for (index, set) in assignments.iter().filter(concerns).rev().enumerate() {
+            let (verdict, emphasis) = match index {
+                0 => ("holds", Emphasis::Good),
+                _ => ("overridden", Emphasis::None),
+            };
+            table.row(vec![
+                key.to_string().into(),
+                shown(&set.value).into(),
+                set.place.to_string().into(),
+                Cell::new(verdict, emphasis),
+            ]);
+        }
+    }
+    table
+}
+
+/// A value in one line.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) if !text.is_empty() && !text.contains('\n') => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn view(args: &ViewArgs, targets: &Targets, session: &Session) -> Result<ExitCode, CliError> {
+    let layers = render::layers(&args.values, targets, session)?;
+    let resolved = render::resolve(args.profile, &layers, session)?;
+    let text = serde_yaml::to_string(resolved.tree())
+        .map_err(|error| CliError::failed("cannot write the values").because(error))?;
+    session.ui.data(&text)?;
+    Ok(ExitCode::Ok)
+}

@@ -1,0 +1,234 @@
+//! The servers between the workers: deployed here, or elsewhere.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{Resources, Service, Texts};
+
+/// A volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Persistence {
+    /// Whether data outlives the pod.
+    pub enabled: bool,
+    /// Size, a Kubernetes quantity.
+    pub size: String,
+    /// Storage class; empty for the cluster's default.
+    #[serde(default)]
+    pub storage_class: String,
+}
+
+/// TLS of a server that telectl deploys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerTls {
+    /// Whether the server speaks TLS, and nothing else.
+    pub enabled: bool,
+    /// Secret with `tls.crt`, `tls.key` and `ca.crt`.
+    pub existing_secret: String,
+    /// Secret with `ca.crt` for the clients.
+    pub ca_secret: String,
+}
+
+/// A password in a Secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PasswordAuth {
+    /// Whether there is a password.
+    pub enabled: bool,
+    /// Secret with the password.
+    pub existing_secret: String,
+    /// Its key.
+    pub existing_secret_password_key: String,
+}
+
+/// PostgreSQL that telectl deploys.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Postgresql {
+    /// Whether it is deployed.
+    pub enabled: bool,
+    /// Image, honouring the official image's contract.
+    pub image: String,
+    /// User, database and password.
+    pub auth: PostgresqlAuth,
+    /// TLS.
+    pub tls: ServerTls,
+    /// The Service in front of it.
+    pub service: Service,
+    /// The server.
+    pub primary: PostgresqlPrimary,
+}
+
+/// User, database and password of PostgreSQL.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PostgresqlAuth {
+    /// The user.
+    pub username: String,
+    /// The database.
+    pub database: String,
+    /// Secret with the password.
+    pub existing_secret: String,
+    /// Its key.
+    pub existing_secret_password_key: String,
+}
+
+/// The PostgreSQL server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PostgresqlPrimary {
+    /// Its volume.
+    pub persistence: Persistence,
+    /// What it asks of its node.
+    pub resources: Resources,
+    /// Labels of the nodes that it runs on.
+    #[serde(default)]
+    pub node_selector: Texts,
+    /// Tolerations, as Kubernetes has them.
+    #[serde(default)]
+    pub tolerations: Vec<Value>,
+    /// Affinity, as Kubernetes has it.
+    #[serde(default)]
+    pub affinity: Map<String, Value>,
+    /// Lines of `postgresql.conf`.
+    #[serde(default)]
+    pub extended_configuration: String,
+}
+
+/// A database that somebody else runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExternalDatabase {
+    /// Host; empty if there is none.
+    #[serde(default)]
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// User.
+    pub username: String,
+    /// Database.
+    pub database: String,
+    /// How strictly the certificate is looked at.
+    pub ssl_mode: String,
+    /// Secret with the password.
+    pub existing_secret: String,
+    /// Its key.
+    pub existing_secret_password_key: String,
+    /// Secret with `ca.crt`; empty for none.
+    #[serde(default)]
+    pub ca_secret: String,
+}
+
+/// Redis that telectl deploys.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Redis {
+    /// Whether it is deployed.
+    pub enabled: bool,
+    /// Image, honouring the official image's contract.
+    pub image: String,
+    /// Whether every write goes to a log on the volume.
+    pub appendonly: bool,
+    /// Password.
+    pub auth: PasswordAuth,
+    /// TLS.
+    pub tls: ServerTls,
+    /// The Service in front of it.
+    pub service: Service,
+    /// The server.
+    pub master: RedisMaster,
+}
+
+/// The Redis server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RedisMaster {
+    /// Its volume.
+    pub persistence: Persistence,
+    /// What it asks of its node.
+    pub resources: Resources,
+    /// Labels of the nodes that it runs on.
+    #[serde(default)]
+    pub node_selector: Texts,
+    /// Tolerations, as Kubernetes has them.
+    #[serde(default)]
+    pub tolerations: Vec<Value>,
+    /// Affinity, as Kubernetes has it.
+    #[serde(default)]
+    pub affinity: Map<String, Value>,
+}
+
+/// A queue elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExternalRedis {
+    /// Whether the workers use it; then no Redis is deployed here.
+    pub enabled: bool,
+    /// Host; empty while nobody knows it.
+    #[serde(default)]
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// User; empty for Redis' `default`.
+    #[serde(default)]
+    pub username: String,
+    /// Number of the database.
+    pub database: u32,
+    /// TLS.
+    pub tls: CaSource,
+    /// Password.
+    pub auth: PasswordAuth,
+}
+
+/// TLS of a queue elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CaSource {
+    /// Whether it speaks TLS.
+    pub enabled: bool,
+    /// PEM text of the authority; empty for `ca_secret`.
+    #[serde(default)]
+    pub ca_cert: String,
+    /// Secret with `ca.crt`.
+    pub ca_secret: String,
+}
+
+/// The registry that telectl deploys, or where it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Etcd {
+    /// Whether it is deployed.
+    pub enabled: bool,
+    /// Image with `etcd` and `etcdctl` in the path.
+    pub image: String,
+    /// URLs of a registry elsewhere.
+    #[serde(default)]
+    pub endpoints: Vec<String>,
+    /// TLS.
+    pub tls: EtcdTls,
+    /// The Service in front of it.
+    pub service: Service,
+    /// Its volume.
+    pub persistence: Persistence,
+    /// What it asks of its node.
+    pub resources: Resources,
+    /// Labels of the nodes that it runs on.
+    #[serde(default)]
+    pub node_selector: Texts,
+    /// Tolerations, as Kubernetes has them.
+    #[serde(default)]
+    pub tolerations: Vec<Value>,
+    /// Affinity, as Kubernetes has it.
+    #[serde(default)]
+    pub affinity: Map<String, Value>,
+}
+
+/// TLS of etcd; the clients' certificates are their login.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EtcdTls {
+    /// Whether etcd speaks TLS and asks for client certificates.
+    pub enabled: bool,
+    /// Secret with the server's `tls.crt`, `tls.key` and `ca.crt`.
+    pub existing_secret: String,
+    /// Secret with the clients' `tls.crt`, `tls.key` and `ca.crt`.
+    pub client_secret: String,
+}

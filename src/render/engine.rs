@@ -1,0 +1,133 @@
+//! From a template and values to an object that Kubernetes knows, field for field.
+
+use handlebars::{Context, Handlebars, Helper, HelperResult, Output, RenderContext, Template};
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::{ConfigMap, ResourceQuota, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::model::object::ObjectKind;
+
+use super::error::RenderError;
+use super::paths;
+
+/// The templates, parsed.
+pub(super) struct Engine {
+    registry: Handlebars<'static>,
+}
+
+impl Engine {
+    /// Parses templates; a partial's name has no suffix.
+    pub(super) fn new(templates: &[(&str, &str)]) -> Result<Self, RenderError> {
+        let mut registry = Handlebars::new();
+        registry.set_strict_mode(true);
+        registry.register_escape_fn(handlebars::no_escape);
+        registry.register_helper("json", Box::new(json));
+        for (name, text) in templates {
+            let template =
+                Template::compile_with_name(text, (*name).to_owned()).map_err(|source| {
+                    RenderError::Syntax {
+                        template: (*name).to_owned(),
+                        source: Box::new(source),
+                    }
+                })?;
+            registry.register_template(name, template);
+        }
+        Ok(Self { registry })
+    }
+
+    /// Fills a template. Every path in it, taken or not, has to exist in the context.
+    pub(super) fn text(&self, name: &str, context: &Value) -> Result<String, RenderError> {
+        paths::check(&self.registry, name, context)?;
+        let fill = |source| RenderError::Fill {
+            template: name.to_owned(),
+            source: Box::new(source),
+        };
+        let context = Context::wraps(context).map_err(fill)?;
+        self.registry
+            .render_with_context(name, &context)
+            .map_err(fill)
+    }
+
+    /// Fills a template and reads the result as an object of a kind.
+    pub(super) fn object(
+        &self,
+        kind: ObjectKind,
+        name: &str,
+        context: &Value,
+    ) -> Result<Value, RenderError> {
+        let text = self.text(name, context)?;
+        match kind {
+            ObjectKind::ServiceAccount => typed::<ServiceAccount>(kind, name, &text),
+            ObjectKind::ConfigMap => typed::<ConfigMap>(kind, name, &text),
+            ObjectKind::Service => typed::<Service>(kind, name, &text),
+            ObjectKind::ResourceQuota => typed::<ResourceQuota>(kind, name, &text),
+            ObjectKind::NetworkPolicy => typed::<NetworkPolicy>(kind, name, &text),
+            ObjectKind::Deployment => typed::<Deployment>(kind, name, &text),
+            ObjectKind::StatefulSet => typed::<StatefulSet>(kind, name, &text),
+            ObjectKind::PodDisruptionBudget => typed::<PodDisruptionBudget>(kind, name, &text),
+            ObjectKind::HorizontalPodAutoscaler => {
+                typed::<HorizontalPodAutoscaler>(kind, name, &text)
+            }
+            ObjectKind::Namespace
+            | ObjectKind::Secret
+            | ObjectKind::Ingress
+            | ObjectKind::Job
+            | ObjectKind::Lease => Err(RenderError::Template {
+                template: name.to_owned(),
+                line: 1,
+                reason: format!("a {kind} is not rendered"),
+            }),
+        }
+    }
+}
+
+/// A value as JSON in one line, which YAML reads as what it is, whatever it holds.
+fn json(
+    helper: &Helper<'_>,
+    _: &Handlebars<'_>,
+    _: &Context,
+    _: &mut RenderContext<'_, '_>,
+    out: &mut dyn Output,
+) -> HelperResult {
+    let value = helper.param(0).map_or(&Value::Null, |param| param.value());
+    out.write(&value.to_string())?;
+    Ok(())
+}
+
+/// Reads YAML as `T`; a field that `T` does not have is an error, not dropped.
+fn typed<T: DeserializeOwned + Serialize>(
+    kind: ObjectKind,
+    template: &str,
+    text: &str,
+) -> Result<Value, RenderError> {
+    let tree: Value = serde_yaml::from_str(text).map_err(|source| RenderError::NotYaml {
+        template: template.to_owned(),
+        source,
+    })?;
+    let mut unknown = None;
+    let mut track = serde_path_to_error::Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(tree, &mut track);
+    let read = serde_ignored::deserialize::<_, _, T>(tracked, |path| {
+        unknown.get_or_insert_with(|| path.to_string().replace(".?", ""));
+    });
+    let not_the_kind = |source, path: String| RenderError::NotTheKind {
+        template: template.to_owned(),
+        kind: kind.name(),
+        path,
+        source,
+    };
+    let object = read.map_err(|source| not_the_kind(source, track.path().to_string()))?;
+    if let Some(field) = unknown {
+        return Err(RenderError::UnknownField {
+            template: template.to_owned(),
+            kind: kind.name(),
+            field,
+        });
+    }
+    serde_json::to_value(object).map_err(|source| not_the_kind(source, ".".to_owned()))
+}

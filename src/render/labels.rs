@@ -1,0 +1,120 @@
+//! Names and labels: who selects whom. Selectors of workloads are immutable, so this is fixed.
+
+use std::collections::BTreeMap;
+
+use crate::config::Resolved;
+use crate::model::component::Component;
+use crate::model::profile::Profile;
+
+/// On the pods that serve; a probe pod lacks it, so that it is in no endpoint, budget or average.
+pub const SERVING: &str = "telectl.io/serving";
+/// Which components are together: `same`, `edge`, `central`, `shared` or `custom`.
+pub const MODE: &str = "telectl.io/deployment-mode";
+/// What a component's configuration files hash to; a change starts its pods anew.
+pub const CHECKSUM: &str = "telectl.io/config-checksum";
+
+const PART_OF: &str = "telemetry-pipeline";
+
+/// Labels by name.
+pub type Labels = BTreeMap<String, String>;
+
+/// `app.kubernetes.io/instance` of everything in a set.
+pub fn instance(resolved: &Resolved) -> String {
+    match resolved.values.name_override.as_str() {
+        "" => match resolved.profile {
+            Profile::Dev | Profile::SameCluster => PART_OF.to_owned(),
+            Profile::Edge | Profile::Central | Profile::Shared => {
+                format!("telemetry-{}", resolved.profile)
+            }
+        },
+        chosen => chosen.to_owned(),
+    }
+}
+
+/// The name of the component's objects.
+pub fn object_name(resolved: &Resolved, component: Component) -> String {
+    prefixed(resolved, component.name())
+}
+
+/// A name with the prefix that the values ask for.
+pub fn prefixed(resolved: &Resolved, name: &str) -> String {
+    match resolved.values.name_override.as_str() {
+        "" => name.to_owned(),
+        prefix => format!("{prefix}-{name}"),
+    }
+}
+
+/// What a network policy selects: every pod of the component, probe pods too.
+pub fn policy_selector(resolved: &Resolved, component: Component) -> Labels {
+    Labels::from([
+        ("app.kubernetes.io/instance".to_owned(), instance(resolved)),
+        (
+            "app.kubernetes.io/component".to_owned(),
+            component.name().to_owned(),
+        ),
+    ])
+}
+
+/// What workloads, Services, budgets and autoscalers select: the pods that serve.
+pub fn selector(resolved: &Resolved, component: Component) -> Labels {
+    let mut labels = policy_selector(resolved, component);
+    labels.insert(SERVING.to_owned(), "true".to_owned());
+    labels
+}
+
+/// The labels of an object that belongs to no component.
+pub fn common(resolved: &Resolved) -> Labels {
+    let mut labels = resolved.values.common_labels.clone();
+    labels.extend([
+        ("app.kubernetes.io/instance".to_owned(), instance(resolved)),
+        ("app.kubernetes.io/part-of".to_owned(), PART_OF.to_owned()),
+        (
+            "app.kubernetes.io/managed-by".to_owned(),
+            "telectl".to_owned(),
+        ),
+        (MODE.to_owned(), mode(resolved).to_owned()),
+    ]);
+    labels
+}
+
+/// The labels of a component's objects; `version` is the tag of its image.
+pub fn object(resolved: &Resolved, component: Component, version: &str) -> Labels {
+    let mut labels = common(resolved);
+    labels.extend(policy_selector(resolved, component));
+    labels.insert(
+        "app.kubernetes.io/name".to_owned(),
+        component.name().to_owned(),
+    );
+    labels.insert("app.kubernetes.io/version".to_owned(), label_text(version));
+    labels
+}
+
+/// A text as it may stand in a label.
+fn label_text(text: &str) -> String {
+    let text: String = text
+        .chars()
+        .take(63)
+        .map(|symbol| match symbol {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '_' | '-' => symbol,
+            _ => '_',
+        })
+        .collect();
+    text.trim_matches(['.', '_', '-']).to_owned()
+}
+
+/// Which components are together, whatever the profile is called.
+fn mode(resolved: &Resolved) -> &'static str {
+    let values = &resolved.values;
+    let streams = values.streamer.enabled;
+    let stores = values.collector.enabled && values.api_gateway.enabled;
+    let stores_none = !values.collector.enabled && !values.api_gateway.enabled;
+    let has_database = values.postgresql.enabled;
+    let has_redis = values.deploys_redis();
+    match (streams, stores, stores_none) {
+        (true, true, _) if has_database && has_redis => "same",
+        (true, false, true) if !has_database => "edge",
+        (false, true, _) => "central",
+        (false, false, true) if has_redis || values.etcd.enabled => "shared",
+        _ => "custom",
+    }
+}

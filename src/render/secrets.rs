@@ -1,0 +1,150 @@
+//! Which Secrets must exist before the workloads can start.
+
+use std::collections::BTreeMap;
+
+use crate::config::Resolved;
+use crate::model::component::Component;
+use crate::model::manifest::{SecretContent, SecretKey, SecretNeed};
+
+use super::components::is_enabled;
+use super::facts::Facts;
+
+/// Collects needs; one Secret may be needed by several components.
+#[derive(Debug, Default)]
+struct Needs(BTreeMap<String, BTreeMap<String, SecretContent>>);
+
+impl Needs {
+    /// A name that is empty means that nothing is needed.
+    fn add(&mut self, name: &str, key: &str, content: SecretContent) {
+        if !name.is_empty() {
+            self.0
+                .entry(name.to_owned())
+                .or_default()
+                .insert(key.to_owned(), content);
+        }
+    }
+
+    fn certificate(&mut self, name: &str, certificate: SecretContent, key: SecretContent) {
+        self.add(name, "tls.crt", certificate);
+        self.add(name, "tls.key", key);
+        self.add(name, "ca.crt", SecretContent::CaCertificate);
+    }
+}
+
+/// The needs of all components that are deployed here.
+pub(super) fn needs(resolved: &Resolved, facts: &Facts) -> Vec<SecretNeed> {
+    let mut needs = Needs::default();
+    for component in Component::ALL {
+        if is_enabled(&resolved.values, component) {
+            of_component(&mut needs, resolved, facts, component);
+        }
+    }
+    needs
+        .0
+        .into_iter()
+        .map(|(name, keys)| SecretNeed {
+            name,
+            keys: keys
+                .into_iter()
+                .map(|(key, content)| SecretKey { key, content })
+                .collect(),
+        })
+        .collect()
+}
+
+fn of_component(needs: &mut Needs, resolved: &Resolved, facts: &Facts, component: Component) {
+    use SecretContent as Content;
+    let values = &resolved.values;
+    match component {
+        Component::Redis => {
+            let redis = &values.redis;
+            if redis.auth.enabled {
+                let auth = &redis.auth;
+                needs.add(
+                    &auth.existing_secret,
+                    &auth.existing_secret_password_key,
+                    Content::RedisPassword,
+                );
+            }
+            if redis.tls.enabled {
+                let (certificate, key) = (Content::RedisServerCertificate, Content::RedisServerKey);
+                needs.certificate(&redis.tls.existing_secret, certificate, key);
+            }
+        }
+        Component::Etcd => {
+            if values.etcd.tls.enabled {
+                let (certificate, key) = (Content::EtcdServerCertificate, Content::EtcdServerKey);
+                needs.certificate(&values.etcd.tls.existing_secret, certificate, key);
+                etcd_client(needs, &values.etcd.tls.client_secret);
+            }
+        }
+        Component::Postgresql => {
+            let auth = &values.postgresql.auth;
+            needs.add(
+                &auth.existing_secret,
+                &auth.existing_secret_password_key,
+                Content::DatabasePassword,
+            );
+            if values.postgresql.tls.enabled {
+                let name = &values.postgresql.tls.existing_secret;
+                needs.add(name, "tls.crt", Content::DatabaseServerCertificate);
+                needs.add(name, "tls.key", Content::DatabaseServerKey);
+            }
+        }
+        Component::Streamer => {
+            registration(needs, facts);
+            queue(needs, facts);
+        }
+        Component::Collector => {
+            registration(needs, facts);
+            queue(needs, facts);
+            database(needs, facts);
+        }
+        Component::ApiGateway => {
+            registration(needs, facts);
+            database(needs, facts);
+            if values.gateway_asks_for_token() {
+                let auth = &values.api_gateway.config.auth;
+                needs.add(
+                    &auth.existing_secret,
+                    &auth.existing_secret_token_key,
+                    Content::ApiToken,
+                );
+            }
+        }
+    }
+}
+
+fn registration(needs: &mut Needs, facts: &Facts) {
+    if facts.etcd.tls && !facts.etcd.endpoints.is_empty() {
+        etcd_client(needs, &facts.etcd.client_secret);
+    }
+}
+
+fn etcd_client(needs: &mut Needs, name: &str) {
+    let (certificate, key) = (
+        SecretContent::EtcdClientCertificate,
+        SecretContent::EtcdClientKey,
+    );
+    needs.certificate(name, certificate, key);
+}
+
+fn queue(needs: &mut Needs, facts: &Facts) {
+    let redis = &facts.redis;
+    needs.add(
+        &redis.password_secret,
+        &redis.password_key,
+        SecretContent::RedisPassword,
+    );
+    needs.add(&redis.ca_secret, "ca.crt", SecretContent::CaCertificate);
+}
+
+fn database(needs: &mut Needs, facts: &Facts) {
+    let database = &facts.database;
+    needs.add(
+        &database.password_secret,
+        &database.password_key,
+        SecretContent::DatabasePassword,
+    );
+    needs.add(&database.ca_secret, "ca.crt", SecretContent::CaCertificate);
+}

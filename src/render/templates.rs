@@ -1,0 +1,37 @@
+//! The templates, embedded.
+
+macro_rules! templates {
+    ($($name:literal => $file:literal,)*) => {
+        /// Every template and partial, by name.
+        pub(super) const ALL: &[(&str, &str)] =
+            &[$(($name, include_str!(concat!("../../templates/", $file)))),*];
+    };
+}
+
+templates! {
+    "metadata" => "metadata.partial.hbs",
+    "pod-metadata" => "pod-metadata.partial.hbs",
+    "pod" => "pod.partial.hbs",
+    "container" => "container.partial.hbs",
+    "worker-probes" => "worker-probes.partial.hbs",
+    "worker-env" => "worker-env.partial.hbs",
+    "etcd-env" => "etcd-env.partial.hbs",
+    "redis-env" => "redis-env.partial.hbs",
+    "database-env" => "database-env.partial.hbs",
+    "streamer.statefulset.yaml" => "streamer.statefulset.yaml.hbs",
+    "collector.deployment.yaml" => "collector.deployment.yaml.hbs",
+    "api-gateway.deployment.yaml" => "api-gateway.deployment.yaml.hbs",
+    "redis.statefulset.yaml" => "redis.statefulset.yaml.hbs",
+    "redis.conf" => "redis.conf.hbs",
+    "postgresql.statefulset.yaml" => "postgresql.statefulset.yaml.hbs",
+    "postgresql.conf" => "postgresql.conf.hbs",
+    "pg_hba.conf" => "pg_hba.conf.hbs",
+    "etcd.statefulset.yaml" => "etcd.statefulset.yaml.hbs",
+    "configmap.yaml" => "configmap.yaml.hbs",
+    "service.yaml" => "service.yaml.hbs",
+    "serviceaccount.yaml" => "serviceaccount.yaml.hbs",
+    "horizontalpodautoscaler.yaml" => "horizontalpodautoscaler.yaml.hbs",
+    "poddisruptionbudget.yaml" => "poddisruptionbudget.yaml.hbs",
+    "networkpolicy.yaml" => "networkpolicy.yaml.hbs",
+    "resourcequota.yaml" => "resourcequota.yaml.hbs",
+}

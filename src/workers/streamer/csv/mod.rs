@@ -1,0 +1,366 @@
+//! From a file to chunks: the rows, what had to be left out of them, and where they stood.
+//!
+//! Where a chunk begins and ends depends on the file's bytes and on the limits only, so that every
+//! streamer cuts the same file alike. The chunks tile the file from its first byte to its last.
+
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use memchr::memchr;
+
+use crate::model::batch::{Quarantined, Rows, SeriesLabels};
+use crate::model::source::ByteRange;
+use crate::model::time::EventTime;
+
+mod dictionary;
+mod header;
+mod record;
+mod row;
+mod values;
+mod window;
+
+use dictionary::Dictionary;
+pub use header::HeaderError;
+use header::Layout;
+use record::{Field, Split, split};
+use row::{Row, bad_cell, key, labels};
+use values::Cell;
+use window::Window;
+
+/// Longest record in bytes; a longer one is quarantined up to the end of its first line.
+pub const LONGEST_RECORD: usize = 1024 * 1024;
+/// How much of a quarantined record is kept, in bytes.
+const KEPT_OF_RECORD: usize = 4 * 1024;
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// When a chunk ends: with the record that reaches one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Records, quarantined ones included.
+    pub records: usize,
+    /// Bytes of the source.
+    pub bytes: u64,
+}
+
+/// Where a chunk begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Its number in the file, from 0.
+    pub index: u64,
+    /// First byte.
+    pub start: u64,
+    /// Line of the first byte, from 1.
+    pub line: u64,
+}
+
+/// A piece of a file, ready to become a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chunk {
+    /// Where it begins.
+    pub place: Place,
+    /// The bytes that it covers.
+    pub range: ByteRange,
+    /// CRC-32 over those bytes.
+    pub checksum: u32,
+    /// Dictionary of the series.
+    pub series: Vec<SeriesLabels>,
+    /// The rows.
+    pub rows: Rows,
+    /// Records that are no rows, and why.
+    pub quarantined: Vec<Quarantined>,
+}
+
+/// Why a file cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// Its header cannot be used.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    /// The disk does not give it.
+    #[error("cannot read `{}` at byte {offset}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        offset: u64,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Reads chunks from a file.
+pub struct Reader<R> {
+    path: PathBuf,
+    cluster: String,
+    limits: Limits,
+    window: Window<R>,
+    layout: Layout,
+    place: Place,
+    dictionary: Dictionary,
+    fields: Vec<Field>,
+    key: Vec<u8>,
+    /// The last time cell and what it meant: whole stretches of a file have one time.
+    last_time: (Vec<u8>, EventTime),
+}
+
+impl<R: Read> Reader<R> {
+    /// Reads the header of a file that stands at its beginning. `cluster` becomes a label of every
+    /// series; `path` is for messages.
+    pub fn open(file: R, path: &Path, cluster: &str, limits: Limits) -> Result<Self, ReadError> {
+        let mut window = Window::new(file, 0, 1);
+        let layout = read_header(&mut window, path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            cluster: cluster.to_owned(),
+            limits,
+            window,
+            layout,
+            place: Place {
+                index: 0,
+                start: 0,
+                line: 1,
+            },
+            dictionary: Dictionary::default(),
+            fields: Vec::new(),
+            key: Vec::new(),
+            last_time: (Vec::new(), EventTime(0)),
+        })
+    }
+
+    /// The next chunk; `None` at the end of the file. Even a file without rows has one.
+    pub fn next_chunk(&mut self) -> Result<Option<Chunk>, ReadError> {
+        let mut rows = Rows::default();
+        let mut quarantined = Vec::new();
+        let place = self.place;
+        loop {
+            let length = self.window.offset() - place.start;
+            let records = rows.len() + quarantined.len();
+            if records >= self.limits.records || length >= self.limits.bytes {
+                break;
+            }
+            match self.next_record()? {
+                None => break,
+                Some(Ok(row)) => {
+                    rows.series.push(row.series);
+                    rows.time.push(row.time);
+                    rows.value.push(row.value);
+                    rows.offset.push(row.offset);
+                }
+                Some(Err(bad)) => quarantined.push(bad),
+            }
+        }
+        let end = self.window.offset();
+        if end == place.start {
+            return Ok(None);
+        }
+        self.place = Place {
+            index: place.index + 1,
+            start: end,
+            line: self.window.line(),
+        };
+        Ok(Some(Chunk {
+            place,
+            range: ByteRange {
+                start: place.start,
+                end,
+            },
+            checksum: self.window.take_checksum(),
+            series: self.dictionary.finish_batch(),
+            rows,
+            quarantined,
+        }))
+    }
+
+    /// The next record as a row, or why it is none; `None` at the end of the file.
+    fn next_record(&mut self) -> Result<Option<Result<Row, Quarantined>>, ReadError> {
+        if !skip_empty_lines(&mut self.window, &self.path)? {
+            return Ok(None);
+        }
+        let bytes = self.window.bytes();
+        let seen = &bytes[..bytes.len().min(LONGEST_RECORD)];
+        let complete = self.window.reaches_end() && seen.len() == bytes.len();
+        let why = match split(seen, complete, &mut self.fields) {
+            Split::Record { length, with_end } => match self.row(length) {
+                Ok(row) => {
+                    self.window.consume(with_end);
+                    return Ok(Some(Ok(row)));
+                }
+                Err(why) => {
+                    let bad = self.quarantined(why, length);
+                    self.window.consume(with_end);
+                    return Ok(Some(Err(bad)));
+                }
+            },
+            Split::Unfinished => format!("record longer than {LONGEST_RECORD} bytes"),
+            Split::Malformed(why) => why.to_owned(),
+        };
+        let line = memchr(b'\n', seen).unwrap_or(seen.len());
+        let bad = self.quarantined(why, line);
+        skip_line(&mut self.window, &self.path)?;
+        Ok(Some(Err(bad)))
+    }
+
+    fn quarantined(&self, reason: String, length: usize) -> Quarantined {
+        let record = &self.window.bytes()[..length.min(KEPT_OF_RECORD)];
+        Quarantined {
+            line: self.window.line(),
+            offset: self.window.offset(),
+            reason,
+            record: record.to_vec(),
+        }
+    }
+
+    /// The row in the record of this length at the front of the window, whose fields are found.
+    fn row(&mut self, length: usize) -> Result<Row, String> {
+        let record = &self.window.bytes()[..length];
+        let layout = &self.layout;
+        if self.fields.len() != layout.fields {
+            return Err(format!(
+                "{} fields, the header has {}",
+                self.fields.len(),
+                layout.fields
+            ));
+        }
+        let time = self.fields[layout.timestamp].content(record);
+        if self.last_time.0 != *time || time.is_empty() {
+            let Some(parsed) = values::event_time(&time) else {
+                return Err(bad_cell("timestamp", &time));
+            };
+            self.last_time = (time.into_owned(), parsed);
+        }
+        let value = self.fields[layout.value].content(record);
+        let value = match values::value(&value) {
+            Cell::Number(value) => Some(value),
+            Cell::Blank => None,
+            Cell::Bad => return Err(bad_cell("value", &value)),
+        };
+        key(record, &self.fields, layout, &mut self.key);
+        let series = match self.dictionary.place(&self.key) {
+            Some(series) => series,
+            None => {
+                let labels = labels(record, &self.fields, layout, &self.cluster)?;
+                self.dictionary.learn(&self.key, labels)
+            }
+        };
+        Ok(Row {
+            series,
+            time: self.last_time.1,
+            value,
+            offset: self.window.offset(),
+        })
+    }
+}
+
+impl<R: Read + Seek> Reader<R> {
+    /// Goes to a chunk that was read before.
+    pub fn go_to(self, place: Place) -> Result<Self, ReadError> {
+        let path = self.path.clone();
+        let failed = |source| ReadError::File {
+            path: path.clone(),
+            offset: place.start,
+            source,
+        };
+        let cluster = self.cluster.clone();
+        let limits = self.limits;
+        let mut file = self.window.into_file();
+        if place.index == 0 {
+            file.seek(SeekFrom::Start(0)).map_err(failed)?;
+            return Self::open(file, &path, &cluster, limits);
+        }
+        file.seek(SeekFrom::Start(place.start)).map_err(failed)?;
+        Ok(Self {
+            window: Window::new(file, place.start, place.line),
+            place,
+            path,
+            cluster,
+            limits,
+            layout: self.layout,
+            dictionary: self.dictionary,
+            fields: self.fields,
+            key: self.key,
+            last_time: self.last_time,
+        })
+    }
+}
+
+fn file_error(path: &Path, offset: u64) -> impl Fn(io::Error) -> ReadError {
+    let path = path.to_owned();
+    move |source| ReadError::File {
+        path: path.clone(),
+        offset,
+        source,
+    }
+}
+
+/// Goes to the next record; answers whether there is one, with as much of it in the window as a
+/// record may be long.
+fn skip_empty_lines<R: Read>(window: &mut Window<R>, path: &Path) -> Result<bool, ReadError> {
+    loop {
+        let failed = file_error(path, window.offset());
+        window.ensure(LONGEST_RECORD).map_err(failed)?;
+        let mut bytes = window.bytes().iter();
+        let empty = bytes
+            .position(|byte| !matches!(byte, b'\r' | b'\n'))
+            .unwrap_or(window.bytes().len());
+        if empty == 0 {
+            return Ok(!window.bytes().is_empty());
+        }
+        window.consume(empty);
+    }
+}
+
+/// Skips to the start of the next line, however far it is.
+fn skip_line<R: Read>(window: &mut Window<R>, path: &Path) -> Result<(), ReadError> {
+    loop {
+        let end = memchr(b'\n', window.bytes());
+        window.consume(end.map_or(window.bytes().len(), |end| end + 1));
+        if end.is_some() {
+            return Ok(());
+        }
+        let failed = file_error(path, window.offset());
+        window.ensure(1).map_err(failed)?;
+        if window.bytes().is_empty() {
+            return Ok(());
+        }
+    }
+}
+
+fn read_header<R: Read>(window: &mut Window<R>, path: &Path) -> Result<Layout, ReadError> {
+    let failed = file_error(path, 0);
+    window.ensure(LONGEST_RECORD).map_err(failed)?;
+    if window.bytes().starts_with(BYTE_ORDER_MARK) {
+        window.consume(BYTE_ORDER_MARK.len());
+    }
+    let shown = path.display().to_string();
+    if !skip_empty_lines(window, path)? {
+        return Err(HeaderError::Empty { path: shown }.into());
+    }
+    let line = window.line();
+    let malformed = |reason: &str| HeaderError::Malformed {
+        path: shown.clone(),
+        line,
+        reason: reason.to_owned(),
+    };
+    let bytes = window.bytes();
+    let seen = &bytes[..bytes.len().min(LONGEST_RECORD)];
+    let complete = window.reaches_end() && seen.len() == bytes.len();
+    let mut fields = Vec::new();
+    let (length, with_end) = match split(seen, complete, &mut fields) {
+        Split::Record { length, with_end } => (length, with_end),
+        Split::Unfinished => return Err(malformed("it is longer than 1 MiB").into()),
+        Split::Malformed(why) => return Err(malformed(why).into()),
+    };
+    let names = fields
+        .iter()
+        .map(|field| String::from_utf8(field.content(&seen[..length]).into_owned()))
+        .collect::<Result<Vec<String>, _>>()
+        .map_err(|_| malformed("invalid UTF-8"))?;
+    let layout = header::layout(&names, path, line)?;
+    window.consume(with_end);
+    Ok(layout)
+}
+
+#[cfg(test)]
+mod tests;

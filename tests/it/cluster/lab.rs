@@ -1,0 +1,344 @@
+//! The clusters, a deployment of the lab overlay on them, and the programs that tests drive.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use telectl::config::environment::Environment;
+
+/// The sample file: rows, GPUs and hosts.
+pub(crate) const ROWS: u64 = 2470;
+pub(crate) const GPUS: usize = 247;
+pub(crate) const HOSTS: usize = 31;
+
+/// Longest time for data or pods to arrive.
+pub(crate) const LONG: Duration = Duration::from_secs(180);
+
+/// Where the clusters are.
+#[derive(Debug, Clone)]
+pub(crate) struct Clusters {
+    pub(crate) kubeconfig: PathBuf,
+    /// The fixture's program; `None` for clusters that somebody else made.
+    pub(crate) tool: Option<PathBuf>,
+    pub(crate) edge: String,
+    pub(crate) edge2: String,
+    pub(crate) central: String,
+}
+
+/// What a command did.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Done {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Done {
+    /// Checks the exit code; shows everything otherwise.
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(
+            self.code, code,
+            "exit code\n--- stdout\n{}\n--- stderr\n{}",
+            self.stdout, self.stderr
+        );
+        self
+    }
+
+    /// Checks that the output (either stream) holds a text.
+    #[track_caller]
+    pub(crate) fn says(self, text: &str) -> Self {
+        assert!(
+            self.stdout.contains(text) || self.stderr.contains(text),
+            "`{text}` is not in\n--- stdout\n{}\n--- stderr\n{}",
+            self.stdout,
+            self.stderr
+        );
+        self
+    }
+
+    /// Standard output as JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error} in {}", self.stdout))
+    }
+}
+
+fn done(output: Output) -> Done {
+    Done {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+impl Clusters {
+    /// The clusters that the environment names, or a visible skip.
+    pub(crate) fn find() -> Option<Self> {
+        let environment = Environment::of_process();
+        let Some(kubeconfig) = environment.get("TELECTL_TEST_KUBECONFIG") else {
+            assert!(
+                environment.get("CI") != Some("true"),
+                "no clusters (TELECTL_TEST_KUBECONFIG is not set), and CI=true forbids to skip"
+            );
+            let test = std::thread::current();
+            // Not eprintln!: the test harness hides that for a test that passes.
+            writeln!(
+                std::io::stderr(),
+                "SKIPPED {}: no clusters; `make test` starts them",
+                test.name().unwrap_or("a test")
+            )
+            .expect("standard error is open");
+            return None;
+        };
+        let contexts = environment.get("TELECTL_TEST_CONTEXTS").unwrap_or_default();
+        let context = |role: &str| {
+            contexts
+                .split(',')
+                .find_map(|pair| pair.strip_prefix(role)?.strip_prefix('='))
+                .unwrap_or(role)
+                .to_owned()
+        };
+        Some(Self {
+            kubeconfig: kubeconfig.into(),
+            tool: environment.get("TELECTL_TEST_TOOL").map(PathBuf::from),
+            edge: context("edge"),
+            edge2: context("edge-2"),
+            central: context("central"),
+        })
+    }
+
+    /// telectl with these arguments, ready to be run or changed further.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_telectl"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("PATH", Environment::of_process().get("PATH").unwrap_or_default())
+            .env("HOME", "/nonexistent")
+            .env("USER", "tester")
+            .env("NO_COLOR", "1")
+            .env("KUBECONFIG", &self.kubeconfig)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs telectl.
+    pub(crate) fn telectl(&self, arguments: &[&str]) -> Done {
+        done(self.command(arguments).output().expect("telectl can be started"))
+    }
+
+    /// Runs telectl on edge and central.
+    pub(crate) fn on_both(&self, arguments: &[&str]) -> Done {
+        let mut all = arguments.to_vec();
+        all.extend(["--edge-context", &self.edge, "--central-context", &self.central]);
+        self.telectl(&all)
+    }
+
+    /// Runs a deployment command with the lab's values on edge and central.
+    pub(crate) fn lab(&self, arguments: &[&str]) -> Done {
+        let mut all = arguments.to_vec();
+        all.extend(LAB_VALUES);
+        self.on_both(&all)
+    }
+
+    /// Runs kubectl on a context; it has to succeed. Gives its output.
+    #[track_caller]
+    pub(crate) fn kubectl(&self, context: &str, arguments: &[&str]) -> String {
+        let output = self.try_kubectl(context, arguments);
+        assert_eq!(output.code, 0, "kubectl {arguments:?}: {}", output.stderr);
+        output.stdout
+    }
+
+    /// Runs kubectl on a context.
+    pub(crate) fn try_kubectl(&self, context: &str, arguments: &[&str]) -> Done {
+        let program = self
+            .tool
+            .as_ref()
+            .map_or_else(|| PathBuf::from("kubectl"), |tool| tool.with_file_name("kubectl"));
+        let output = Command::new(program)
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .args(["--context", context])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output();
+        done(output.expect("kubectl can be started"))
+    }
+
+    /// Runs the fixture's program; it has to succeed.
+    #[track_caller]
+    pub(crate) fn fixture(&self, arguments: &[&str]) -> String {
+        let tool = self.tool.as_ref().expect("this test needs the fixture's own clusters");
+        let output = done(Command::new(tool).args(arguments).output().expect("it can be started"));
+        assert_eq!(output.code, 0, "testcluster {arguments:?}: {}", output.stderr);
+        output.stdout
+    }
+
+    /// Everything that telectl could write, one line per object with its resource version. What
+    /// controllers keep changing by themselves (an autoscaler's status) is shown without it.
+    pub(crate) fn snapshot(&self, context: &str) -> String {
+        let kinds = "namespaces,serviceaccounts,secrets,configmaps,services,resourcequotas,\
+                     networkpolicies,deployments,statefulsets,jobs,poddisruptionbudgets,\
+                     horizontalpodautoscalers,leases.coordination.k8s.io";
+        let list = self.kubectl(context, &["get", kinds, "-A", "-o", "json"]);
+        let list: Value = serde_json::from_str(&list).expect("kubectl prints JSON");
+        let mut lines: Vec<String> = list["items"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|object| {
+                // The cluster's own heartbeats and controllers.
+                let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+                !namespace.starts_with("kube-")
+            })
+            .map(|object| {
+                let metadata = &object["metadata"];
+                let busy = ["HorizontalPodAutoscaler", "PodDisruptionBudget", "ResourceQuota"];
+                let state = if busy.iter().any(|kind| object["kind"] == **kind) {
+                    object["spec"].to_string()
+                } else {
+                    metadata["resourceVersion"].to_string()
+                };
+                format!(
+                    "{} {} {} {} {state}\n",
+                    object["kind"], metadata["namespace"], metadata["name"], metadata["uid"]
+                )
+            })
+            .collect();
+        lines.sort();
+        lines.concat()
+    }
+}
+
+/// The overlay for small machines, and the images that the fixture loaded.
+const LAB_VALUES: [&str; 4] = [
+    "-f",
+    "lab",
+    "-f",
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/images.yaml"),
+];
+
+/// The two clusters with the lab deployed. Exclusive: one test at a time has it.
+pub(crate) struct Lab {
+    pub(crate) clusters: Clusters,
+    _turn: MutexGuard<'static, bool>,
+}
+
+impl std::ops::Deref for Lab {
+    type Target = Clusters;
+
+    fn deref(&self) -> &Clusters {
+        &self.clusters
+    }
+}
+
+impl Lab {
+    /// Deploys the lab unless an earlier test did, waits for its data and takes the turn.
+    pub(crate) fn take() -> Option<Self> {
+        let clusters = Clusters::find()?;
+        let mut turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*turn {
+            let _deployed = clusters.lab(&["deploy-all", "--yes"]).exits(0);
+            *turn = true;
+        }
+        let lab = Self { clusters, _turn: turn };
+        lab.eventually("all rows in the store", LONG, || (lab.stored() == ROWS).then_some(()));
+        Some(lab)
+    }
+
+    /// A request to the gateway from outside the clusters: status and body.
+    pub(crate) fn ask(&self, path: &str) -> Option<(u16, Value)> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime can be made");
+        let address = self.kubectl(
+            &self.central,
+            &[
+                "-n",
+                "telemetry-system",
+                "get",
+                "service",
+                "api-gateway",
+                "-o",
+                "jsonpath={.status.loadBalancer.ingress[0].ip}",
+            ],
+        );
+        let token = self.secret(&self.central, "telemetry-system", "api-gateway-auth", "token");
+        runtime.block_on(async {
+            let answer = reqwest::Client::builder()
+                .timeout(Duration::from_secs(10))
+                .build()
+                .expect("a client can be made")
+                .get(format!("http://{address}{path}"))
+                .bearer_auth(token)
+                .send()
+                .await
+                .ok()?;
+            let status = answer.status().as_u16();
+            Some((status, answer.json().await.ok()?))
+        })
+    }
+
+    /// How many samples the store holds, by the gateway.
+    pub(crate) fn stored(&self) -> u64 {
+        self.ask("/api/v1/stats")
+            .and_then(|(_, stats)| stats["total_records"].as_u64())
+            .unwrap_or(0)
+    }
+
+    /// A query in the database's own pod.
+    pub(crate) fn sql(&self, query: &str) -> String {
+        self.kubectl(
+            &self.central,
+            &[
+                "-n",
+                "telemetry-system",
+                "exec",
+                "postgresql-0",
+                "--",
+                "psql",
+                "-U",
+                "telemetry",
+                "-d",
+                "telemetry",
+                "-At",
+                "-c",
+                query,
+            ],
+        )
+    }
+
+    /// A value of a Secret, decoded.
+    pub(crate) fn secret(&self, context: &str, namespace: &str, name: &str, key: &str) -> String {
+        let template = format!("go-template={{{{index .data \"{key}\" | base64decode}}}}");
+        self.kubectl(context, &["-n", namespace, "get", "secret", name, "-o", &template])
+    }
+
+    /// Polls until there is an answer; panics at the deadline, naming what it waited for.
+    #[track_caller]
+    pub(crate) fn eventually<T>(
+        &self,
+        what: &str,
+        limit: Duration,
+        mut poll: impl FnMut() -> Option<T>,
+    ) -> T {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(answer) = poll() {
+                return answer;
+            }
+            assert!(Instant::now() < deadline, "still waiting for {what} after {limit:?}");
+            // Between two looks at the clusters, not instead of one.
+            std::thread::park_timeout(Duration::from_millis(200));
+        }
+    }
+}
+
+static TURN: Mutex<bool> = Mutex::new(false);

@@ -1,0 +1,8 @@
+//! Tests on real Kubernetes clusters with real pods.
+//!
+//! `make test` starts the clusters and says where they are; a test that finds none is a visible
+//! skip on a person's machine and a failure where `CI=true`.
+
+mod deploy;
+mod drift;
+mod lab;
