@@ -1,5 +1,6 @@
 //! The one integration binary.
 
+mod collector;
 mod conformance;
 mod gateway;
 mod probe;
