@@ -67,19 +67,32 @@ pub async fn probe(
             (TargetKind::ClusterDns, CLUSTER_NAME.to_owned())
         }
         Target::Redis(settings) => {
-            probe_redis(settings, resolver, &mut course, &mut sight).await;
+            Box::pin(probe_redis(settings, resolver, &mut course, &mut sight)).await;
             (TargetKind::Redis, settings.endpoint.to_string())
         }
         Target::Postgresql(settings) => {
-            probe_postgresql(settings, resolver, &mut course, &mut sight).await;
+            Box::pin(probe_postgresql(
+                settings,
+                resolver,
+                &mut course,
+                &mut sight,
+            ))
+            .await;
             (TargetKind::Postgresql, settings.endpoint.to_string())
         }
         Target::Etcd { endpoint, settings } => {
-            probe_etcd(endpoint, settings, resolver, &mut course, &mut sight).await;
+            Box::pin(probe_etcd(
+                endpoint,
+                settings,
+                resolver,
+                &mut course,
+                &mut sight,
+            ))
+            .await;
             (TargetKind::Etcd, endpoint.clone())
         }
         Target::Http(target) => {
-            probe_http(target, resolver, &mut course).await;
+            Box::pin(probe_http(target, resolver, &mut course)).await;
             (TargetKind::Http, target.url.to_string())
         }
         Target::Misconfigured { kind, detail } => {
@@ -199,6 +212,7 @@ async fn probe_postgresql(
         let secured = |stream| negotiated(stream, settings, witness);
         course.then(Hop::Tls, stream, secured).await
     };
+    sight.fact("user", &settings.user);
     if let Some(stream) = &stream {
         let word = match stream {
             Either::Left(_) => "yes",

@@ -62,7 +62,18 @@ pub(super) async fn run(
         return Ok(ExitCode::Ok);
     }
     if !plans.iter().any(StagePlan::has_changes) {
-        return no_changes(&run, session).await;
+        let unready = run.not_ready().await?;
+        if unready.is_empty() {
+            session
+                .ui
+                .note("No changes: the clusters are as rendered, and everything is ready.");
+            return Ok(ExitCode::Ok);
+        }
+        for (stage, object, why) in unready {
+            session
+                .ui
+                .warn(&format!("{stage}: {object} is not ready: {why}"));
+        }
     }
     if ownership == Ownership::Respect {
         refuse_conflicts(&plans)?;
@@ -89,29 +100,18 @@ pub(super) async fn run(
     }
 }
 
-/// Nothing has to be written; whether everything is ready is said all the same.
-async fn no_changes(run: &Run<'_>, session: &Session) -> Result<ExitCode, CliError> {
-    session.ui.note("No changes: the clusters are as rendered.");
-    for (stage, object, why) in run.not_ready().await? {
-        session
-            .ui
-            .warn(&format!("{stage}: {object} is not ready: {why}"));
-    }
-    Ok(ExitCode::Ok)
-}
-
 /// First interrupt: no new write is begun, and the run says how far it got. Second: it ends here.
 async fn stop_on_interrupt(session: &Session, stop: CancellationToken) {
     if tokio::signal::ctrl_c().await.is_err() {
         // Without a handler the interrupt ends the process by itself.
-        return std::future::pending().await;
+        return std::future::pending::<()>().await;
     }
     session
         .ui
         .note("Stopping after the request in flight; interrupt again to stop at once.");
     stop.cancel();
     if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -1,0 +1,143 @@
+//! Clusters, workloads and Services.
+
+use std::collections::BTreeSet;
+
+use crate::model::component::Component;
+use crate::probe::Cause;
+use crate::validate::check;
+use crate::validate::facts::{ServiceFacts, Workload};
+use crate::validate::finding::{Finding, Remedy};
+use crate::validate::observe::{ApiServer, SiteFacts};
+use crate::validate::remedy;
+
+pub(super) fn api_server(site: &SiteFacts) -> Finding {
+    let finding = Finding::new(&check::API_SERVER, &site.context, &site.server);
+    match &site.api {
+        ApiServer::Answers {
+            version,
+            latency_ms,
+        } => finding
+            .seen(format!("version {version}"))
+            .timed(Some(&site.server), *latency_ms),
+        ApiServer::Fails { cause, detail } => finding
+            .seen(format!("{cause}: {detail}"))
+            .failed(Some(*cause), "an answer")
+            .remedy(remedy::api_server(site, *cause)),
+    }
+}
+
+pub(super) fn gaps(site: &SiteFacts) -> Vec<Finding> {
+    site.gaps
+        .iter()
+        .map(|gap| {
+            Finding::new(&check::API_READ, &site.context, "objects")
+                .seen(gap)
+                .warning("leave to list them")
+                .remedy(Remedy::text(
+                    "give the user of this context leave to list what the message names",
+                ))
+        })
+        .collect()
+}
+
+/// The workers that the cluster's roles ask for, and every other component that is there.
+pub(super) fn workloads(site: &SiteFacts) -> Vec<Finding> {
+    let mut wanted: BTreeSet<Component> = site
+        .roles
+        .iter()
+        .flat_map(|role| role.workers())
+        .copied()
+        .collect();
+    wanted.extend(site.objects.components());
+    wanted
+        .into_iter()
+        .flat_map(|component| component_findings(site, component))
+        .collect()
+}
+
+fn component_findings(site: &SiteFacts, component: Component) -> Vec<Finding> {
+    let mut found: Vec<Finding> = site
+        .objects
+        .workloads_of(component)
+        .map(|workload| readiness(site, component, workload))
+        .collect();
+    if found.is_empty() {
+        let missing = Finding::new(&check::WORKLOAD_READY, &site.context, component.name())
+            .seen(format!(
+                "no workload with the label app.kubernetes.io/component={component} in {}",
+                site.namespaces.join(", ")
+            ))
+            .failed(None, "a workload with ready pods")
+            .remedy(remedy::deploy(site));
+        found.push(missing);
+    }
+    found
+}
+
+fn readiness(site: &SiteFacts, component: Component, workload: &Workload) -> Finding {
+    let subject = format!("{}/{}", workload.namespace, workload.argument());
+    let finding = Finding::new(&check::WORKLOAD_READY, &site.context, subject);
+    let pods: Vec<_> = site.objects.pods_of(workload).collect();
+    let ready = pods.iter().filter(|pod| pod.is_ready).count();
+    let wanted = usize::try_from(workload.desired).unwrap_or(0);
+    let counted = format!("{ready} of {wanted} pods ready");
+    if wanted > 0 && ready >= wanted {
+        return finding.seen(counted);
+    }
+    let expected = format!("{} ready", wanted.max(1));
+    if wanted == 0 {
+        return finding
+            .seen(format!("{counted}: it is scaled to zero"))
+            .failed(None, expected)
+            .remedy(remedy::scale_up(site, workload));
+    }
+    if let Some(pod) = pods.iter().find(|pod| pod.trouble.is_some()) {
+        let trouble = pod.trouble.clone().unwrap_or_default();
+        return finding
+            .seen(format!("{counted}; {}: {trouble}", pod.name))
+            .failed(None, expected)
+            .remedy(remedy::pod_trouble(site, pod, &trouble));
+    }
+    let runs = pods.iter().any(|pod| pod.phase == "Running");
+    let faults = super::faults(site, component);
+    if let (true, Some((fault, cause))) = (runs, faults.first()) {
+        return finding.seen(counted).skipped(format!(
+            "its pods run and wait for what {} found: {cause}",
+            fault.id
+        ));
+    }
+    finding
+        .seen(counted)
+        .failed(None, expected)
+        .remedy(remedy::not_ready(site, workload, &pods))
+}
+
+/// Services of components. One without selector and without endpoints of somebody else's is
+/// nobody's fault here; an ExternalName has none by nature.
+pub(super) fn services(site: &SiteFacts) -> Vec<Finding> {
+    site.objects
+        .services
+        .iter()
+        .filter(|service| service.component.is_some() && service.kind != "ExternalName")
+        .map(|service| endpoints(site, service))
+        .collect()
+}
+
+fn endpoints(site: &SiteFacts, service: &ServiceFacts) -> Finding {
+    let subject = format!("{}/service/{}", service.namespace, service.name);
+    let finding = Finding::new(&check::SERVICE_ENDPOINTS, &site.context, subject);
+    if !service.ready.is_empty() {
+        return finding.seen(format!("{} endpoints ready", service.ready.len()));
+    }
+    let seen = match service.unready.len() {
+        0 => "no endpoints".to_owned(),
+        unready => format!("no endpoints are ready ({unready} are not)"),
+    };
+    finding
+        .seen(format!(
+            "{seen}: {}",
+            remedy::why_no_endpoints(site, service)
+        ))
+        .failed(Some(Cause::NoEndpoints), "at least one ready endpoint")
+        .remedy(remedy::no_endpoints(site, service))
+}

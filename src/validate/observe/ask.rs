@@ -1,0 +1,42 @@
+//! Asks pods over HTTP, through the API server's proxy.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+
+use crate::cluster::{Cluster, ClusterError};
+use crate::probe::{Cause, cause_in_chain};
+use crate::validate::facts::Pod;
+
+use super::Answer;
+
+/// Longest time for one question.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// One question to one pod.
+pub(super) async fn ask(cluster: &Cluster, pod: &Pod, port: u16, path: &str) -> Answer {
+    let started = Instant::now();
+    let asking = cluster.ask_pod(&pod.namespace, &pod.name, port, path);
+    let (code, body) = match timeout(LIMIT, asking).await {
+        Ok(Ok(body)) => (Some(200), body),
+        Ok(Err(ClusterError::Refused { code, message, .. })) => (Some(code), message),
+        Ok(Err(error)) => (None, error.to_string()),
+        Err(_) => (None, format!("no answer within {} s", LIMIT.as_secs())),
+    };
+    Answer {
+        path: path.to_owned(),
+        code,
+        body,
+        latency_ms: started.elapsed().as_secs_f64() * 1000.0,
+    }
+}
+
+/// The cause of an error of a cluster.
+pub fn cause_of(error: &ClusterError) -> Cause {
+    match error {
+        ClusterError::TimedOut { .. } | ClusterError::Deadline { .. } => Cause::TimedOut,
+        ClusterError::Refused { code: 401, .. } => Cause::AuthenticationFailed,
+        ClusterError::Refused { code: 403, .. } => Cause::PermissionDenied,
+        other => cause_in_chain(other).unwrap_or(Cause::Unreachable),
+    }
+}

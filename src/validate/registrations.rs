@@ -1,0 +1,136 @@
+//! Registrations joined with the clusters' live pods. Pure.
+
+use std::net::IpAddr;
+
+use crate::model::component::Component;
+use crate::probe::Registration;
+
+use super::facts::Pod;
+use super::observe::{Observed, SiteFacts};
+
+/// What etcd holds, by the first probe that could read it: the central cluster's is preferred,
+/// because it has the shortest way there.
+pub fn seen(observed: &Observed) -> Option<(&SiteFacts, Component, &[Registration])> {
+    let mut sites: Vec<&SiteFacts> = observed.sites.iter().collect();
+    sites.sort_by_key(|site| !site.roles.contains(&super::facts::Role::Central));
+    sites.into_iter().find_map(|site| {
+        site.reports().find_map(|(probe, report)| {
+            let registrations = report.registrations.as_deref()?;
+            Some((site, probe.component, registrations))
+        })
+    })
+}
+
+/// Under which `CLUSTER_ID` the workers of a cluster register.
+pub fn cluster_id(site: &SiteFacts) -> &str {
+    site.reports()
+        .find_map(|(_, report)| report.cluster_id.as_deref())
+        .unwrap_or(&site.context)
+}
+
+/// The cluster that a registration says it is in.
+pub fn claimed_cluster(registration: &Registration) -> Option<&str> {
+    let record = registration.record.as_ref()?;
+    record.metadata.get("cluster_id").map(String::as_str)
+}
+
+/// The worker component that a registration is for, by its key.
+pub fn component(registration: &Registration) -> Option<Component> {
+    let registry_type = registration.key.split('/').nth(2)?;
+    Component::WORKERS
+        .into_iter()
+        .find(|component| component.registry_type() == Some(registry_type))
+}
+
+/// Whether a registration is a pod's: it has the pod's name, alone or after its cluster's.
+pub fn names(site: &SiteFacts, registration: &Registration, worker: Component, pod: &Pod) -> bool {
+    let id = registration.key.rsplit('/').next().unwrap_or_default();
+    let with_cluster = id
+        .strip_prefix(cluster_id(site))
+        .and_then(|rest| rest.strip_prefix(['-', '.', ':']));
+    component(registration) == Some(worker) && (id == pod.name || with_cluster == Some(&pod.name))
+}
+
+/// The worker pods of a component in a cluster.
+pub fn pods(site: &SiteFacts, component: Component) -> impl Iterator<Item = &Pod> {
+    site.objects
+        .workloads_of(component)
+        .flat_map(|workload| site.objects.pods_of(workload))
+}
+
+/// Where a registered address leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Nowhere: a loopback, unspecified or link-local address.
+    Nowhere,
+    /// To the pod, within its cluster's pod network.
+    Pod,
+    /// To a Service, within its cluster.
+    Cluster,
+    /// To somewhere outside the cluster's own networks.
+    Outside,
+}
+
+/// Where an address leads, as seen from the cluster that its worker is in.
+pub fn reach(site: &SiteFacts, address: &str) -> Reach {
+    if let Ok(ip) = address.parse::<IpAddr>() {
+        let link_local = match ip {
+            IpAddr::V4(four) => four.is_link_local(),
+            IpAddr::V6(six) => six.is_unicast_link_local(),
+        };
+        if ip.is_loopback() || ip.is_unspecified() || link_local {
+            return Reach::Nowhere;
+        }
+    }
+    if address == "localhost" {
+        return Reach::Nowhere;
+    }
+    let objects = &site.objects;
+    if objects
+        .services
+        .iter()
+        .any(|service| service.external.iter().any(|external| external == address))
+    {
+        return Reach::Outside;
+    }
+    if objects.pods.iter().any(|pod| pod.ip == address) {
+        return Reach::Pod;
+    }
+    let is_service = objects
+        .services
+        .iter()
+        .any(|service| service.is_meant_by(address));
+    if is_service || address.ends_with(".svc") || address.contains(".svc.") {
+        return Reach::Cluster;
+    }
+    Reach::Outside
+}
+
+/// Health URLs of what other clusters registered for everybody.
+pub fn foreign_urls(observed: &Observed, from: &SiteFacts) -> Vec<String> {
+    let Some((_, _, registrations)) = seen(observed) else {
+        return Vec::new();
+    };
+    let mut urls: Vec<String> = registrations
+        .iter()
+        .filter_map(|registration| {
+            let record = registration.record.as_ref()?;
+            let cluster = claimed_cluster(registration)?;
+            let home = observed
+                .sites
+                .iter()
+                .find(|site| cluster_id(site) == cluster && site.context != from.context)?;
+            let scheme = record.metadata.get("scheme").map_or("http", String::as_str);
+            (scheme == "http" && reach(home, &record.address) == Reach::Outside)
+                .then(|| health_url(&record.address, record.port))
+        })
+        .collect();
+    urls.sort();
+    urls.dedup();
+    urls
+}
+
+fn health_url(address: &str, port: u16) -> String {
+    let endpoint = crate::model::endpoint::Endpoint::new(address, port);
+    format!("http://{endpoint}/health")
+}
