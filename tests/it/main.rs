@@ -1,7 +1,10 @@
 //! The one integration binary.
 
 mod collector;
+mod config;
 mod conformance;
+mod golden;
+mod layers;
 mod gateway;
 mod probe;
 mod queue;
@@ -9,6 +12,8 @@ mod queue_connection;
 mod registry;
 mod registry_support;
 mod render;
+mod render_network;
+mod render_security;
 mod runtime;
 mod servers;
 mod store;
