@@ -1,5 +1,7 @@
 //! The workers that this binary runs in the pods, and what they share.
 
+pub mod api_gateway;
+pub mod collector;
 pub mod probe;
 pub mod runtime;
 pub mod streamer;

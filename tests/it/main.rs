@@ -1,14 +1,26 @@
 //! The one integration binary.
 
+mod collector;
+mod config;
 mod conformance;
+mod gateway;
+mod golden;
+mod layers;
 mod probe;
 mod queue;
+mod queue_connection;
 mod registry;
 mod registry_support;
 mod render;
+mod render_network;
+mod render_security;
 mod runtime;
 mod servers;
 mod store;
 mod store_data;
 mod store_fixture;
 mod store_postgres;
+mod streamer;
+mod streamer_harness;
+mod streamer_outage;
+mod streamer_sharing;

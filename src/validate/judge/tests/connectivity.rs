@@ -175,7 +175,7 @@ fn v12_a_name_that_does_not_exist_leads_to_the_variable_and_its_last_change() {
         remedy.commands[..2],
         [
             "kubectl --context edge -n telemetry-system rollout undo statefulset/streamer",
-            "kubectl --context edge -n telemetry-system delete pod streamer-0",
+            "kubectl --context edge -n telemetry-system delete pod streamer-0 --ignore-not-found",
         ]
     );
 }

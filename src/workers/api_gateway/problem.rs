@@ -1,0 +1,140 @@
+//! Errors as RFC 9457 problems.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::store::StoreError;
+use crate::workers::runtime::dependency::chain;
+
+/// Why a request is not answered.
+#[derive(Debug)]
+pub(super) enum Problem {
+    /// There is no such route.
+    NoRoute,
+    /// The route exists, for another method.
+    Method,
+    /// A parameter is not what it has to be.
+    Parameter {
+        /// Its name.
+        name: String,
+        /// What it has to be.
+        expected: String,
+    },
+    /// Nobody knows this GPU.
+    NoGpu(String),
+    /// Nobody knows this host.
+    NoHost(String),
+    /// The token is missing or wrong.
+    Token,
+    /// The request is larger than any that makes sense.
+    TooLarge(&'static str),
+    /// The store does not answer now.
+    Store,
+    /// It took too long.
+    Time,
+}
+
+/// The body.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct ProblemDetails {
+    /// Which problem: a stable reference, explained on the page that it leads to.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The same in words.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// What is wrong with this request.
+    detail: String,
+    /// The parameter that is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter: Option<String>,
+}
+
+impl Problem {
+    const fn kind(&self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::NoRoute => (StatusCode::NOT_FOUND, "no-route", "no such route"),
+            Self::Method => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method",
+                "method not allowed",
+            ),
+            Self::Parameter { .. } => (StatusCode::BAD_REQUEST, "parameter", "bad parameter"),
+            Self::NoGpu(_) => (StatusCode::NOT_FOUND, "no-gpu", "no such GPU"),
+            Self::NoHost(_) => (StatusCode::NOT_FOUND, "no-host", "no such host"),
+            Self::Token => (StatusCode::UNAUTHORIZED, "token", "token required"),
+            Self::TooLarge(_) => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too-large",
+                "request too large",
+            ),
+            Self::Store => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "store",
+                "store unavailable",
+            ),
+            Self::Time => (StatusCode::SERVICE_UNAVAILABLE, "time", "took too long"),
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            Self::NoRoute => "see / for the routes".to_owned(),
+            Self::Method => "the Allow header names the methods of this route".to_owned(),
+            Self::Parameter { name, expected } => format!("`{name}` must be {expected}"),
+            Self::NoGpu(id) => {
+                format!("no GPU `{id}`: give its UUID as /api/v1/gpus lists it, or host:index")
+            }
+            Self::NoHost(name) => format!("no host `{name}`: /api/v1/hosts lists them"),
+            Self::Token => "send `Authorization: Bearer TOKEN`".to_owned(),
+            Self::TooLarge(what) => format!("{what} is too long"),
+            Self::Store => "try again later; /readyz?verbose says what is wrong".to_owned(),
+            Self::Time => "ask for a shorter range of time or fewer rows".to_owned(),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        // Addresses and the like are for the log, not for whoever asks.
+        tracing::warn!(error = chain(&error), "a request was not answered");
+        Self::Store
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, kind, title) = self.kind();
+        let body = ProblemDetails {
+            kind: format!("/docs#{kind}"),
+            title,
+            status: status.as_u16(),
+            detail: self.detail(),
+            parameter: match &self {
+                Self::Parameter { name, .. } => Some(name.clone()),
+                _ => None,
+            },
+        };
+        let mut response = (status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        let problem = HeaderValue::from_static("application/problem+json");
+        headers.insert(header::CONTENT_TYPE, problem);
+        match self {
+            Self::Token => {
+                // The second one lets a browser ask: any user, the token as password.
+                for challenge in ["Bearer realm=\"telectl\"", "Basic realm=\"telectl\""] {
+                    let challenge = HeaderValue::from_static(challenge);
+                    headers.append(header::WWW_AUTHENTICATE, challenge);
+                }
+            }
+            Self::Store => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+            }
+            _ => {}
+        }
+        response
+    }
+}

@@ -1,0 +1,234 @@
+//! The routes.
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, RawQuery, State};
+use jiff::Timestamp;
+
+use crate::store::{Gpu, Statistics};
+
+use super::answers::{Gpus, Hosts, Latest, Page, Sources};
+use super::parameters::{self, TelemetryRequest};
+use super::problem::{Problem, ProblemDetails};
+use super::reader::Reader;
+
+type Answer<T> = Result<Json<T>, Problem>;
+type Name = Result<Path<String>, PathRejection>;
+
+/// Every GPU that was ever seen.
+#[utoipa::path(get, path = "/api/v1/gpus", tag = "inventory", responses(
+    (status = OK, body = Gpus),
+    (status = SERVICE_UNAVAILABLE, body = ProblemDetails, content_type = "application/problem+json"),
+))]
+pub(super) async fn gpus(State(store): State<Reader>, RawQuery(query): RawQuery) -> Answer<Gpus> {
+    parameters::none(query.as_deref())?;
+    let gpus = (store.gpus)(()).await?;
+    Ok(Json(Gpus {
+        count: gpus.len(),
+        gpus,
+    }))
+}
+
+/// Every host that was ever seen.
+#[utoipa::path(get, path = "/api/v1/hosts", tag = "inventory", responses(
+    (status = OK, body = Hosts),
+    (status = SERVICE_UNAVAILABLE, body = ProblemDetails, content_type = "application/problem+json"),
+))]
+pub(super) async fn hosts(State(store): State<Reader>, RawQuery(query): RawQuery) -> Answer<Hosts> {
+    parameters::none(query.as_deref())?;
+    let hosts = (store.hosts)(()).await?;
+    Ok(Json(Hosts {
+        count: hosts.len(),
+        hosts,
+    }))
+}
+
+/// The GPUs of a host.
+#[utoipa::path(get, path = "/api/v1/hosts/{hostname}/gpus", tag = "inventory",
+    params(("hostname" = String, Path, description = "Name of the host")),
+    responses(
+        (status = OK, body = Gpus),
+        (status = NOT_FOUND, body = ProblemDetails, content_type = "application/problem+json"),
+        (status = SERVICE_UNAVAILABLE, body = ProblemDetails, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn host_gpus(
+    State(store): State<Reader>,
+    hostname: Name,
+    RawQuery(query): RawQuery,
+) -> Answer<Gpus> {
+    parameters::none(query.as_deref())?;
+    let hostname = name("hostname", hostname)?;
+    let mut gpus = (store.gpus)(()).await?;
+    gpus.retain(|gpu| gpu.hostname == hostname);
+    if gpus.is_empty() {
+        return Err(Problem::NoHost(hostname));
+    }
+    Ok(Json(Gpus {
+        count: gpus.len(),
+        gpus,
+    }))
+}
+
+/// Samples of a GPU, a page at a time.
+#[utoipa::path(get, path = "/api/v1/gpus/{id}/telemetry", tag = "telemetry",
+    params(
+        ("id" = String, Path, description = "UUID of the GPU, or host:index"),
+        ("start_time" = Option<String>, Query, description =
+            "From this instant on: RFC 3339, seconds since 1970, or relative such as now-5m"),
+        ("end_time" = Option<String>, Query, description = "Up to but not including this instant"),
+        ("metric" = Option<String>, Query, description = "Only this metric"),
+        ("limit" = Option<u32>, Query, description = "At most so many, from 1 to 10000; 1000 if unset"),
+        ("order" = Option<String>, Query, description = "asc (oldest first) or desc; asc if unset"),
+        ("cursor" = Option<String>, Query, description =
+            "`next_cursor` of the page before, with the same filters"),
+    ),
+    responses(
+        (status = OK, body = Page),
+        (status = BAD_REQUEST, body = ProblemDetails, content_type = "application/problem+json"),
+        (status = NOT_FOUND, body = ProblemDetails, content_type = "application/problem+json"),
+        (status = SERVICE_UNAVAILABLE, body = ProblemDetails, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn telemetry(
+    State(store): State<Reader>,
+    id: Name,
+    RawQuery(query): RawQuery,
+) -> Answer<Page> {
+    let id = name("id", id)?;
+    // Parameters first: whether they are right does not depend on the store.
+    let now = Timestamp::now();
+    let mut request = TelemetryRequest::read(&id, id.clone(), query.as_deref(), now)?;
+    if let Some(uuid) = by_place(&store, &id).await? {
+        request.query.uuid = uuid;
+    }
+    let mut data_points = (store.telemetry)(request.query.clone()).await?;
+    if data_points.is_empty() && request.query.uuid == id {
+        known(&store, &id).await?;
+    }
+    let has_more = data_points.len() > request.page();
+    data_points.truncate(request.page());
+    let last = data_points.last().filter(|_| has_more);
+    Ok(Json(Page {
+        next_cursor: last.map(|point| request.cursor(point.position)),
+        count: data_points.len(),
+        has_more,
+        data_points,
+    }))
+}
+
+/// The newest sample of each metric of a GPU.
+#[utoipa::path(get, path = "/api/v1/gpus/{id}/latest", tag = "telemetry",
+    params(("id" = String, Path, description = "UUID of the GPU, or host:index")),
+    responses(
+        (status = OK, body = Latest),
+        (status = NOT_FOUND, body = ProblemDetails, content_type = "application/problem+json"),
+        (status = SERVICE_UNAVAILABLE, body = ProblemDetails, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn gpu_latest(
+    State(store): State<Reader>,
+    id: Name,
+    RawQuery(query): RawQuery,
+) -> Answer<Latest> {
+    parameters::none(query.as_deref())?;
+    let id = name("id", id)?;
+    let uuid = by_place(&store, &id).await?.unwrap_or_else(|| id.clone());
+    let data_points = (store.latest)(Some(uuid)).await?;
+    if data_points.is_empty() {
+        known(&store, &id).await?;
+    }
+    Ok(Json(Latest {
+        count: data_points.len(),
+        data_points,
+    }))
+}
+
+/// The newest sample of each metric of every GPU.
+#[utoipa::path(get, path = "/api/v1/telemetry/latest", tag = "telemetry", responses(
+    (status = OK, body = Latest),
+    (status = SERVICE_UNAVAILABLE, body = ProblemDetails, content_type = "application/problem+json"),
+))]
+pub(super) async fn latest(
+    State(store): State<Reader>,
+    RawQuery(query): RawQuery,
+) -> Answer<Latest> {
+    parameters::none(query.as_deref())?;
+    let data_points = (store.latest)(None).await?;
+    Ok(Json(Latest {
+        count: data_points.len(),
+        data_points,
+    }))
+}
+
+/// How much there is of everything, by the ledger.
+#[utoipa::path(get, path = "/api/v1/stats", tag = "inventory", responses(
+    (status = OK, body = Statistics),
+    (status = SERVICE_UNAVAILABLE, body = ProblemDetails, content_type = "application/problem+json"),
+))]
+pub(super) async fn statistics(
+    State(store): State<Reader>,
+    RawQuery(query): RawQuery,
+) -> Answer<Statistics> {
+    parameters::none(query.as_deref())?;
+    Ok(Json((store.statistics)(()).await?))
+}
+
+/// How much of each source is stored, by the ledger.
+#[utoipa::path(get, path = "/api/v1/sources", tag = "inventory", responses(
+    (status = OK, body = Sources),
+    (status = SERVICE_UNAVAILABLE, body = ProblemDetails, content_type = "application/problem+json"),
+))]
+pub(super) async fn sources(
+    State(store): State<Reader>,
+    RawQuery(query): RawQuery,
+) -> Answer<Sources> {
+    parameters::none(query.as_deref())?;
+    let sources = (store.sources)(()).await?;
+    Ok(Json(Sources {
+        count: sources.len(),
+        sources,
+    }))
+}
+
+fn name(parameter: &str, given: Name) -> Result<String, Problem> {
+    match given {
+        Ok(Path(name)) => Ok(name),
+        Err(_) => Err(Problem::Parameter {
+            name: parameter.to_owned(),
+            expected: "UTF-8, percent-encoded".to_owned(),
+        }),
+    }
+}
+
+/// The UUID behind `host:index`; `None` if the name has another form.
+async fn by_place(store: &Reader, id: &str) -> Result<Option<String>, Problem> {
+    let Some((host, index)) = id.rsplit_once(':') else {
+        return Ok(None);
+    };
+    let mut uuids: Vec<String> = (store.gpus)(())
+        .await?
+        .into_iter()
+        .filter(|gpu| gpu.hostname == host && gpu.gpu_id == index)
+        .map(|gpu| gpu.uuid)
+        .collect();
+    uuids.sort();
+    uuids.dedup();
+    match uuids.len() {
+        0 => Err(Problem::NoGpu(id.to_owned())),
+        1 => Ok(uuids.pop()),
+        _ => Err(Problem::Parameter {
+            name: "id".to_owned(),
+            expected: format!(
+                "a UUID here, as several GPUs have this place: {}",
+                uuids.join(", ")
+            ),
+        }),
+    }
+}
+
+/// Whether there is such a GPU, for answers without samples.
+async fn known(store: &Reader, id: &str) -> Result<(), Problem> {
+    let gpus: Vec<Gpu> = (store.gpus)(()).await?;
+    let is_known = id.contains(':') || gpus.iter().any(|gpu| gpu.uuid == id);
+    is_known
+        .then_some(())
+        .ok_or_else(|| Problem::NoGpu(id.to_owned()))
+}

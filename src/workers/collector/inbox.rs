@@ -1,0 +1,75 @@
+//! Entries that were received, merged into groups of the size of a transaction.
+
+use std::collections::VecDeque;
+
+use crate::model::batch::{Batch, Message, SignedOff};
+use crate::queue::{Delivery, codec};
+
+/// Entries that are not decoded yet: as columns in memory they are many times as large.
+pub(super) struct Inbox {
+    entries: VecDeque<Delivery>,
+    /// Decoded, but too large for the group before.
+    held: Option<(Delivery, Batch)>,
+}
+
+/// What goes into one transaction, and what came with it.
+#[derive(Default)]
+pub(super) struct Group {
+    /// The batches.
+    pub(super) batches: Vec<Batch>,
+    /// The entry of each batch.
+    pub(super) deliveries: Vec<Delivery>,
+    /// Ends of sources.
+    pub(super) ends: Vec<(Delivery, SignedOff)>,
+    /// Entries that are no messages, and why.
+    pub(super) poison: Vec<(Delivery, String)>,
+}
+
+impl Group {
+    /// Rows of all batches.
+    pub(super) fn rows(&self) -> usize {
+        self.batches.iter().map(|batch| batch.rows.len()).sum()
+    }
+
+    fn add(&mut self, delivery: Delivery, batch: Batch) {
+        self.deliveries.push(delivery);
+        self.batches.push(batch);
+    }
+}
+
+impl Inbox {
+    /// Holds these entries.
+    pub(super) const fn new(entries: VecDeque<Delivery>) -> Self {
+        Self {
+            entries,
+            held: None,
+        }
+    }
+
+    /// The next entries with at most so many rows together, but at least one entry; `None` if
+    /// there are no more.
+    pub(super) fn next_group(&mut self, limit: usize) -> Option<Group> {
+        if self.entries.is_empty() && self.held.is_none() {
+            return None;
+        }
+        let mut group = Group::default();
+        if let Some((delivery, batch)) = self.held.take() {
+            group.add(delivery, batch);
+        }
+        while let Some(delivery) = self.entries.pop_front() {
+            match codec::decode(&delivery.entry.payload) {
+                Ok(Message::Batch(batch)) => {
+                    let is_first = group.batches.is_empty();
+                    if !is_first && group.rows() + batch.rows.len() > limit {
+                        self.held = Some((delivery, batch));
+                        break;
+                    }
+                    group.add(delivery, batch);
+                }
+                Ok(Message::SignedOff(end)) => group.ends.push((delivery, end)),
+                Err(error) => group.poison.push((delivery, error.to_string())),
+            }
+        }
+        Some(group)
+    }
+}

@@ -1,0 +1,283 @@
+//! The collector: moves batches from the queue into the store.
+//!
+//! An entry is acknowledged after the transaction that holds its effect was committed, never
+//! before. Whatever happens in between, it is delivered again, and the ledger of the store tells
+//! that it is there. A server that is down is waited for, for ever; an entry is set aside only
+//! because of what is wrong *in it*.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::worker::{CollectorSettings, IdentitySettings};
+use crate::model::batch::Batch;
+use crate::queue::{Delivery, Queue};
+use crate::store::{Outcome, Store, StoreError};
+
+use super::runtime::dependency::chain;
+use super::vitals::Vitals;
+
+mod inbox;
+mod meters;
+mod patience;
+
+use inbox::{Group, Inbox};
+use meters::Meters;
+use patience::{Demand, Patience};
+
+/// Pause between two looks at how full the queue is.
+const DEPTH_INTERVAL: Duration = Duration::from_secs(5);
+/// Longest time for one look.
+const DEPTH_LIMIT: Duration = Duration::from_secs(10);
+
+/// Why a collector cannot work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CollectorError {
+    /// The store has to be prepared by somebody else first.
+    #[error("the store cannot be prepared")]
+    Store(#[source] StoreError),
+}
+
+/// Collects until `stop`; then the transaction under way is finished and acknowledged.
+///
+/// # Errors
+/// [`CollectorError::Store`] if the store cannot be prepared, for a reason that waiting does not
+/// mend. Outages are no errors: they are waited for.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what it works with and what it works on are six different things"
+)]
+pub async fn run<Q: Queue, S: Store>(
+    settings: &CollectorSettings,
+    identity: &IdentitySettings,
+    queue: Q,
+    store: S,
+    vitals: Vitals,
+    stop: CancellationToken,
+) -> Result<(), CollectorError> {
+    let collector = Collector {
+        settings,
+        consumer: &identity.id,
+        meters: Meters::register(&vitals, identity),
+        queue,
+        store,
+        vitals,
+        stop,
+    };
+    if collector.prepare().await? {
+        tokio::join!(collector.collect(), collector.watch_depth());
+    }
+    Ok(())
+}
+
+struct Collector<'a, Q, S> {
+    settings: &'a CollectorSettings,
+    consumer: &'a str,
+    meters: Meters,
+    queue: Q,
+    store: S,
+    vitals: Vitals,
+    stop: CancellationToken,
+}
+
+impl<Q: Queue, S: Store> Collector<'_, Q, S> {
+    /// Makes the tables, as soon as the store answers; `false` if it was stopped before.
+    async fn prepare(&self) -> Result<bool, CollectorError> {
+        let made = self.insist("store", || hopeful(self.store.migrate())).await;
+        match made {
+            Some(Ok(())) => Ok(true),
+            Some(Err(error)) => Err(CollectorError::Store(error)),
+            None => Ok(false),
+        }
+    }
+
+    async fn collect(&self) {
+        let mut demand = Demand::new(self.settings.batch_size);
+        while let Some(deliveries) = self.receive(demand.entries()).await {
+            let received = deliveries.len();
+            let mut rows = 0;
+            let mut inbox = Inbox::new(VecDeque::from(deliveries));
+            while let Some(group) = inbox.next_group(self.settings.batch_size) {
+                rows += group.rows();
+                if self.process(group).await.is_none() || self.pause().await.is_none() {
+                    return;
+                }
+            }
+            demand.learn(received, rows);
+        }
+    }
+
+    /// The next entries, none if there are none in time; `None` once it is stopped.
+    async fn receive(&self, entries: usize) -> Option<Vec<Delivery>> {
+        if self.stop.is_cancelled() {
+            return None;
+        }
+        let wait = self.settings.poll_interval;
+        let received = self.insist("queue", || self.queue.receive(self.consumer, entries, wait));
+        tokio::select! {
+            // Entries of a read that is dropped here stay pending, and are delivered again.
+            () = self.stop.cancelled() => None,
+            received = received => received,
+        }
+    }
+
+    /// Waits as the settings say; `None` once it is stopped.
+    async fn pause(&self) -> Option<()> {
+        if let Some(pace) = self.settings.pace {
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = sleep(pace) => {}
+            }
+        }
+        (!self.stop.is_cancelled()).then_some(())
+    }
+
+    /// Brings entries into the store and out of the queue. `None`: it was stopped while a server
+    /// was down, and what is not done is delivered again.
+    async fn process(&self, group: Group) -> Option<()> {
+        for (delivery, reason) in &group.poison {
+            self.set_aside(delivery, reason).await?;
+        }
+        let mut done = Vec::new();
+        if !group.batches.is_empty() {
+            let outcomes = self.store_batches(&group.batches).await?;
+            for (delivery, outcome) in group.deliveries.into_iter().zip(outcomes) {
+                self.meters.count(&outcome);
+                match outcome {
+                    Outcome::Refused { reason } => self.set_aside(&delivery, &reason).await?,
+                    _ => done.push(delivery),
+                }
+            }
+        }
+        for (delivery, end) in group.ends {
+            self.insist("store", || self.store.sign_off(&end)).await?;
+            done.push(delivery);
+        }
+        if !done.is_empty() {
+            self.insist("queue", || self.queue.acknowledge(&done))
+                .await?;
+        }
+        self.meters.publish(&self.vitals);
+        Some(())
+    }
+
+    async fn store_batches(&self, batches: &[Batch]) -> Option<Vec<Outcome>> {
+        let started = Instant::now();
+        let is_again = AtomicBool::new(false);
+        let stored = self.insist("store", || hopeful(self.store_prepared(batches, &is_again)));
+        let outcomes = match stored.await? {
+            Ok(outcomes) => outcomes,
+            Err(error) => self.store_separately(batches, &error).await?,
+        };
+        self.meters.committed(started.elapsed());
+        Some(outcomes)
+    }
+
+    /// After a failure, the store may be another one that has no tables yet.
+    async fn store_prepared(
+        &self,
+        batches: &[Batch],
+        is_again: &AtomicBool,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        if is_again.swap(true, Ordering::Relaxed) {
+            self.store.migrate().await?;
+        }
+        self.store.store(batches).await
+    }
+
+    /// Something is wrong with one of the batches that concerns the whole store: finds out which.
+    async fn store_separately(
+        &self,
+        batches: &[Batch],
+        error: &StoreError,
+    ) -> Option<Vec<Outcome>> {
+        tracing::error!(error = chain(error), "a batch contradicts the store");
+        let mut outcomes = Vec::new();
+        for batch in batches {
+            let one = std::slice::from_ref(batch);
+            let stored = self.insist("store", || hopeful(self.store.store(one)));
+            outcomes.extend(match stored.await? {
+                Ok(outcomes) => outcomes,
+                Err(error) => vec![Outcome::Refused {
+                    reason: chain(&error),
+                }],
+            });
+        }
+        Some(outcomes)
+    }
+
+    /// Keeps an entry that cannot be stored: first in the store, then in the queue.
+    async fn set_aside(&self, delivery: &Delivery, reason: &str) -> Option<()> {
+        let entry = &delivery.entry;
+        tracing::error!(batch = %entry.id, reason, "set aside as a dead letter");
+        let keep = || self.store.dead_letter(&entry.id, &entry.payload, reason);
+        self.insist("store", keep).await?;
+        self.insist("queue", || self.queue.dead_letter(delivery, reason))
+            .await?;
+        self.meters.set_aside();
+        Some(())
+    }
+
+    /// Tries until it works, with growing pauses. `None`: it did not work, and it was stopped.
+    async fn insist<T, E, F>(&self, server: &'static str, work: impl Fn() -> F) -> Option<T>
+    where
+        E: std::error::Error + 'static,
+        F: Future<Output = Result<T, E>>,
+    {
+        let mut patience = Patience::default();
+        loop {
+            let reason = match work().await {
+                Ok(answer) => {
+                    self.note(server, Ok(()));
+                    return Some(answer);
+                }
+                Err(error) => chain(&error),
+            };
+            tracing::warn!(server, reason, "trying again");
+            self.note(server, Err(reason));
+            tokio::select! {
+                () = self.stop.cancelled() => return None,
+                () = sleep(patience.pause(rand::random())) => {}
+            }
+        }
+    }
+
+    fn note(&self, server: &'static str, outcome: Result<(), String>) {
+        if server == "queue" {
+            self.meters.connected(outcome.is_ok());
+        }
+        self.vitals.dependency(server, true, outcome);
+    }
+
+    /// Keeps the numbers about the queue current until `stop`.
+    async fn watch_depth(&self) {
+        loop {
+            let look = timeout(DEPTH_LIMIT, self.queue.depth());
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                depth = look => if let Ok(Ok(depth)) = depth {
+                    self.meters.depth(&depth, &self.vitals);
+                }
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = sleep(DEPTH_INTERVAL) => {}
+            }
+        }
+    }
+}
+
+/// Takes out of the errors those that trying again does not mend.
+async fn hopeful<T>(
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<Result<T, StoreError>, StoreError> {
+    match work.await {
+        Err(error) if !error.is_passing() => Ok(Err(error)),
+        Err(error) => Err(error),
+        Ok(answer) => Ok(Ok(answer)),
+    }
+}

@@ -1,0 +1,76 @@
+//! From the fields of a record to a row and its labels.
+
+use memchr::memchr;
+
+use crate::model::batch::SeriesLabels;
+use crate::model::time::EventTime;
+
+use super::header::Layout;
+use super::record::Field;
+
+/// What a record says.
+pub(super) struct Row {
+    pub(super) series: u32,
+    pub(super) time: EventTime,
+    pub(super) value: Option<f64>,
+    pub(super) offset: u64,
+}
+
+pub(super) fn bad_cell(column: &str, cell: &[u8]) -> String {
+    let shown = String::from_utf8_lossy(&cell[..cell.len().min(60)]);
+    if std::str::from_utf8(cell).is_err() {
+        format!("invalid UTF-8 in {column} `{shown}`")
+    } else {
+        format!("bad {column} `{shown}`")
+    }
+}
+
+/// The record without time and value: what its series is told by.
+pub(super) fn key(record: &[u8], fields: &[Field], layout: &Layout, key: &mut Vec<u8>) {
+    let (time, value) = (&fields[layout.timestamp], &fields[layout.value]);
+    let (first, second) = if time.start < value.start {
+        (time, value)
+    } else {
+        (value, time)
+    };
+    key.clear();
+    key.extend_from_slice(&record[..first.start]);
+    key.extend_from_slice(&record[first.end..second.start]);
+    key.extend_from_slice(&record[second.end..]);
+}
+
+pub(super) fn labels(
+    record: &[u8],
+    fields: &[Field],
+    layout: &Layout,
+    cluster: &str,
+) -> Result<SeriesLabels, String> {
+    if std::str::from_utf8(record).is_err() {
+        return Err("invalid UTF-8".to_owned());
+    }
+    if memchr(0, record).is_some() {
+        return Err("a NUL character, which no database stores in a text".to_owned());
+    }
+    let text =
+        |column: usize| String::from_utf8_lossy(&fields[column].content(record)).into_owned();
+    let optional = |column: Option<usize>| column.map(text).unwrap_or_default();
+    let labels = SeriesLabels {
+        cluster: cluster.to_owned(),
+        metric: text(layout.metric),
+        gpu_id: text(layout.gpu_id),
+        device: optional(layout.device),
+        uuid: text(layout.uuid),
+        model: optional(layout.model),
+        host: text(layout.host),
+        container: optional(layout.container),
+        pod: optional(layout.pod),
+        namespace: optional(layout.namespace),
+        labels_raw: optional(layout.labels_raw),
+    };
+    for (name, label) in [("metric_name", &labels.metric), ("uuid", &labels.uuid)] {
+        if label.is_empty() {
+            return Err(format!("{name} is empty"));
+        }
+    }
+    Ok(labels)
+}

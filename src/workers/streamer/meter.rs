@@ -1,0 +1,94 @@
+//! What the streamer counts, as metrics and on its status page.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::model::component::Component;
+use crate::workers::vitals::Vitals;
+
+/// Counters and gauges. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Meter {
+    /// Rows of batches that went into the spool.
+    pub(super) rows: Counter,
+    /// Rows that were left out of those batches.
+    pub(super) quarantined: Counter,
+    /// Publications that the queue took, repeated ones included.
+    pub(super) published: Counter,
+    /// Messages that were published again because the queue had lost them.
+    pub(super) lost: Counter,
+    /// Messages that the store has.
+    pub(super) acknowledged: Counter,
+    /// Bytes of the spool.
+    pub(super) spool_bytes: Gauge,
+    /// Messages in the spool that are not acknowledged.
+    pub(super) spool_messages: Gauge,
+    connected: Family<Vec<(&'static str, String)>, Gauge>,
+    cluster: String,
+}
+
+impl Meter {
+    pub(super) fn register(vitals: &Vitals, cluster: &str) -> Self {
+        let meter = Self {
+            cluster: cluster.to_owned(),
+            ..Self::default()
+        };
+        vitals.with_metrics(|registry| meter.register_in(registry));
+        meter.set_connected(0);
+        meter
+    }
+
+    fn register_in(&self, registry: &mut Registry) {
+        registry.register(
+            "telectl_streamer_rows",
+            "Rows of batches that went into the spool",
+            self.rows.clone(),
+        );
+        registry.register(
+            "telectl_streamer_rows_quarantined",
+            "Rows that cannot be stored",
+            self.quarantined.clone(),
+        );
+        registry.register(
+            "telectl_streamer_batches_published",
+            "Messages that the queue took, repeated ones included",
+            self.published.clone(),
+        );
+        registry.register(
+            "telectl_streamer_batches_lost",
+            "Messages that the queue lost and that were published again",
+            self.lost.clone(),
+        );
+        registry.register(
+            "telectl_streamer_batches_acknowledged",
+            "Messages that the store has",
+            self.acknowledged.clone(),
+        );
+        registry.register(
+            "telectl_streamer_spool_bytes",
+            "Size of the spool",
+            self.spool_bytes.clone(),
+        );
+        registry.register(
+            "telectl_streamer_spool_messages",
+            "Messages in the spool that are not acknowledged",
+            self.spool_messages.clone(),
+        );
+        registry.register(
+            "message_queue_connection_status",
+            "1 if the queue answered the last time, else 0",
+            self.connected.clone(),
+        );
+    }
+
+    /// 1 if the queue answered the last time, else 0.
+    pub(super) fn set_connected(&self, connected: i64) {
+        let labels = vec![
+            ("cluster", self.cluster.clone()),
+            ("component", Component::Streamer.name().to_owned()),
+        ];
+        self.connected.get_or_create(&labels).set(connected);
+    }
+}

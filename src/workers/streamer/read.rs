@@ -1,0 +1,368 @@
+//! Reads a source and puts the pieces that are this streamer's into the spool.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::{sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::model::batch::{Batch, Message, SignedOff};
+use crate::model::source::{BatchId, PassId};
+use crate::queue::spool::SpoolError;
+use crate::queue::{Claim, Queue};
+use crate::workers::vitals::Vitals;
+
+use super::csv::{Chunk, Limits, Place, Reader};
+use super::health::Health;
+use super::meter::Meter;
+use super::outbox::Outbox;
+use super::piece::{Affinity, Note, Piece};
+use super::reconcile::CLAIM_TIME;
+use super::source::Source;
+use super::{StreamerError, blocking};
+
+/// How long a sibling's chunk is left alone. Streamers of one StatefulSet start within seconds of
+/// each other; one that is not there by then is late, and its chunks would wait for nothing.
+const GRACE: Duration = Duration::from_secs(10);
+/// Pause between two looks at chunks that siblings have claimed.
+const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// Siblings' chunks that are looked at together. Their order is that of the file, so the first ones
+/// are done first.
+const LOOKS: usize = 64;
+/// Pause before writing again to a full disk.
+const FULL_DISK_PAUSE: Duration = Duration::from_secs(1);
+
+/// What reading needs.
+pub(super) struct Reading<'a, Q> {
+    pub(super) queue: &'a Q,
+    pub(super) outbox: &'a Outbox,
+    pub(super) health: &'a Health,
+    pub(super) meter: &'a Meter,
+    pub(super) vitals: &'a Vitals,
+    pub(super) stop: &'a CancellationToken,
+    pub(super) streamer: &'a str,
+    pub(super) affinity: Affinity,
+    pub(super) limits: Limits,
+    pub(super) pace: Option<Duration>,
+}
+
+/// Whether to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flow {
+    Finished,
+    Stopped,
+}
+
+/// What to do with a piece.
+enum Decision {
+    /// Make its message.
+    Make,
+    /// Leave it to a sibling for now.
+    Leave,
+    /// It is in the spool already, or in the store.
+    Done,
+}
+
+/// A piece that was left to a sibling.
+#[derive(Clone, Copy)]
+enum Left {
+    Chunk(Place, Piece),
+    SignOff(Totals),
+}
+
+/// Counted over a whole source.
+#[derive(Debug, Clone, Copy, Default)]
+struct Totals {
+    chunks: u64,
+    rows: u64,
+    quarantined: u64,
+}
+
+impl<Q: Queue> Reading<'_, Q> {
+    /// Reads the source once from start to end, then takes over what siblings leave undone.
+    pub(super) async fn pass(
+        &self,
+        source: &Arc<Source>,
+        pass: &PassId,
+    ) -> Result<Flow, StreamerError> {
+        let begun = Instant::now();
+        let (path, cluster) = (source.path.clone(), source.id.cluster.clone());
+        let (file, limits) = (source.reopen()?, self.limits);
+        let mut reader = blocking(move || {
+            Reader::open(file, &path, &cluster, limits).map_err(StreamerError::Read)
+        })
+        .await?;
+        let mut totals = Totals::default();
+        let mut left = Vec::new();
+        loop {
+            let Some(()) = self.unless_stopped(self.outbox.room()).await else {
+                return Ok(Flow::Stopped);
+            };
+            let (reader_back, chunk) = read_chunk(reader, source).await?;
+            reader = reader_back;
+            let Some(chunk) = chunk else { break };
+            totals.chunks += 1;
+            totals.rows += chunk.rows.len() as u64;
+            totals.quarantined += chunk.quarantined.len() as u64;
+            self.show(totals, "reading");
+            let note = self.note(source, pass, Piece::Chunk(chunk.range));
+            match self.decide(&note, chunk.place.index).await {
+                Decision::Make => {
+                    if self.make_batch(note, chunk).await? == Flow::Stopped {
+                        return Ok(Flow::Stopped);
+                    }
+                }
+                Decision::Leave => left.push(Left::Chunk(chunk.place, note.piece)),
+                Decision::Done => {}
+            }
+        }
+        let note = self.note(source, pass, Piece::SignOff);
+        match self.decide(&note, totals.chunks).await {
+            Decision::Make => {
+                if self.sign_off(note, source, totals).await? == Flow::Stopped {
+                    return Ok(Flow::Stopped);
+                }
+            }
+            Decision::Leave => left.push(Left::SignOff(totals)),
+            Decision::Done => {}
+        }
+        self.take_left_over(source, pass, reader, (left, begun))
+            .await
+    }
+
+    /// Watches the pieces that were left to siblings until each is completed; makes those that stay
+    /// unclaimed.
+    async fn take_left_over(
+        &self,
+        source: &Arc<Source>,
+        pass: &PassId,
+        mut reader: Reader<File>,
+        (mut left, begun): (Vec<Left>, Instant),
+    ) -> Result<Flow, StreamerError> {
+        let mut next_look = begun + GRACE;
+        while !left.is_empty() {
+            self.vitals.detail("chunks_left_to_siblings", left.len());
+            let looking = sleep_until(next_look.into());
+            if self.unless_stopped(looking).await.is_none() {
+                return Ok(Flow::Stopped);
+            }
+            let mut still_left = Vec::new();
+            for one in left.drain(..left.len().min(LOOKS)) {
+                let piece = match one {
+                    Left::Chunk(_, piece) => piece,
+                    Left::SignOff(_) => Piece::SignOff,
+                };
+                let note = self.note(source, pass, piece);
+                let claim = self.claim(&note).await;
+                match (claim, one) {
+                    (Some(Claim::Completed), _) => {}
+                    (Some(Claim::Mine), one) => {
+                        let flow;
+                        (reader, flow) = self.make_left(one, note, reader, source).await?;
+                        if flow == Flow::Stopped {
+                            return Ok(flow);
+                        }
+                    }
+                    // A sibling has it, or the queue does not answer.
+                    (Some(Claim::Theirs) | None, one) => still_left.push(one),
+                }
+            }
+            still_left.append(&mut left);
+            left = still_left;
+            next_look = Instant::now() + LOOK_INTERVAL;
+        }
+        self.vitals.detail("chunks_left_to_siblings", 0);
+        Ok(Flow::Finished)
+    }
+
+    /// Makes the message of a piece that a sibling left; a chunk is read again for that.
+    async fn make_left(
+        &self,
+        left: Left,
+        note: Note,
+        reader: Reader<File>,
+        source: &Arc<Source>,
+    ) -> Result<(Reader<File>, Flow), StreamerError> {
+        let place = match left {
+            Left::SignOff(totals) => {
+                return Ok((reader, self.sign_off(note, source, totals).await?));
+            }
+            Left::Chunk(place, _) => place,
+        };
+        let Some(()) = self.unless_stopped(self.outbox.room()).await else {
+            return Ok((reader, Flow::Stopped));
+        };
+        let reader = blocking(move || reader.go_to(place).map_err(StreamerError::Read)).await?;
+        let (reader, chunk) = read_chunk(reader, source).await?;
+        let Some(chunk) = chunk else {
+            return Ok((reader, Flow::Finished));
+        };
+        tracing::info!(
+            chunk = place.index,
+            "took over a chunk that nobody worked on"
+        );
+        Ok((reader, self.make_batch(note, chunk).await?))
+    }
+
+    fn note(&self, source: &Source, pass: &PassId, piece: Piece) -> Note {
+        Note {
+            source: source.id.clone(),
+            pass: pass.clone(),
+            piece,
+        }
+    }
+
+    async fn decide(&self, note: &Note, index: u64) -> Decision {
+        if self.outbox.holds(note) {
+            return Decision::Done;
+        }
+        if !note.is_shared() {
+            return Decision::Make;
+        }
+        if !self.affinity.prefers(index) {
+            return Decision::Leave;
+        }
+        match self.claim(note).await {
+            // A queue that does not answer is no reason to stop: the spool is there for that, and
+            // the ledger for the case that a sibling makes the same batch.
+            Some(Claim::Mine) | None => Decision::Make,
+            Some(Claim::Theirs) => Decision::Leave,
+            Some(Claim::Completed) => Decision::Done,
+        }
+    }
+
+    /// Claims a piece; `None` if the queue does not answer. It is not asked while it is known to be
+    /// away: every attempt would cost its time limit.
+    async fn claim(&self, note: &Note) -> Option<Claim> {
+        if !self.health.is_ok() {
+            return None;
+        }
+        let key = note.key();
+        let claim = self.queue.claim(&key, self.streamer, CLAIM_TIME);
+        self.health.note(claim.await).ok()
+    }
+
+    async fn make_batch(&self, note: Note, chunk: Chunk) -> Result<Flow, StreamerError> {
+        let rows = chunk.rows.len() as u64;
+        for bad in &chunk.quarantined {
+            let Note { source, .. } = &note;
+            tracing::debug!(%source, line = bad.line, offset = bad.offset, reason = bad.reason, "row quarantined");
+        }
+        let quarantined = chunk.quarantined.len() as u64;
+        let streamer = self.streamer.to_owned();
+        let (source, pass) = (note.source.clone(), note.pass.clone());
+        let make = move |id| {
+            Message::Batch(Batch {
+                id,
+                streamer,
+                source,
+                pass,
+                range: chunk.range,
+                checksum: chunk.checksum,
+                series: chunk.series,
+                rows: chunk.rows,
+                quarantined: chunk.quarantined,
+            })
+        };
+        if self.keep(note, make).await? == Flow::Stopped {
+            return Ok(Flow::Stopped);
+        }
+        self.meter.rows.inc_by(rows);
+        self.meter.quarantined.inc_by(quarantined);
+        if let Some(pace) = self.pace
+            && self.unless_stopped(sleep(pace)).await.is_none()
+        {
+            return Ok(Flow::Stopped);
+        }
+        Ok(Flow::Finished)
+    }
+
+    async fn sign_off(
+        &self,
+        note: Note,
+        source: &Source,
+        totals: Totals,
+    ) -> Result<Flow, StreamerError> {
+        let streamer = self.streamer.to_owned();
+        let (origin, pass, size) = (note.source.clone(), note.pass.clone(), source.size);
+        let make = move |id| {
+            Message::SignedOff(SignedOff {
+                id,
+                streamer,
+                source: origin,
+                pass,
+                size,
+                rows: totals.rows,
+                quarantined: totals.quarantined,
+            })
+        };
+        self.keep(note, make).await
+    }
+
+    /// Puts a message into the spool; waits while the disk is full.
+    async fn keep(
+        &self,
+        note: Note,
+        make: impl FnOnce(BatchId) -> Message + Send + 'static,
+    ) -> Result<Flow, StreamerError> {
+        let payload = self.outbox.encode(make).await?;
+        loop {
+            let kept = self.outbox.append(note.clone(), payload.clone()).await;
+            let told = match &kept {
+                Err(StreamerError::Spool(SpoolError::File { source, .. }))
+                    if is_full(source.kind()) =>
+                {
+                    Err(source.to_string())
+                }
+                Err(_) => return kept.map(|()| Flow::Finished),
+                Ok(()) => Ok(()),
+            };
+            let full = told.is_err();
+            self.vitals.dependency("spool", true, told);
+            if !full {
+                return Ok(Flow::Finished);
+            }
+            if self.unless_stopped(sleep(FULL_DISK_PAUSE)).await.is_none() {
+                return Ok(Flow::Stopped);
+            }
+        }
+    }
+
+    /// Shows how far reading has come.
+    fn show(&self, totals: Totals, state: &str) {
+        self.vitals.detail("source_state", state);
+        self.vitals.detail("chunks_total", totals.chunks);
+        self.vitals.detail("rows_read", totals.rows);
+        self.vitals.detail("rows_quarantined", totals.quarantined);
+    }
+
+    /// What it waits for; `None` if the worker is told to stop before.
+    async fn unless_stopped<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => None,
+            answer = wait => Some(answer),
+        }
+    }
+}
+
+fn is_full(kind: std::io::ErrorKind) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(kind, StorageFull | QuotaExceeded | FileTooLarge)
+}
+
+/// Reads the next chunk where waiting for the disk is allowed.
+async fn read_chunk(
+    mut reader: Reader<File>,
+    source: &Arc<Source>,
+) -> Result<(Reader<File>, Option<Chunk>), StreamerError> {
+    let source = Arc::clone(source);
+    blocking(move || {
+        let chunk = reader.next_chunk().map_err(StreamerError::Read)?;
+        // After reading: a chunk of a file that is another one by now must not be kept.
+        source.verify_unchanged()?;
+        Ok((reader, chunk))
+    })
+    .await
+}

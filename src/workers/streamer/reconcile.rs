@@ -1,0 +1,185 @@
+//! Compares what was published with what the queue has and what the store acknowledged.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::queue::{Queue, QueueError};
+
+use super::StreamerError;
+use super::health::Health;
+use super::meter::Meter;
+use super::outbox::{Outbox, Outstanding};
+use super::piece::Note;
+
+/// Pause between two comparisons; also how late the spool learns of a commit.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// Pause between two looks at a queue that nothing is expected from.
+const PING_INTERVAL: Duration = Duration::from_secs(3);
+/// How long a message may be in the queue before it is looked for there.
+const LOOK_AFTER: Duration = Duration::from_secs(5);
+/// Messages that are looked for in one comparison at most.
+const LOOKS: usize = 64;
+/// Small calls under way at once.
+const CONCURRENCY: usize = 16;
+
+/// Life of a claim. A dead streamer's chunks are free after this time.
+pub(super) const CLAIM_TIME: Duration = Duration::from_secs(15);
+/// Claims are renewed three times within their life.
+const RENEW_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Keeps the spool and the queue together.
+pub(super) struct Reconciler<'a, Q> {
+    pub(super) queue: &'a Q,
+    pub(super) outbox: &'a Outbox,
+    pub(super) health: &'a Health,
+    pub(super) meter: &'a Meter,
+    /// Name under which pieces are claimed.
+    pub(super) owner: &'a str,
+}
+
+impl<Q: Queue> Reconciler<'_, Q> {
+    /// Runs until the spool fails.
+    pub(super) async fn run(&self) -> Result<Infallible, StreamerError> {
+        let mut ticks = interval(INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looked_up_to = 0;
+        let mut renewed = Instant::now();
+        let mut heard = Instant::now() - PING_INTERVAL;
+        loop {
+            ticks.tick().await;
+            if renewed.elapsed() >= RENEW_INTERVAL {
+                self.renew_claims().await;
+                renewed = Instant::now();
+            }
+            if !self.outbox.outstanding().is_empty() {
+                self.compare(&mut looked_up_to).await?;
+                heard = Instant::now();
+            } else if heard.elapsed() >= PING_INTERVAL {
+                // The outcome is noted, and that is all it is for.
+                drop(self.health.note(self.queue.ping().await));
+                heard = Instant::now();
+            }
+        }
+    }
+
+    /// One comparison.
+    pub(super) async fn compare(&self, looked_up_to: &mut u64) -> Result<(), StreamerError> {
+        match self.try_compare(looked_up_to).await {
+            Ok(done) => done,
+            // Noted already; the next comparison tries again.
+            Err(_unavailable) => Ok(()),
+        }
+    }
+
+    async fn try_compare(
+        &self,
+        looked_up_to: &mut u64,
+    ) -> Result<Result<(), StreamerError>, QueueError> {
+        let outstanding = self.outbox.outstanding();
+        // Absence first: between a look that finds nothing and the answer about acknowledgements,
+        // the message can only have been acknowledged, and then the answer says so.
+        let absent = self.absent(&outstanding, looked_up_to).await?;
+        let incarnation = self.outbox.incarnation();
+        let told = self.queue.acknowledgements(incarnation).await;
+        let told = self.health.note(told)?;
+        let lost: BTreeSet<u64> = outstanding
+            .iter()
+            .filter(|one| {
+                let token = told.tokens.get(&one.published.shard);
+                token != Some(&one.published.token) || absent.contains(&one.id.sequence)
+            })
+            .map(|one| one.id.sequence)
+            .filter(|sequence| !told.sequences.contains(sequence))
+            .collect();
+        if !lost.is_empty() {
+            tracing::warn!(
+                messages = lost.len(),
+                "the queue lost messages; publishing again"
+            );
+            self.meter.lost.inc_by(lost.len() as u64);
+            self.outbox.publish_again(&lost);
+        }
+        if told.sequences.is_empty() {
+            return Ok(Ok(()));
+        }
+        let notes = self.outbox.notes_of(&told.sequences);
+        self.complete_claims(&notes).await;
+        self.meter.acknowledged.inc_by(notes.len() as u64);
+        if let Err(error) = self.outbox.acknowledged(told.sequences.clone()).await {
+            return Ok(Err(error));
+        }
+        // Last: if this is lost, the same ones are told again.
+        let forgotten = self
+            .queue
+            .forget_acknowledgements(incarnation, &told.sequences);
+        self.health.note(forgotten.await)?;
+        Ok(Ok(()))
+    }
+
+    /// Which of the messages that should have arrived long ago are not in the queue. Looks at some
+    /// of them, going round.
+    async fn absent(
+        &self,
+        outstanding: &[Outstanding],
+        looked_up_to: &mut u64,
+    ) -> Result<BTreeSet<u64>, QueueError> {
+        let old = |one: &&Outstanding| one.since.elapsed() >= LOOK_AFTER;
+        let mut suspects: Vec<&Outstanding> = outstanding.iter().filter(old).collect();
+        let first = suspects.partition_point(|one| one.id.sequence <= *looked_up_to);
+        suspects.rotate_left(first);
+        suspects.truncate(LOOKS);
+        *looked_up_to = suspects.last().map_or(0, |one| one.id.sequence);
+        let mut absent = BTreeSet::new();
+        for together in suspects.chunks(CONCURRENCY) {
+            let looks = together.iter().copied().map(|one| self.is_present(one));
+            for (one, present) in together.iter().zip(join_all(looks).await) {
+                if !self.health.note(present)? {
+                    absent.insert(one.id.sequence);
+                }
+            }
+        }
+        Ok(absent)
+    }
+
+    async fn is_present(&self, one: &Outstanding) -> Result<bool, QueueError> {
+        let position = &one.published.position;
+        self.queue.is_present(&one.id, position).await
+    }
+
+    /// A mark that is lost costs a batch that the ledger ignores.
+    async fn complete_claims(&self, notes: &[Note]) {
+        for together in shared_keys(notes).chunks(CONCURRENCY) {
+            let marks = together.iter().map(|key| self.queue.complete_claim(key));
+            for mark in join_all(marks).await {
+                if self.health.note(mark).is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Keeps siblings from doing again what is in this spool. What was taken meanwhile is done
+    /// twice, which the ledger does not mind.
+    async fn renew_claims(&self) {
+        for together in shared_keys(&self.outbox.notes()).chunks(CONCURRENCY) {
+            let claims = together
+                .iter()
+                .map(|key| self.queue.claim(key, self.owner, CLAIM_TIME));
+            for claim in join_all(claims).await {
+                if self.health.note(claim).is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// The keys of those pieces that siblings could work on as well.
+fn shared_keys(notes: &[Note]) -> Vec<String> {
+    let shared = notes.iter().filter(|note| note.is_shared());
+    shared.map(Note::key).collect()
+}
