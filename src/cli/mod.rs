@@ -3,6 +3,7 @@
 mod completions;
 mod config;
 mod consent;
+mod demo;
 mod deploy;
 mod error;
 mod render;
@@ -14,6 +15,7 @@ mod status;
 mod targets;
 mod validate;
 mod values;
+mod worker;
 
 use clap::{Parser, Subcommand};
 
@@ -65,6 +67,10 @@ enum Command {
     Config(config::ConfigArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
+    /// Run the whole data path in this process, on a sample, without any server
+    Demo(demo::DemoArgs),
+    /// Run one worker of the pipeline; it is configured by its environment
+    Worker(worker::WorkerArgs),
 }
 
 /// Runs the command line of this process.
@@ -87,6 +93,8 @@ fn dispatch(arguments: Arguments, session: &Session) -> Result<ExitCode, CliErro
         Command::Validate(command) => validate::run(&command, &targets, session),
         Command::Config(command) => config::run(&command, &targets, session),
         Command::Completions(command) => completions::run(&command, session),
+        Command::Demo(command) => demo::run(&command, session),
+        Command::Worker(command) => worker::run(&command, session),
     }
 }
 
