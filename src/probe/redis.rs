@@ -137,7 +137,13 @@ fn dropped(error: &RedisError) -> Cause {
 }
 
 fn failure(error: &RedisError) -> Failure {
-    Failure::new(code(error), error.to_string())
+    let cause = code(error);
+    let text = match (cause, error.detail()) {
+        (Cause::AuthenticationFailed, None) => "the server refuses user and password".to_owned(),
+        (_, Some(detail)) => detail.to_owned(),
+        (_, None) => error.to_string(),
+    };
+    Failure::new(cause, text)
 }
 
 #[cfg(test)]

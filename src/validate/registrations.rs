@@ -71,8 +71,12 @@ pub enum Reach {
     Outside,
 }
 
-/// Where an address leads, as seen from the cluster that its worker is in.
-pub fn reach(site: &SiteFacts, address: &str) -> Reach {
+/// Where a registered address leads, as seen from the cluster that its worker is in.
+pub fn reach(site: &SiteFacts, registration: &Registration) -> Reach {
+    let Some(record) = &registration.record else {
+        return Reach::Nowhere;
+    };
+    let address = record.address.as_str();
     if let Ok(ip) = address.parse::<IpAddr>() {
         let link_local = match ip {
             IpAddr::V4(four) => four.is_link_local(),
@@ -93,7 +97,13 @@ pub fn reach(site: &SiteFacts, address: &str) -> Reach {
     {
         return Reach::Outside;
     }
-    if objects.pods.iter().any(|pod| pod.ip == address) {
+    // The worker itself says which rule its address comes from; a pod that was replaced has
+    // another address than its last registration.
+    let says_pod = record
+        .metadata
+        .get("address_source")
+        .is_some_and(|source| source == "POD_IP");
+    if says_pod || objects.pods.iter().any(|pod| pod.ip == address) {
         return Reach::Pod;
     }
     let is_service = objects
@@ -120,8 +130,10 @@ pub fn foreign_urls(observed: &Observed, from: &SiteFacts) -> Vec<String> {
                 .sites
                 .iter()
                 .find(|site| cluster_id(site) == cluster && site.context != from.context)?;
+            let worker = component(registration)?;
+            let is_live = pods(home, worker).any(|pod| names(home, registration, worker, pod));
             let scheme = record.metadata.get("scheme").map_or("http", String::as_str);
-            (scheme == "http" && reach(home, &record.address) == Reach::Outside)
+            (is_live && scheme == "http" && reach(home, registration) == Reach::Outside)
                 .then(|| health_url(&record.address, record.port))
         })
         .collect();

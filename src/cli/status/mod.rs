@@ -32,6 +32,10 @@ enum StatusOutput {
 
 /// Arguments of `telectl status`
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exits with 0 if everything is ready, else with 1; a cluster that does not \
+                        answer is a row."
+)]
 pub(super) struct StatusArgs {
     /// The form of the report
     #[arg(short, long, value_name = "FORM", default_value = "table")]

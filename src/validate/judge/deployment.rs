@@ -127,7 +127,7 @@ fn endpoints(site: &SiteFacts, service: &ServiceFacts) -> Finding {
     let subject = format!("{}/service/{}", service.namespace, service.name);
     let finding = Finding::new(&check::SERVICE_ENDPOINTS, &site.context, subject);
     if !service.ready.is_empty() {
-        return finding.seen(format!("{} endpoints ready", service.ready.len()));
+        return finding.seen(format!("ready endpoints: {}", service.ready.len()));
     }
     let seen = match service.unready.len() {
         0 => "no endpoints".to_owned(),

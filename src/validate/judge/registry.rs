@@ -136,7 +136,7 @@ fn complaint(site: &SiteFacts, registration: &Registration) -> Option<String> {
     let pod = pods(site, worker).find(|pod| names(site, registration, worker, pod))?;
     let key = &registration.key;
     let address = &record.address;
-    match reach(site, address) {
+    match reach(site, registration) {
         Reach::Nowhere => Some(format!("{key} says {address}, which leads nowhere")),
         Reach::Pod if *address != pod.ip => {
             Some(format!("{key} says {address}, and the pod has {}", pod.ip))

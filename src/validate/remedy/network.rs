@@ -196,13 +196,13 @@ fn firewall(case: &Case<'_>, server: &Server<'_>, address: &str) -> Remedy {
         format!(
             "{} is ready in {to}, and packets from {from} to {address} get no answer: something \
              between drops them. Allow TCP to {address} from the nodes and pods of {from} in the \
-             firewalls (nodes, security groups, routers) and network policies between the clusters",
+             firewalls (nodes, security groups, routers) and network policies between the clusters; \
+             `nft list ruleset` shows those of a node",
             case.target.kind
         ),
         vec![
             format!("kubectl --context {from} get networkpolicies -A"),
             format!("kubectl --context {to} get networkpolicies -A"),
-            "nft list ruleset | grep -w drop   # on the nodes of both clusters".to_owned(),
         ],
     )
 }

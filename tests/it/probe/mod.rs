@@ -1,6 +1,8 @@
 //! The hops of a probe against real servers: every fault gives a word of its own.
 
 mod dns;
+mod etcd;
+mod postgresql;
 mod redis;
 mod tls;
 

@@ -2,6 +2,7 @@
 
 mod connectivity;
 mod deployment;
+mod registry;
 
 use std::collections::{BTreeMap, BTreeSet};
 
