@@ -9,7 +9,9 @@ mod error;
 mod render;
 mod secret_reference;
 mod session;
+mod sites;
 mod targets;
+mod validate;
 mod values;
 mod worker;
 
@@ -47,15 +49,17 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Print the objects of a profile; Secrets are listed, never printed
+    Render(render::RenderArgs),
     /// Show what a deployment would change, field by field; writes nothing
     Plan(deploy::PlanArgs),
     /// Deploy one profile to one cluster
     Deploy(deploy::DeployArgs),
     /// Deploy shared, central and edge profiles to their clusters, in this order
     DeployAll(deploy::DeployAllArgs),
-    /// Print the manifests of profiles
-    Render(render::RenderArgs),
-    /// Show which values hold and who set them
+    /// Prove by real packets from the real pods that the pipeline works
+    Validate(validate::ValidateArgs),
+    /// Look at values and where they come from
     Config(config::ConfigArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
@@ -77,10 +81,11 @@ pub fn main() -> std::process::ExitCode {
 fn dispatch(arguments: Arguments, session: &Session) -> Result<ExitCode, CliError> {
     let targets = Targets::resolve(&arguments.targets, &session.environment);
     match arguments.command {
+        Command::Render(command) => render::run(&command, &targets, session),
         Command::Plan(command) => deploy::plan(&command, &targets, session),
         Command::Deploy(command) => deploy::deploy(&command, &targets, session),
         Command::DeployAll(command) => deploy::deploy_all(&command, &targets, session),
-        Command::Render(command) => render::run(&command, &targets, session),
+        Command::Validate(command) => validate::run(&command, &targets, session),
         Command::Config(command) => config::run(&command, &targets, session),
         Command::Completions(command) => completions::run(&command, session),
         Command::Demo(command) => demo::run(&command, session),

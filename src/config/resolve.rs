@@ -87,7 +87,7 @@ impl ValuesFile {
     }
 }
 
-/// A value that a flag, or another cluster, gives.
+/// A value that a flag or another cluster gives.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FlagValue {
     /// The flag's name, or what to call the origin.
@@ -101,6 +101,8 @@ pub struct FlagValue {
 /// Everything that values come from, besides what telectl brings with it.
 #[derive(Debug, Clone, Default)]
 pub struct Layers {
+    /// What a deployment found out about other clusters: weaker than all that the user says.
+    pub found: Vec<FlagValue>,
     /// The user's own file.
     pub user_file: Option<ValuesFile>,
     /// What the fleet file says for all clusters and then for this one.
@@ -111,7 +113,7 @@ pub struct Layers {
     pub environment: Environment,
     /// Texts given with `--set`, in order.
     pub sets: Vec<String>,
-    /// Other flags; values found out during a deployment come here, too.
+    /// Other flags.
     pub flags: Vec<FlagValue>,
 }
 
@@ -195,6 +197,11 @@ pub fn resolve(profile: Profile, layers: &Layers) -> Result<Resolved, ConfigErro
     };
     merged.add(&built_in, &schema);
     merged.add(&own, &schema);
+    for found in &layers.found {
+        let source = Source::Found(found.flag.clone());
+        let layer = Layer::single(source, &found.key.as_str().into(), found.value.clone());
+        merged.add(&layer, &schema);
+    }
     let mut intake = Intake {
         schema: &schema,
         environment: &layers.environment,

@@ -11,6 +11,8 @@ pub enum Source {
     BuiltIn,
     /// The profile's values.
     Profile(Profile),
+    /// What a deployment found out about another cluster, by name.
+    Found(String),
     /// The user's own file.
     UserFile(String),
     /// The fleet file.
@@ -35,7 +37,7 @@ impl fmt::Display for Source {
             }
             Self::Environment(variable) => write!(formatter, "${variable}"),
             Self::Set(key) => write!(formatter, "--set {key}"),
-            Self::Flag(name) => formatter.write_str(name),
+            Self::Found(name) | Self::Flag(name) => formatter.write_str(name),
         }
     }
 }

@@ -16,4 +16,4 @@ mod remedy;
 pub use check::{CATALOGUE, Category, CheckInfo};
 pub use finding::{Finding, Remedy, Summary, Verdict};
 pub use judge::judge;
-pub use observe::{Circumstances, Listener, Observed, Site, observe};
+pub use observe::{Circumstances, Listener, Observed, Probing, Site, observe};

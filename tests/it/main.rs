@@ -1,14 +1,21 @@
 //! The one integration binary.
 
+mod collector;
+mod config;
 mod conformance;
 mod demo;
+mod golden;
+mod layers;
 mod gateway;
 mod probe;
 mod program;
 mod queue;
+mod queue_connection;
 mod registry;
 mod registry_support;
 mod render;
+mod render_network;
+mod render_security;
 mod runtime;
 mod runtime_process;
 mod servers;
@@ -17,3 +24,6 @@ mod store_data;
 mod store_fixture;
 mod store_postgres;
 mod streamer;
+mod streamer_harness;
+mod streamer_outage;
+mod streamer_sharing;

@@ -2,20 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::error::Error as _;
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use telectl::config::worker::RedisSettings;
-use telectl::model::endpoint::Endpoint;
-use telectl::model::secret::Secret;
 use telectl::queue::embedded::SpoolQueue;
 use telectl::queue::redis::{Failure, FailureKind, RedisQueue};
 use telectl::queue::{Entry, Queue as _, QueueError};
 use tempfile::TempDir;
 
 use crate::conformance::queue as suite;
+use crate::servers::eventually;
 use crate::servers::redis::{RedisOptions, RedisServer};
-use crate::servers::{Certificates, eventually, free_port};
 use suite::{IDLE, entry, receive, sequences};
 
 macro_rules! conformance {
@@ -58,19 +55,19 @@ conformance! {
     w17_a_claim_is_held_by_one,
 }
 
-fn settings(server: &RedisServer) -> RedisSettings {
+pub(crate) fn settings(server: &RedisServer) -> RedisSettings {
     RedisSettings {
         claim_idle: IDLE,
         ..server.settings()
     }
 }
 
-fn queue_on(server: &RedisServer) -> RedisQueue {
+pub(crate) fn queue_on(server: &RedisServer) -> RedisQueue {
     RedisQueue::new(&settings(server)).expect("sound settings")
 }
 
 /// The error and its causes, as a person sees them.
-fn chain(error: &QueueError) -> String {
+pub(crate) fn chain(error: &QueueError) -> String {
     let mut text = error.to_string();
     let mut current = error.source();
     while let Some(cause) = current {
@@ -80,21 +77,9 @@ fn chain(error: &QueueError) -> String {
     text
 }
 
-fn kind(error: &QueueError) -> Option<FailureKind> {
+pub(crate) fn kind(error: &QueueError) -> Option<FailureKind> {
     let source = error.source()?;
     source.downcast_ref::<Failure>().map(|failure| failure.kind)
-}
-
-async fn refusal(settings: &RedisSettings) -> QueueError {
-    let queue = RedisQueue::new(settings).expect("sound settings");
-    let error = queue.ping().await.expect_err("it cannot answer");
-    let reading = queue.receive("a", 1, IDLE).await;
-    assert_eq!(
-        kind(&reading.expect_err("it cannot deliver")),
-        kind(&error),
-        "reading tells the same cause"
-    );
-    error
 }
 
 #[tokio::test]
@@ -110,151 +95,6 @@ async fn w08_an_embedded_queue_delivers_again_what_was_not_acknowledged() {
     let queue = SpoolQueue::open(folder.path(), Duration::from_secs(60)).unwrap();
     let again = receive(&queue, "a", 2).await;
     assert_eq!(sequences(&again), sequences(&received[1..]));
-}
-
-#[tokio::test]
-async fn w06_w07_redis_with_tls_a_private_authority_a_password_and_a_database() {
-    let options = RedisOptions {
-        password: Some("canary-71c0"),
-        certificates: Some(Certificates::for_names(&["127.0.0.1", "localhost"])),
-        ..RedisOptions::default()
-    };
-    let Some(server) = RedisServer::start_with(options).await else {
-        return;
-    };
-    let sound = RedisSettings {
-        database: 3,
-        ..settings(&server)
-    };
-    let queue = RedisQueue::new(&sound).unwrap();
-    queue.publish(entry(0)).await.unwrap();
-    assert_eq!(receive(&queue, "a", 1).await.len(), 1);
-    assert_eq!(server.cli(&["-n", "3", "EXISTS", "tele:{0}"]), "1");
-
-    let wrong_password = RedisSettings {
-        password: Some(Secret::from("canary-wrong")),
-        ..sound.clone()
-    };
-    let error = refusal(&wrong_password).await;
-    assert_eq!(kind(&error), Some(FailureKind::AuthenticationFailed));
-    let text = chain(&error);
-    assert!(text.contains("authentication failed"), "{text}");
-    assert!(!text.contains("canary"), "{text}");
-
-    let no_password = RedisSettings {
-        password: None,
-        ..sound.clone()
-    };
-    let error = refusal(&no_password).await;
-    assert_eq!(
-        kind(&error),
-        Some(FailureKind::AuthenticationFailed),
-        "{}",
-        chain(&error)
-    );
-
-    let other_authority = RedisSettings {
-        ca_cert: Some(Certificates::for_names(&["127.0.0.1"]).ca),
-        ..sound.clone()
-    };
-    let error = refusal(&other_authority).await;
-    assert_eq!(
-        kind(&error),
-        Some(FailureKind::CertificateNotTrusted),
-        "{}",
-        chain(&error)
-    );
-    let text = chain(&error);
-    assert!(text.contains("certificate not trusted"), "{text}");
-}
-
-#[test]
-fn w06_tls_is_never_unverified() {
-    let sound = RedisSettings {
-        endpoint: Endpoint::new("127.0.0.1", 6379),
-        tls: true,
-        ca_cert: Some(Certificates::for_names(&["127.0.0.1"]).ca),
-        username: None,
-        password: None,
-        database: 0,
-        shards: 2,
-        claim_idle: IDLE,
-    };
-    assert!(RedisQueue::new(&sound).is_ok());
-    let no_authority = RedisSettings {
-        ca_cert: None,
-        ..sound.clone()
-    };
-    let error = RedisQueue::new(&no_authority)
-        .err()
-        .expect("never unverified");
-    assert!(error.to_string().contains("REDIS_CA_CERT"), "{error}");
-    let not_pem = RedisSettings {
-        ca_cert: Some("not a certificate".to_owned()),
-        ..sound
-    };
-    let error = RedisQueue::new(&not_pem).err().expect("not a certificate");
-    assert!(error.to_string().contains("REDIS_CA_CERT"), "{error}");
-}
-
-#[tokio::test]
-async fn w07_a_certificate_for_another_name_is_not_trusted() {
-    let options = RedisOptions {
-        certificates: Some(Certificates::for_names(&["redis.example"])),
-        ..RedisOptions::default()
-    };
-    let Some(server) = RedisServer::start_with(options).await else {
-        return;
-    };
-    let error = refusal(&settings(&server)).await;
-    assert_eq!(
-        kind(&error),
-        Some(FailureKind::CertificateNotTrusted),
-        "{}",
-        chain(&error)
-    );
-    let text = chain(&error);
-    assert!(text.contains("not valid for name"), "{text}");
-}
-
-#[tokio::test]
-async fn w19_causes_of_an_unreachable_server_are_told_apart() {
-    let Some(mut server) = RedisServer::start().await else {
-        return;
-    };
-    let reachable = settings(&server);
-    server.stop();
-    let error = refusal(&reachable).await;
-    assert_eq!(
-        kind(&error),
-        Some(FailureKind::Refused),
-        "{}",
-        chain(&error)
-    );
-
-    let mut nowhere = reachable.clone();
-    nowhere.endpoint.host = "no-such-host.invalid".to_owned();
-    let error = refusal(&nowhere).await;
-    assert_eq!(
-        kind(&error),
-        Some(FailureKind::NameNotFound),
-        "{}",
-        chain(&error)
-    );
-
-    let mut silent = reachable;
-    silent.endpoint.port = free_port();
-    // Accepts connections (the kernel does) and never says a word.
-    let _listener = TcpListener::bind(("127.0.0.1", silent.endpoint.port)).unwrap();
-    let begun = Instant::now();
-    let error = refusal(&silent).await;
-    assert_eq!(
-        kind(&error),
-        Some(FailureKind::TimedOut),
-        "{}",
-        chain(&error)
-    );
-    assert!(begun.elapsed() < Duration::from_secs(10));
 }
 
 #[tokio::test]
@@ -441,4 +281,34 @@ async fn w19_a_deleted_data_set_is_noticed_while_reading() {
         (!received.is_empty()).then_some(received)
     });
     assert_eq!(sequences(&received.await), BTreeSet::from([0]));
+}
+
+#[tokio::test]
+async fn w19_a_server_that_froze_is_noticed_and_no_entry_is_lost() {
+    let Some(server) = RedisServer::start().await else {
+        return;
+    };
+    let patient = RedisSettings {
+        claim_idle: Duration::from_secs(3600),
+        ..server.settings()
+    };
+    let queue = RedisQueue::new(&patient).unwrap();
+    assert!(queue.receive("a", 10, IDLE).await.unwrap().is_empty());
+    // A read is open now: what comes goes to it, and it dies with the connection.
+    server.process().signal("STOP");
+    let error = eventually("a noticed freeze", Duration::from_secs(10), async || {
+        queue.receive("a", 10, IDLE).await.err()
+    });
+    assert_eq!(kind(&error.await), Some(FailureKind::TimedOut));
+    server.process().signal("CONT");
+    let other = RedisQueue::new(&patient).unwrap();
+    for sequence in 0..4 {
+        other.publish(entry(sequence)).await.unwrap();
+    }
+    let mut received = BTreeSet::new();
+    eventually("the entries", Duration::from_secs(10), async || {
+        received.extend(sequences(&queue.receive("a", 10, IDLE).await.ok()?));
+        (received.len() == 4).then_some(())
+    })
+    .await;
 }

@@ -103,30 +103,40 @@ pub(super) fn one(
         missing.push("--central-context, --shared-context or --redis-host (where Redis is)");
     }
     refuse_missing(&command, &missing)?;
-    let context = context.unwrap_or_default();
+    let stages = parts(
+        profile,
+        context.unwrap_or_default(),
+        source,
+        targets,
+        session,
+    )?;
+    job(&command, stages, source, targets, session)
+}
+
+/// The stage of a profile, and before it those that it gets addresses and passwords from.
+fn parts(
+    profile: Profile,
+    context: String,
+    source: &SourceArgs,
+    targets: &Targets,
+    session: &Session,
+) -> Result<Vec<(Stage, Part)>, CliError> {
     let namespace = targets.namespace.as_deref();
     if matches!(
         profile,
         Profile::Dev | Profile::SameCluster | Profile::Shared
     ) {
         let default = profile.default_namespace();
-        let namespace = if profile == Profile::Shared {
-            default
-        } else {
-            namespace.unwrap_or(default)
+        let namespace = match profile {
+            Profile::Shared => default,
+            _ => namespace.unwrap_or(default),
         };
         let stage = Stage {
             profile,
             context,
             namespace: namespace.to_owned(),
         };
-        return job(
-            &command,
-            vec![(stage, Part::Applied)],
-            source,
-            targets,
-            session,
-        );
+        return Ok(vec![(stage, Part::Applied)]);
     }
     let central = match profile {
         Profile::Central => context.clone(),
@@ -142,19 +152,21 @@ pub(super) fn one(
     } else {
         Vec::new()
     };
-    let stages = across(&infrastructure, &central, &edges, namespace)
+    let part = |stage: &Stage| {
+        if stage.profile == profile {
+            Part::Applied
+        } else {
+            Part::Observed
+        }
+    };
+    Ok(across(&infrastructure, &central, &edges, namespace)
         .into_iter()
         .filter(|stage| stage.profile == profile || stage.profile == Profile::Shared)
         .map(|stage| {
-            let part = if stage.profile == profile {
-                Part::Applied
-            } else {
-                Part::Observed
-            };
+            let part = part(&stage);
             (stage, part)
         })
-        .collect();
-    job(&command, stages, source, targets, session)
+        .collect())
 }
 
 fn refuse_missing(command: &str, missing: &[&str]) -> Result<(), CliError> {

@@ -42,6 +42,17 @@ pub struct Circumstances {
     pub stop: CancellationToken,
     /// Longest time for one probe, its pod's start included.
     pub probe_deadline: Duration,
+    /// Whether probes are run.
+    pub probing: Probing,
+}
+
+/// Whether probes are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Probing {
+    /// Jobs are made and deleted again.
+    Run,
+    /// Nothing is made: only what can be read is looked at.
+    Omit,
 }
 
 /// Is told what goes on: cluster, then what.

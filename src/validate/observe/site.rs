@@ -14,8 +14,8 @@ use crate::validate::facts::{Pod, ServiceFacts};
 
 use super::ask::{ask, cause_of};
 use super::{
-    Answer, ApiServer, Asked, Circumstances, Listener, NameService, ProbeFacts, Site, SiteFacts,
-    objects, probes,
+    Answer, ApiServer, Asked, Circumstances, Listener, NameService, ProbeFacts, Probing, Site,
+    SiteFacts, objects, probes,
 };
 
 /// Longest time for the first answer of an API server.
@@ -37,13 +37,21 @@ pub(super) async fn observe(
     if !facts.answers() {
         return facts;
     }
-    if let Err(error) = probes::sweep(cluster, &site.namespaces, Timestamp::now()).await {
+    if circumstances.probing == Probing::Run
+        && let Err(error) = probes::sweep(cluster, &site.namespaces, Timestamp::now()).await
+    {
         facts.gaps.push(error.to_string());
     }
     let (found, gaps) = objects(cluster, &site.namespaces).await;
     facts.objects = found;
     facts.gaps.extend(gaps);
-    listener(context, "probing from the workloads' places");
+    listener(
+        context,
+        match circumstances.probing {
+            Probing::Run => "probing from the workloads' places",
+            Probing::Omit => "asking the workers",
+        },
+    );
     let (probed, health, gateway) = tokio::join!(
         Box::pin(probe_all(cluster, &facts, circumstances)),
         Box::pin(ask_all(cluster, &facts)),
@@ -83,6 +91,9 @@ async fn probe_all(
     facts: &SiteFacts,
     circumstances: &Circumstances,
 ) -> Vec<ProbeFacts> {
+    if circumstances.probing == Probing::Omit {
+        return Vec::new();
+    }
     let workers = Component::WORKERS.into_iter().flat_map(|component| {
         let workloads = facts.objects.workloads_of(component);
         workloads.map(move |workload| (component, workload))

@@ -64,6 +64,16 @@ pub(super) fn login(case: &Case<'_>) -> Remedy {
     let Some(workload) = case.workload() else {
         return Remedy::text(format!("correct {password} and deploy again"));
     };
+    if case.target.kind == TargetKind::Etcd {
+        return Remedy::run(
+            format!(
+                "etcd does not accept the client certificate in {}: deploying again signs another \
+                 one, then start the workers again",
+                case.origin(password)
+            ),
+            restart(case.site, workload),
+        );
+    }
     let mine = Place::of(case.site, workload, password);
     let server = case.server();
     let theirs = server

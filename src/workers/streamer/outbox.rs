@@ -22,17 +22,6 @@ use super::{StreamerError, blocking};
 /// little by little.
 const LONGEST_SEGMENT: u64 = 8 * 1024 * 1024;
 
-/// How far a message has come. Those that were acknowledged are gone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum State {
-    /// To be published, for the first time or again.
-    Waiting,
-    /// On the way.
-    Publishing,
-    /// In the queue, as far as we know.
-    Published(Published, Instant),
-}
-
 /// A message that was published and not acknowledged yet.
 #[derive(Debug, Clone)]
 pub(super) struct Outstanding {
@@ -57,10 +46,15 @@ struct Shared {
     freed: Notify,
 }
 
+/// Every message of the spool is waiting, published, or on the way: then it is in neither set.
 #[derive(Debug)]
 struct Inner {
     spool: Spool<Note>,
-    states: BTreeMap<u64, State>,
+    /// To be published, for the first time or again.
+    waiting: BTreeSet<u64>,
+    /// In the queue, as far as we know, and since when.
+    published: BTreeMap<u64, (Published, Instant)>,
+    /// The pieces whose messages are in the spool.
     keys: BTreeSet<String>,
 }
 
@@ -69,13 +63,13 @@ impl Outbox {
     pub(super) fn open(folder: &Path, limit: u64, meter: Meter) -> Result<Self, StreamerError> {
         let segment = (limit / 4).clamp(1, LONGEST_SEGMENT);
         let spool: Spool<Note> = Spool::open(folder, segment).map_err(StreamerError::Spool)?;
-        let undone = spool.undone().map(|(sequence, _)| sequence);
-        let states = undone.map(|sequence| (sequence, State::Waiting)).collect();
+        let waiting = spool.undone().map(|(sequence, _)| sequence).collect();
         let keys = spool.undone().map(|(_, note)| note.key()).collect();
         let incarnation = spool.incarnation().clone();
         let inner = Inner {
             spool,
-            states,
+            waiting,
+            published: BTreeMap::new(),
             keys,
         };
         let outbox = Self(Arc::new(Shared {
@@ -149,7 +143,7 @@ impl Outbox {
                 let key = note.key();
                 let appended = inner.spool.append(note, &payload);
                 let sequence = appended.map_err(StreamerError::Spool)?;
-                inner.states.insert(sequence, State::Waiting);
+                inner.waiting.insert(sequence);
                 inner.keys.insert(key);
                 Ok(())
             })
@@ -161,12 +155,7 @@ impl Outbox {
 
     /// Takes the first waiting message to publish it.
     pub(super) fn take_waiting(&self) -> Option<BatchId> {
-        let sequence = self.with(|inner| {
-            let mut states = inner.states.iter_mut();
-            let (sequence, state) = states.find(|(_, state)| **state == State::Waiting)?;
-            *state = State::Publishing;
-            Some(*sequence)
-        })?;
+        let sequence = self.with(|inner| inner.waiting.pop_first())?;
         Some(BatchId {
             incarnation: self.incarnation().clone(),
             sequence,
@@ -191,12 +180,15 @@ impl Outbox {
 
     /// Notes that a message is in the queue, or that it has to be published again.
     pub(super) fn published(&self, sequence: u64, published: Option<Published>) {
-        self.with(|inner| {
-            if let Some(state) = inner.states.get_mut(&sequence) {
-                *state = match published {
-                    Some(published) => State::Published(published, Instant::now()),
-                    None => State::Waiting,
-                };
+        self.with(|inner| match published {
+            // Acknowledged already, in answer to an earlier publication.
+            _ if inner.spool.note(sequence).is_none() => {}
+            Some(published) => {
+                let state = (published, Instant::now());
+                inner.published.insert(sequence, state);
+            }
+            None => {
+                inner.waiting.insert(sequence);
             }
         });
     }
@@ -205,8 +197,8 @@ impl Outbox {
     pub(super) fn publish_again(&self, sequences: &BTreeSet<u64>) {
         self.with(|inner| {
             for sequence in sequences {
-                if let Some(state @ State::Published(..)) = inner.states.get_mut(sequence) {
-                    *state = State::Waiting;
+                if inner.published.remove(sequence).is_some() {
+                    inner.waiting.insert(*sequence);
                 }
             }
         });
@@ -216,30 +208,22 @@ impl Outbox {
     /// What is in the queue as far as we know, in order.
     pub(super) fn outstanding(&self) -> Vec<Outstanding> {
         self.with(|inner| {
-            inner
-                .states
-                .iter()
-                .filter_map(|(sequence, state)| match state {
-                    State::Published(published, since) => Some(Outstanding {
-                        id: BatchId {
-                            incarnation: self.incarnation().clone(),
-                            sequence: *sequence,
-                        },
-                        published: published.clone(),
-                        since: *since,
-                    }),
-                    State::Waiting | State::Publishing => None,
-                })
-                .collect()
+            let published = inner.published.iter();
+            let outstanding = published.map(|(sequence, (published, since))| Outstanding {
+                id: BatchId {
+                    incarnation: self.incarnation().clone(),
+                    sequence: *sequence,
+                },
+                published: published.clone(),
+                since: *since,
+            });
+            outstanding.collect()
         })
     }
 
     /// Whether everything in the spool was published.
     pub(super) fn is_published(&self) -> bool {
-        self.with(|inner| {
-            let mut states = inner.states.values();
-            states.all(|state| matches!(state, State::Published(..)))
-        })
+        self.with(|inner| inner.published.len() == inner.spool.undone_count())
     }
 
     /// The notes of those of these messages that are in the spool.
@@ -261,7 +245,10 @@ impl Outbox {
                 for note in &notes {
                     inner.keys.remove(&note.key());
                 }
-                inner.states.retain(|one, _| !sequences.contains(one));
+                for sequence in &sequences {
+                    inner.waiting.remove(sequence);
+                    inner.published.remove(sequence);
+                }
                 Ok(())
             })
         })

@@ -24,8 +24,11 @@ fn chunks(bytes: &[u8], limits: Limits) -> Vec<Chunk> {
     std::iter::from_fn(|| reader.next_chunk().unwrap()).collect()
 }
 
+type Good = Vec<(String, Option<f64>)>;
+type Bad = Vec<(u64, String)>;
+
 /// One chunk, its rows as (uuid, value) and its quarantined records as (line, reason).
-fn read(rows: &[u8]) -> (Vec<(String, Option<f64>)>, Vec<(u64, String)>) {
+fn read(rows: &[u8]) -> (Good, Bad) {
     let bytes = [HEADER.as_bytes(), rows].concat();
     let chunks = chunks(&bytes, LIMITS);
     assert_tiled(&chunks, &bytes);

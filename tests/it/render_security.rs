@@ -1,0 +1,228 @@
+//! Pods against the rules of the Pod Security standard "restricted", and secrets in them.
+
+use serde_json::Value;
+use telectl::model::object::ObjectKind;
+use telectl::model::profile::Profile;
+
+use crate::render::{every_set, object, pods, preview};
+
+/// What a pod breaks of the "restricted" standard (which includes "baseline").
+fn violations(pod: &Value) -> Vec<String> {
+    let spec = &pod["spec"];
+    let mut found = Vec::new();
+    for key in ["hostNetwork", "hostPID", "hostIPC"] {
+        if spec[key] == true {
+            found.push(key.to_owned());
+        }
+    }
+    const VOLUMES: [&str; 8] = [
+        "configMap",
+        "csi",
+        "downwardAPI",
+        "emptyDir",
+        "ephemeral",
+        "persistentVolumeClaim",
+        "projected",
+        "secret",
+    ];
+    for volume in spec["volumes"].as_array().into_iter().flatten() {
+        let kinds = volume
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(key, _)| key.as_str());
+        found.extend(
+            kinds
+                .filter(|key| *key != "name" && !VOLUMES.contains(key))
+                .map(|key| format!("volume {key}")),
+        );
+    }
+    let pod_context = &spec["securityContext"];
+    let lists = ["initContainers", "containers", "ephemeralContainers"];
+    for container in lists
+        .iter()
+        .flat_map(|list| spec[*list].as_array().into_iter().flatten())
+    {
+        let context = &container["securityContext"];
+        let name = container["name"].as_str().unwrap_or("?");
+        let either = |key: &str| {
+            if context[key].is_null() {
+                &pod_context[key]
+            } else {
+                &context[key]
+            }
+        };
+        let adds = context["capabilities"]["add"]
+            .as_array()
+            .into_iter()
+            .flatten();
+        let rules = [
+            (
+                "allowPrivilegeEscalation",
+                context["allowPrivilegeEscalation"] == false,
+            ),
+            ("privileged", context["privileged"] != true),
+            ("runAsNonRoot", either("runAsNonRoot") == true),
+            (
+                "runAsUser",
+                either("runAsUser").as_i64().is_some_and(|user| user > 0),
+            ),
+            (
+                "capabilities.drop",
+                context["capabilities"]["drop"]
+                    .as_array()
+                    .is_some_and(|dropped| dropped.contains(&Value::from("ALL"))),
+            ),
+            (
+                "capabilities.add",
+                adds.clone().all(|added| added == "NET_BIND_SERVICE"),
+            ),
+            (
+                "seccompProfile",
+                matches!(
+                    either("seccompProfile")["type"].as_str(),
+                    Some("RuntimeDefault" | "Localhost")
+                ),
+            ),
+            (
+                "hostPort",
+                container["ports"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .all(|port| port["hostPort"].is_null()),
+            ),
+        ];
+        found.extend(
+            rules
+                .iter()
+                .filter(|(_, kept)| !kept)
+                .map(|(rule, _)| format!("{name}: {rule}")),
+        );
+    }
+    found
+}
+
+#[test]
+fn n11_every_pod_is_restricted_and_cannot_write_its_image() {
+    for set in every_set() {
+        for (name, pod) in pods(&set) {
+            assert_eq!(
+                violations(pod),
+                Vec::<String>::new(),
+                "{}: {name}",
+                set.profile
+            );
+            let container = &pod["spec"]["containers"][0];
+            assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+            assert_eq!(pod["spec"]["automountServiceAccountToken"], false);
+            assert_eq!(pod["spec"]["enableServiceLinks"], false);
+            for part in ["limits", "requests"] {
+                assert!(
+                    container["resources"][part]["cpu"].is_string(),
+                    "{name}: {part}"
+                );
+                assert!(
+                    container["resources"][part]["memory"].is_string(),
+                    "{name}: {part}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn n11_the_checker_of_restricted_pods_finds_what_is_wrong() {
+    let set = preview(Profile::Dev, &[]);
+    let mut pod = object(&set, ObjectKind::Deployment, "collector")["spec"]["template"].clone();
+    pod["spec"]["hostNetwork"] = Value::from(true);
+    pod["spec"]["securityContext"]["runAsUser"] = Value::from(0);
+    pod["spec"]["containers"][0]["securityContext"]["capabilities"] = Value::Null;
+    pod["spec"]["volumes"][0] = serde_json::json!({ "name": "x", "hostPath": { "path": "/" } });
+    let found = violations(&pod);
+    let wanted = [
+        "hostNetwork",
+        "volume hostPath",
+        "collector: runAsUser",
+        "collector: capabilities.drop",
+    ];
+    assert_eq!(found, wanted);
+}
+
+#[test]
+fn n10_secrets_come_by_reference_never_as_text_or_argument() {
+    const SECRET: [&str; 6] = [
+        "REDIS_PASSWORD",
+        "REDISCLI_AUTH",
+        "DB_PASSWORD",
+        "POSTGRES_PASSWORD",
+        "API_TOKEN",
+        "ETCD_CLIENT_KEY",
+    ];
+    let mut seen = std::collections::BTreeSet::new();
+    for set in every_set() {
+        for (name, pod) in pods(&set) {
+            let container = &pod["spec"]["containers"][0];
+            for variable in container["env"].as_array().into_iter().flatten() {
+                let variable_name = variable["name"].as_str().unwrap_or_default().to_owned();
+                if SECRET.contains(&variable_name.as_str()) {
+                    assert!(variable["value"].is_null(), "{name}: {variable}");
+                    assert!(
+                        variable["valueFrom"]["secretKeyRef"].is_object(),
+                        "{name}: {variable}"
+                    );
+                    // Kubernetes would put the secret into the arguments.
+                    let expansion = format!("$({variable_name})");
+                    assert!(!container["args"].to_string().contains(&expansion));
+                    assert!(!container["command"].to_string().contains(&expansion));
+                    seen.insert(variable_name);
+                }
+            }
+        }
+    }
+    assert_eq!(seen.len(), SECRET.len(), "{seen:?}");
+}
+
+#[test]
+fn n06_servers_that_other_clusters_reach_speak_tls_only() {
+    let set = preview(Profile::Shared, &[]);
+    let command =
+        object(&set, ObjectKind::StatefulSet, "etcd")["spec"]["template"]["spec"]["containers"][0]
+            ["command"]
+            .to_string();
+    for flag in [
+        "--client-cert-auth=true",
+        "--listen-client-urls=https://",
+        "--trusted-ca-file=",
+    ] {
+        assert!(command.contains(flag), "{command}");
+    }
+    let central = preview(Profile::Central, &[]);
+    let config = object(&central, ObjectKind::ConfigMap, "postgresql-config");
+    let hba = config["data"]["pg_hba.conf"]
+        .as_str()
+        .expect("there is a file");
+    assert!(
+        hba.contains("hostssl all all all scram-sha-256") && !hba.contains("\nhost "),
+        "{hba}"
+    );
+}
+
+#[test]
+fn a_gateway_that_is_reached_from_outside_asks_for_a_token() {
+    let has_token = |profile, sets: &[&str]| {
+        let set = preview(profile, sets);
+        let gateway = object(&set, ObjectKind::Deployment, "api-gateway").to_string();
+        gateway.contains("API_TOKEN")
+    };
+    assert!(has_token(Profile::Central, &[]));
+    assert!(!has_token(Profile::Dev, &[]));
+    assert!(has_token(
+        Profile::Dev,
+        &["apiGateway.service.type=NodePort"]
+    ));
+    assert!(!has_token(
+        Profile::Central,
+        &["apiGateway.config.auth.enabled=false"]
+    ));
+}

@@ -1,0 +1,158 @@
+//! How streamers share a source, and how one of them is replaced.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use telectl::config::worker::StreamerSettings;
+use telectl::queue::embedded::SpoolQueue;
+use telectl::queue::{Claim, Queue as _};
+use tempfile::TempDir;
+
+use crate::servers::redis::RedisServer;
+use crate::streamer_harness::{
+    IDLE, Ledger, SAMPLE, SAMPLE_SIZE, Streamer, is_drained, redis, settings,
+};
+
+#[tokio::test]
+async fn w17_two_streamers_share_the_file() {
+    let Some(server) = RedisServer::start().await else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let start = |id: &str| {
+        let settings = StreamerSettings {
+            replicas: 2,
+            ..settings(SAMPLE, &folder.path().join(id))
+        };
+        Streamer::start(id, &settings, &redis(&server))
+    };
+    let streamers = [start("streamer-0"), start("streamer-1")];
+    let queue = redis(&server);
+    let mut ledger = Ledger::default();
+    ledger
+        .collect_until(&queue, "the sample", |ledger| {
+            ledger.is_complete(SAMPLE_SIZE)
+        })
+        .await;
+    ledger.assert_sample();
+    assert_eq!(
+        ledger.streamers(),
+        BTreeSet::from(["streamer-0", "streamer-1"])
+    );
+    assert_eq!((ledger.repeated, ledger.signed_off.len()), (0, 1));
+    for streamer in streamers {
+        streamer.wait_for("an empty spool", is_drained).await;
+        streamer.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn w17_chunks_of_a_streamer_that_is_missing_are_taken_over() {
+    let Some(server) = RedisServer::start().await else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let queue = redis(&server);
+    let settings = StreamerSettings {
+        replicas: 2,
+        ..settings(SAMPLE, &folder.path().join("spool"))
+    };
+    let streamer = Streamer::start("streamer-1", &settings, &queue);
+    let mut ledger = Ledger::default();
+    ledger
+        .collect_until(&queue, "its own half", |ledger| ledger.batches.len() == 12)
+        .await;
+    // The other half is left alone for a while, then it is made as well.
+    ledger
+        .collect_until(&queue, "the sample", |ledger| {
+            ledger.is_complete(SAMPLE_SIZE)
+        })
+        .await;
+    ledger.assert_sample();
+    streamer.stop().await;
+}
+
+#[tokio::test]
+async fn w10_a_source_that_was_streamed_is_not_streamed_again() {
+    let folder = TempDir::new().unwrap();
+    let queue = SpoolQueue::open(&folder.path().join("queue"), IDLE).unwrap();
+    let first = Streamer::start(
+        "streamer-0",
+        &settings(SAMPLE, &folder.path().join("a")),
+        &queue,
+    );
+    let mut ledger = Ledger::default();
+    ledger
+        .collect_until(&queue, "the sample", |ledger| {
+            ledger.is_complete(SAMPLE_SIZE)
+        })
+        .await;
+    first.wait_for("an empty spool", is_drained).await;
+    first.stop().await;
+    // Another spool, as on another node.
+    let second = Streamer::start(
+        "streamer-0",
+        &settings(SAMPLE, &folder.path().join("b")),
+        &queue,
+    );
+    second
+        .wait_for("the end", |streamer| {
+            let details = streamer.vitals.details();
+            details
+                .get("source_state")
+                .is_some_and(|state| state == "finished")
+        })
+        .await;
+    assert_eq!(second.number("rows_spooled"), 0);
+    assert_eq!(queue.depth().await.unwrap().entries, 0);
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn w17_a_dead_streamers_claim_expires_and_its_chunk_is_made() {
+    let folder = TempDir::new().unwrap();
+    let queue = SpoolQueue::open(&folder.path().join("queue"), IDLE).unwrap();
+    // A sibling that claimed the first chunk and died.
+    let (digest, first_chunk) = {
+        let spool = TempDir::new().unwrap();
+        let elsewhere = SpoolQueue::open(&spool.path().join("queue"), IDLE).unwrap();
+        let streamer = Streamer::start(
+            "streamer-0",
+            &settings(SAMPLE, &spool.path().join("spool")),
+            &elsewhere,
+        );
+        let mut ledger = Ledger::default();
+        ledger
+            .collect_until(&elsewhere, "the sample", |ledger| {
+                ledger.is_complete(SAMPLE_SIZE)
+            })
+            .await;
+        streamer.stop().await;
+        let first = ledger.batches.values().next().unwrap();
+        (first.source.to_string(), first.range)
+    };
+    let key = format!("{digest}/once/{}-{}", first_chunk.start, first_chunk.end);
+    let claimed = queue
+        .claim(&key, "dead", Duration::from_secs(3))
+        .await
+        .unwrap();
+    assert_eq!(claimed, Claim::Mine);
+    let streamer = Streamer::start(
+        "streamer-0",
+        &settings(SAMPLE, &folder.path().join("spool")),
+        &queue,
+    );
+    let mut ledger = Ledger::default();
+    ledger
+        .collect_until(&queue, "the other chunks", |ledger| {
+            ledger.batches.len() == 24
+        })
+        .await;
+    ledger
+        .collect_until(&queue, "the sample", |ledger| {
+            ledger.is_complete(SAMPLE_SIZE)
+        })
+        .await;
+    ledger.assert_sample();
+    streamer.stop().await;
+}
