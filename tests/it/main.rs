@@ -7,6 +7,8 @@ mod demo;
 mod golden;
 mod layers;
 mod gateway;
+mod golden;
+mod layers;
 mod probe;
 mod program;
 mod queue;
