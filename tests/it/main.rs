@@ -1,6 +1,7 @@
 //! The one integration binary.
 
 mod config;
+mod config_refused;
 mod conformance;
 mod golden;
 mod layers;
@@ -13,6 +14,8 @@ mod registry_support;
 mod render;
 mod render_network;
 mod render_security;
+mod render_support;
+mod render_workers;
 mod runtime;
 mod servers;
 mod store;
