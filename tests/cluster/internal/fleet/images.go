@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 
 	"telectl.test/cluster/internal/host"
 	"telectl.test/cluster/internal/node"
@@ -85,7 +87,11 @@ func (f *Fleet) loadPause(ctx context.Context, c spec.Cluster) error {
 		if !c.Agent.Alive() {
 			return false, fmt.Errorf("its first process ended: %s", host.LastLine(c.Log("agent")))
 		}
-		return exec.CommandContext(ctx, "ctr", "--address", c.Runtime(), "version").Run() == nil, nil
+		conn, err := net.Dial("unix", c.Runtime())
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil, nil
 	})
 	if err != nil {
 		return err
@@ -100,6 +106,8 @@ func importImage(ctx context.Context, c spec.Cluster, archive string) (string, e
 	cmd := exec.CommandContext(ctx, "ctr", "--address", c.Runtime(), "--namespace", "k8s.io", "images", "import", archive)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	// It must not outlive this command, which may be killed.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("load %s into cluster %s: %w: %s", archive, c.Name, err, strings.TrimSpace(stderr.String()))
 	}
