@@ -36,14 +36,11 @@ func runComponent(create func() *cobra.Command) {
 	os.Exit(cli.Run(create()))
 }
 
-// runKubectl runs kubectl with the arguments in os.Args, on the clusters'
-// kubeconfig unless the environment names another one.
-func runKubectl(kubeconfig string) {
-	if os.Getenv("KUBECONFIG") == "" {
-		os.Setenv("KUBECONFIG", kubeconfig)
-	}
+// runKubectl runs kubectl with the arguments in os.Args.
+func runKubectl() {
 	logs.GlogSetter(kubectl.GetLogVerbosity(os.Args)) //nolint:errcheck // as kubectl itself does
 	if err := cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()); err != nil {
 		kubectlutil.CheckErr(err)
 	}
+	os.Exit(0)
 }

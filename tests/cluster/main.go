@@ -17,13 +17,13 @@ import (
 )
 
 func main() {
-	// The first name that is a component's is the one that called us, or the
-	// first argument: a supervisor sets the former, a person the latter.
+	// A component goes by the name we are called by, as the supervisor calls
+	// us, or by the first argument.
 	if create, ok := components[filepath.Base(os.Args[0])]; ok {
 		runComponent(create)
 	}
 	if filepath.Base(os.Args[0]) == "kubectl" {
-		kubectlMain()
+		runKubectl() // under its own name it is plain kubectl
 	}
 	if len(os.Args) > 1 {
 		switch create, ok := components[os.Args[1]]; {
@@ -44,14 +44,15 @@ func main() {
 	}
 }
 
-// kubectlMain runs kubectl and does not return.
+// kubectlMain runs kubectl on the test clusters, whatever the environment
+// says: a command meant for them must not reach others.
 func kubectlMain() {
 	f, err := fleet.Open(os.Stderr)
 	if err != nil {
 		fail(err)
 	}
-	runKubectl(f.Kubeconfig())
-	os.Exit(0)
+	os.Setenv("KUBECONFIG", f.Kubeconfig())
+	runKubectl()
 }
 
 // fail prints an error, each part of a joined one on a line, and ends.

@@ -148,7 +148,7 @@ func (f *Fleet) sweep(ctx context.Context) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			// Killed while it recorded its first cluster, or no folder of
 			// ours: only an empty one goes.
-			_ = os.Remove(filepath.Join(f.state, entry.Name(), "cluster.json.part"))
+			_ = os.Remove(filepath.Join(f.state, entry.Name(), spec.RecordName+".part"))
 			_ = os.Remove(filepath.Join(f.state, entry.Name()))
 			continue
 		}
@@ -174,12 +174,30 @@ func (f *Fleet) remove(ctx context.Context, c spec.Cluster) error {
 		host.RemoveCgroup(ctx, c.Cgroup()),
 	)
 	if err == nil {
-		err = os.RemoveAll(c.Dir())
+		err = removeFolder(c)
 	}
 	if err != nil {
 		return fmt.Errorf("remove cluster %s: %w; run again: testcluster down %s", c.Name, err, c.Name)
 	}
 	return nil
+}
+
+// removeFolder removes a cluster's folder, its record last: without it, what
+// a killed removal leaves would be nobody's.
+func removeFolder(c spec.Cluster) error {
+	entries, err := os.ReadDir(c.Dir())
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if entry.Name() == spec.RecordName {
+			continue
+		}
+		if err := os.RemoveAll(c.Path(entry.Name())); err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(c.Dir())
 }
 
 func join(names []string) string { return strings.Join(names, ", ") }

@@ -19,6 +19,9 @@ import (
 // address, through which this machine reaches them. Having made it before is
 // no error; it reports false when a bridge of that name has another owner.
 func MakeBridge(name, owner string, address *net.IPNet) (bool, error) {
+	if err := checkFree(name, address); err != nil {
+		return false, err
+	}
 	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name}}
 	if err := netlink.LinkAdd(bridge); err != nil && !errors.Is(err, syscall.EEXIST) {
 		return false, fmt.Errorf("make bridge %s: %w", name, err)
@@ -37,6 +40,21 @@ func MakeBridge(name, owner string, address *net.IPNet) (bool, error) {
 		return false, fmt.Errorf("set bridge %s up: %w", name, err)
 	}
 	return true, nil
+}
+
+// checkFree refuses a network that another link of this machine is part of.
+func checkFree(name string, network *net.IPNet) error {
+	addresses, err := netlink.AddrList(nil, netlink.FAMILY_V4)
+	if err != nil {
+		return fmt.Errorf("list this machine's addresses: %w", err)
+	}
+	for _, each := range addresses {
+		if each.Label != name && (network.Contains(each.IP) || each.Contains(network.IP)) {
+			return fmt.Errorf("this machine's %s on %s overlaps the test clusters' network %s; take that link down first",
+				each.IPNet, each.Label, network)
+		}
+	}
+	return nil
 }
 
 // RemoveBridge removes a bridge, unless it has another owner.

@@ -22,6 +22,8 @@ const (
 	MaxInstances = 8
 	// MaxClusters is how many clusters one state folder can hold.
 	MaxClusters = 31
+	// RecordName is the file in a cluster's folder that says it is one.
+	RecordName = "cluster.json"
 	// loadBalancerFirst and loadBalancerLast bound the last byte of the
 	// addresses that a cluster hands to its LoadBalancer services.
 	loadBalancerFirst, loadBalancerLast = 100, 250
@@ -84,7 +86,7 @@ func Load(state, name string) (Cluster, error) {
 
 // List reads the records of all clusters of a state folder.
 func List(state string) ([]Cluster, error) {
-	files, err := filepath.Glob(filepath.Join(state, "*", "cluster.json"))
+	files, err := filepath.Glob(filepath.Join(state, "*", RecordName))
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +129,7 @@ func WriteFile(file string, data []byte, mode os.FileMode) error {
 	return os.Rename(part, file)
 }
 
-func (c Cluster) record() string { return c.Path("cluster.json") }
+func (c Cluster) record() string { return c.Path(RecordName) }
 
 // Dir is the folder that holds everything of the cluster.
 func (c Cluster) Dir() string { return filepath.Join(c.state, c.Name) }
