@@ -1,12 +1,11 @@
 //! The one integration binary.
 
+mod cluster;
 mod collector;
 mod config;
 mod config_refused;
 mod conformance;
 mod demo;
-mod golden;
-mod layers;
 mod gateway;
 mod golden;
 mod layers;
