@@ -1,5 +1,6 @@
 //! The one integration binary.
 
+mod cluster;
 mod collector;
 mod config;
 mod config_refused;
