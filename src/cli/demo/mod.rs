@@ -261,7 +261,7 @@ impl Display {
             // Nobody waits any more if the demo is being stopped.
             Some(done) => drop(done.send(())),
             None => self.ui.note(&format!(
-                "Ask for more: curl '{}/api/v1/gpus?limit=3'. Ctrl-C stops the demo.",
+                "Ask for more: curl {0}/api/v1/gpus, or look at {0}/docs. Ctrl-C stops the demo.",
                 self.url
             )),
         }
