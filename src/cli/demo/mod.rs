@@ -225,7 +225,9 @@ impl Display {
             } else {
                 view::progress_line(progress.as_ref(), &statistics)
             };
-            if live.is_drawn() {
+            if live.is_drawn() && statistics.unique_gpus == 0 {
+                live.show(&line);
+            } else if live.is_drawn() {
                 live.show(&format!("{}\n{line}", self.table().await?));
             } else if line != last {
                 self.ui.note(&line);
@@ -239,8 +241,7 @@ impl Display {
                 () = sleep(REFRESH) => {}
             }
         };
-        live.show("");
-        live.leave();
+        live.clear();
         self.conclude(&complete).await?;
         stop.cancelled().await;
         Ok(())
