@@ -9,7 +9,9 @@ mod error;
 mod render;
 mod secret_reference;
 mod session;
+mod signal;
 mod sites;
+mod status;
 mod targets;
 mod validate;
 mod values;
@@ -57,6 +59,8 @@ enum Command {
     Deploy(deploy::DeployArgs),
     /// Deploy shared, central and edge profiles to their clusters, in this order
     DeployAll(deploy::DeployAllArgs),
+    /// Show how the pipeline stands, over all clusters
+    Status(status::StatusArgs),
     /// Prove by real packets from the real pods that the pipeline works
     Validate(validate::ValidateArgs),
     /// Look at values and where they come from
@@ -85,6 +89,7 @@ fn dispatch(arguments: Arguments, session: &Session) -> Result<ExitCode, CliErro
         Command::Plan(command) => deploy::plan(&command, &targets, session),
         Command::Deploy(command) => deploy::deploy(&command, &targets, session),
         Command::DeployAll(command) => deploy::deploy_all(&command, &targets, session),
+        Command::Status(command) => status::run(&command, &targets, session),
         Command::Validate(command) => validate::run(&command, &targets, session),
         Command::Config(command) => config::run(&command, &targets, session),
         Command::Completions(command) => completions::run(&command, session),

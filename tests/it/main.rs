@@ -1,7 +1,9 @@
 //! The one integration binary.
 
+mod cluster;
 mod collector;
 mod config;
+mod config_refused;
 mod conformance;
 mod demo;
 mod gateway;
@@ -17,6 +19,8 @@ mod registry_support;
 mod render;
 mod render_network;
 mod render_security;
+mod render_support;
+mod render_workers;
 mod runtime;
 mod runtime_process;
 mod servers;

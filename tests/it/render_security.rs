@@ -4,7 +4,7 @@ use serde_json::Value;
 use telectl::model::object::ObjectKind;
 use telectl::model::profile::Profile;
 
-use crate::render::{every_set, object, pods, preview};
+use crate::render_support::{every_set, object, pods, preview};
 
 /// What a pod breaks of the "restricted" standard (which includes "baseline").
 fn violations(pod: &Value) -> Vec<String> {
