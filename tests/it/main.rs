@@ -9,6 +9,7 @@ mod demo;
 mod gateway;
 mod golden;
 mod layers;
+mod pipeline;
 mod probe;
 mod program;
 mod queue;
