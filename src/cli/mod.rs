@@ -5,6 +5,8 @@ mod config;
 mod consent;
 mod deploy;
 mod error;
+#[cfg(test)]
+mod help_tests;
 mod render;
 mod secret_reference;
 mod session;
