@@ -3,6 +3,7 @@
 mod completions;
 mod config;
 mod consent;
+mod demo;
 mod deploy;
 mod error;
 #[cfg(test)]
@@ -10,10 +11,13 @@ mod help_tests;
 mod render;
 mod secret_reference;
 mod session;
+mod signal;
 mod sites;
+mod status;
 mod targets;
 mod validate;
 mod values;
+mod worker;
 
 use clap::{Parser, Subcommand};
 
@@ -57,12 +61,18 @@ enum Command {
     Deploy(deploy::DeployArgs),
     /// Deploy shared, central and edge profiles to their clusters, in this order
     DeployAll(deploy::DeployAllArgs),
+    /// Show how the pipeline stands, over all clusters
+    Status(status::StatusArgs),
     /// Prove by real packets from the real pods that the pipeline works
     Validate(validate::ValidateArgs),
     /// Look at values and where they come from
     Config(config::ConfigArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
+    /// Run the whole data path in this process, on a sample, without any server
+    Demo(demo::DemoArgs),
+    /// Run one worker of the pipeline; it is configured by its environment
+    Worker(worker::WorkerArgs),
 }
 
 /// Runs the command line of this process.
@@ -81,9 +91,12 @@ fn dispatch(arguments: Arguments, session: &Session) -> Result<ExitCode, CliErro
         Command::Plan(command) => deploy::plan(&command, &targets, session),
         Command::Deploy(command) => deploy::deploy(&command, &targets, session),
         Command::DeployAll(command) => deploy::deploy_all(&command, &targets, session),
+        Command::Status(command) => status::run(&command, &targets, session),
         Command::Validate(command) => validate::run(&command, &targets, session),
         Command::Config(command) => config::run(&command, &targets, session),
         Command::Completions(command) => completions::run(&command, session),
+        Command::Demo(command) => demo::run(&command, session),
+        Command::Worker(command) => worker::run(&command, session),
     }
 }
 

@@ -1,11 +1,13 @@
 //! The only writer to the terminal: data to stdout, everything else to stderr.
 
+mod live;
 mod progress;
 mod prompt;
 mod table;
 
 use std::io::{self, IsTerminal as _, Write as _};
 
+pub use live::Live;
 pub use progress::Progress;
 pub use prompt::PromptError;
 pub use table::{Cell, Emphasis, Table};
@@ -126,6 +128,11 @@ impl Ui {
     /// Live progress of long work; plain lines where there is no terminal.
     pub fn progress(&self) -> Progress {
         Progress::new(self.clone())
+    }
+
+    /// A block that is drawn again in place; nothing where there is no terminal.
+    pub fn live(&self) -> Live {
+        Live::new(self.interactive && self.verbosity == Verbosity::Normal)
     }
 
     /// Asks a question that is answered with yes or no; the default is no.

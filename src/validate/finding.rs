@@ -29,7 +29,7 @@ impl Verdict {
             Self::Passed => "passed",
             Self::Warning => "warning",
             Self::Failed => "failed",
-            Self::TimedOut => "timed-out",
+            Self::TimedOut => "timed_out",
             Self::Skipped { .. } => "skipped",
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod api_gateway;
 pub mod collector;
+pub mod demo;
 pub mod probe;
 pub mod runtime;
 pub mod streamer;

@@ -46,7 +46,8 @@ func newBase(users ...user) *oci.Tree {
 	return root
 }
 
-// addShell adds busybox and a link for each of its commands.
+// addShell adds busybox and a link for each of its commands, and the full
+// setpriv, with which the entry points leave root.
 func addShell(root *oci.Tree) error {
 	busybox, err := find("busybox-static", "/usr/bin/busybox", "/bin/busybox")
 	if err != nil {
@@ -71,5 +72,9 @@ func addShell(root *oci.Tree) error {
 	if !root.Has("/bin") { // on a host whose /bin is a folder of its own
 		root.Symlink("/bin", "usr/bin")
 	}
-	return nil
+	setpriv, err := find("util-linux", "/usr/bin/setpriv")
+	if err != nil {
+		return err
+	}
+	return addProgram(root, "/usr/bin/setpriv", setpriv)
 }

@@ -1,12 +1,17 @@
 //! The one integration binary.
 
+mod collector;
 mod config;
 mod config_refused;
 mod conformance;
+mod demo;
 mod golden;
 mod layers;
 mod gateway;
+mod golden;
+mod layers;
 mod probe;
+mod program;
 mod queue;
 mod queue_connection;
 mod registry;
@@ -18,6 +23,7 @@ mod render_security;
 mod render_support;
 mod render_workers;
 mod runtime;
+mod runtime_process;
 mod servers;
 mod store;
 mod store_data;

@@ -180,7 +180,7 @@ async fn collect(
                 session.ui.warn(&format!("{} s are over: stopping", limit.as_secs()));
                 stop.cancel();
             }
-            code = signal() => {
+            code = super::signal::received() => {
                 if interrupted.is_some() {
                     return Err(CliError::with_code(code, "interrupted again; probes may be left, \
                         and the next run removes them"));
@@ -190,21 +190,5 @@ async fn collect(
                 stop.cancel();
             }
         }
-    }
-}
-
-/// Waits for a signal that ends the process, and tells which exit code belongs to it.
-async fn signal() -> ExitCode {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        interrupt = tokio::signal::ctrl_c() => match interrupt {
-            Ok(()) => ExitCode::Interrupted,
-            // Without a handler the interrupt ends the process by itself.
-            Err(_) => std::future::pending().await,
-        },
-        _ = terminate.recv() => ExitCode::Terminated,
     }
 }

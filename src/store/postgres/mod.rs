@@ -17,6 +17,7 @@ use super::{
 mod catalogue;
 mod connection;
 mod fault;
+mod ledger;
 mod partitions;
 mod read;
 mod schema;

@@ -14,7 +14,7 @@ use super::Answer;
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// One question to one pod.
-pub(super) async fn ask(cluster: &Cluster, pod: &Pod, port: u16, path: &str) -> Answer {
+pub async fn ask(cluster: &Cluster, pod: &Pod, port: u16, path: &str) -> Answer {
     let started = Instant::now();
     let asking = cluster.ask_pod(&pod.namespace, &pod.name, port, path);
     let (code, body) = match timeout(LIMIT, asking).await {

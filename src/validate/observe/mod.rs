@@ -18,9 +18,11 @@ use crate::probe::{Cause, ProbeReport, TargetKind};
 
 use super::facts::{Objects, Role};
 
-pub use ask::cause_of;
+pub use ask::{ask, cause_of};
 pub use objects::objects;
+pub use probes::{run as probe_workload, sweep};
 pub use secrets::{Fingerprint, SecretKeyRef};
+pub use site::{api_server, workers};
 
 /// One cluster and what it is for.
 #[derive(Debug, Clone)]

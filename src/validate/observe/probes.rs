@@ -16,7 +16,7 @@ use super::{Circumstances, Listener, ProbeEnd, ProbeFacts, Site, SiteFacts};
 const LEFT_BEHIND_SECONDS: i64 = PROBE_LIFE_SECONDS as i64 + 30;
 
 /// Runs the probe of one workload. Its Job is deleted in every outcome.
-pub(super) async fn run(
+pub async fn run(
     cluster: &Cluster,
     workload: &Workload,
     component: Component,
@@ -99,7 +99,10 @@ pub(super) async fn reach(
 }
 
 /// Deletes what earlier runs left behind when they were killed.
-pub(super) async fn sweep(
+///
+/// # Errors
+/// When the API server cannot be asked or refuses.
+pub async fn sweep(
     cluster: &Cluster,
     namespaces: &[String],
     now: Timestamp,

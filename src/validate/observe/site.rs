@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::cluster::Cluster;
 use crate::model::component::Component;
 use crate::model::object::ObjectKind;
-use crate::validate::facts::{Pod, ServiceFacts};
+use crate::validate::facts::{Objects, Pod, ServiceFacts};
 
 use super::ask::{ask, cause_of};
 use super::{
@@ -64,7 +64,8 @@ pub(super) async fn observe(
     facts
 }
 
-async fn api_server(cluster: &Cluster) -> ApiServer {
+/// Asks for the version.
+pub async fn api_server(cluster: &Cluster) -> ApiServer {
     let started = Instant::now();
     match timeout(FIRST_ANSWER, cluster.version()).await {
         Ok(Ok(version)) => ApiServer::Answers {
@@ -103,20 +104,19 @@ async fn probe_all(
     join_all(running).await
 }
 
-/// Every worker pod that runs; one that does not is the workload check's business.
-fn workers(facts: &SiteFacts) -> impl Iterator<Item = (Component, &Pod, u16)> {
+/// Every worker pod that runs, and its port; one that does not run cannot answer.
+pub fn workers(objects: &Objects) -> impl Iterator<Item = (Component, &Pod, u16)> {
     Component::WORKERS.into_iter().flat_map(move |component| {
-        facts
-            .objects
+        objects
             .workloads_of(component)
-            .flat_map(|workload| facts.objects.pods_of(workload))
+            .flat_map(|workload| objects.pods_of(workload))
             .filter(|pod| pod.phase == "Running" && pod.trouble.is_none())
             .map(move |pod| (component, pod, pod.port.unwrap_or(component.default_port())))
     })
 }
 
 async fn ask_all(cluster: &Cluster, facts: &SiteFacts) -> Vec<Asked> {
-    let asking = workers(facts).map(async |(component, pod, port)| Asked {
+    let asking = workers(&facts.objects).map(async |(component, pod, port)| Asked {
         component,
         pod: pod.name.clone(),
         answers: vec![ask(cluster, pod, port, "/health").await],
@@ -125,7 +125,7 @@ async fn ask_all(cluster: &Cluster, facts: &SiteFacts) -> Vec<Asked> {
 }
 
 async fn ask_gateway(cluster: &Cluster, facts: &SiteFacts) -> Option<Asked> {
-    let (component, pod, port) = workers(facts)
+    let (component, pod, port) = workers(&facts.objects)
         .find(|(component, pod, _)| *component == Component::ApiGateway && pod.is_ready)?;
     let mut answers = Vec::new();
     for path in ["/api/v1/health", "/api/v1/gpus", "/api/v1/stats"] {

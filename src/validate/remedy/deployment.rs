@@ -222,7 +222,7 @@ pub(crate) fn unhealthy(site: &SiteFacts, asked: &Asked) -> Remedy {
              wrong: start it again",
             match workload.kind {
                 ObjectKind::StatefulSet => vec![format!(
-                    "{} delete pod {}",
+                    "{} delete pod {} --ignore-not-found",
                     kubectl(site, &workload.namespace),
                     asked.pod
                 )],

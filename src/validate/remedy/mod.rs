@@ -35,7 +35,10 @@ fn restart(site: &SiteFacts, workload: &Workload) -> Vec<String> {
         .map(|pod| pod.name.as_str())
         .collect();
     if workload.kind == crate::model::object::ObjectKind::StatefulSet && !unready.is_empty() {
-        return vec![format!("{kubectl} delete pod {}", unready.join(" "))];
+        return vec![format!(
+            "{kubectl} delete pod {} --ignore-not-found",
+            unready.join(" ")
+        )];
     }
     vec![format!("{kubectl} rollout restart {}", workload.argument())]
 }

@@ -171,6 +171,21 @@ impl Clusters {
         done(output.expect("kubectl can be started"))
     }
 
+    /// A shell command as a person runs it: telectl and kubectl are on the path.
+    pub(crate) fn shell(&self, command: &str) -> Command {
+        let telectl = std::path::Path::new(env!("CARGO_BIN_EXE_telectl"));
+        let folders = [telectl.parent(), self.tool.as_deref().and_then(std::path::Path::parent)];
+        let mut path: Vec<String> =
+            folders.iter().flatten().map(|folder| folder.display().to_string()).collect();
+        path.push(Environment::of_process().get("PATH").unwrap_or_default().to_owned());
+        let mut shell = Command::new("bash");
+        shell
+            .args(["-o", "pipefail", "-c", command])
+            .env("PATH", path.join(":"))
+            .env("KUBECONFIG", &self.kubeconfig);
+        shell
+    }
+
     /// Runs the fixture's program; it has to succeed.
     #[track_caller]
     pub(crate) fn fixture(&self, arguments: &[&str]) -> String {

@@ -17,13 +17,13 @@ use super::{failure, resolver};
 /// A name server that knows `here.test` and answers everything else with one code. It lives as
 /// long as the set of tasks.
 async fn name_server(otherwise: ResponseCode) -> (SocketAddr, JoinSet<()>) {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let address = socket.local_addr().unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
+    let address = socket.local_addr().expect("it is bound");
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         let mut datagram = [0; 1500];
         while let Ok((length, asker)) = socket.recv_from(&mut datagram).await {
-            let question = Message::from_vec(&datagram[..length]).unwrap();
+            let question = Message::from_vec(&datagram[..length]).expect("a DNS message");
             let query = question.queries[0].clone();
             let mut answer = Message::response(question.metadata.id, question.metadata.op_code);
             answer.add_query(query.clone());
@@ -35,8 +35,11 @@ async fn name_server(otherwise: ResponseCode) -> (SocketAddr, JoinSet<()>) {
             } else {
                 answer.metadata.response_code = otherwise;
             }
-            let answer = answer.to_vec().unwrap();
-            socket.send_to(&answer, asker).await.unwrap();
+            let answer = answer.to_vec().expect("a DNS message");
+            socket
+                .send_to(&answer, asker)
+                .await
+                .expect("it can be sent");
         }
     });
     (address, tasks)

@@ -33,7 +33,7 @@ async fn v08_every_hop_to_redis_passes_and_is_timed() {
     );
     assert_eq!(
         report.address(),
-        Some(format!("127.0.0.1:{}", server.port()).as_str())
+        Some(format!("127.0.0.1:{}", server.settings().endpoint.port).as_str())
     );
     assert!(report.latency_ms() > 0.0);
     assert_eq!(report.facts["role"], "master");

@@ -99,18 +99,22 @@ fn redis_at(port: u16, certificates: &Certificates) -> Target {
 
 /// A certificate whose last day was in 2001, and its authority.
 fn expired() -> Certificates {
-    let ca_key = rcgen::KeyPair::generate().unwrap();
+    let ca_key = rcgen::KeyPair::generate().expect("it can be made");
     let mut ca = rcgen::CertificateParams::default();
     ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let authority = ca.self_signed(&ca_key).unwrap().pem();
+    let authority = ca.self_signed(&ca_key).expect("it can be made").pem();
     let issuer = rcgen::Issuer::new(ca, ca_key);
-    let key = rcgen::KeyPair::generate().unwrap();
-    let mut server = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let key = rcgen::KeyPair::generate().expect("it can be made");
+    let mut server =
+        rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("it can be made");
     server.not_before = rcgen::date_time_ymd(2000, 1, 1);
     server.not_after = rcgen::date_time_ymd(2001, 1, 1);
     Certificates {
         ca: authority,
-        certificate: server.signed_by(&key, &issuer).unwrap().pem(),
+        certificate: server
+            .signed_by(&key, &issuer)
+            .expect("it can be made")
+            .pem(),
         key: key.serialize_pem(),
     }
 }
@@ -118,15 +122,20 @@ fn expired() -> Certificates {
 /// A server that does handshakes and nothing else.
 async fn tls_server(certificates: &Certificates) -> (u16, JoinSet<()>) {
     install_tls_provider();
-    let chain = vec![CertificateDer::from_pem_slice(certificates.certificate.as_bytes()).unwrap()];
-    let key = PrivateKeyDer::from_pem_slice(certificates.key.as_bytes()).unwrap();
+    let chain = vec![
+        CertificateDer::from_pem_slice(certificates.certificate.as_bytes())
+            .expect("it can be made"),
+    ];
+    let key = PrivateKeyDer::from_pem_slice(certificates.key.as_bytes()).expect("it can be made");
     let config = rustls::ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(chain, key)
-        .unwrap();
+        .expect("it can be made");
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("it can be made");
+    let port = listener.local_addr().expect("it can be made").port();
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {

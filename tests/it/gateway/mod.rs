@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use std::collections::BTreeMap;
-
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
 use telectl::config::worker::GatewaySettings;
@@ -17,6 +15,8 @@ use tokio::task::JoinHandle;
 use crate::servers::install_tls_provider;
 use crate::store_data::{Expected, MadeUp, RealFile, uuid};
 use crate::store_fixture::{InPostgres, InSqlite, StoreFixture};
+
+mod refusals;
 
 /// A gateway that answers on a loopback port until it is dropped.
 struct Gateway {
@@ -266,159 +266,3 @@ claims!(
     w13_ranges_orders_and_pages_select_samples,
     w13_the_real_file_is_answered_as_an_independent_parser_reads_it,
 );
-
-#[tokio::test]
-async fn w13_every_error_is_a_problem_that_helps() {
-    let fixture = InSqlite::prepared().await.unwrap();
-    let gateway = Gateway::of(fixture.open(), None).await;
-    gateway
-        .problem("/nowhere", 404, "see / for the routes")
-        .await;
-    gateway
-        .problem("/api/v1/gpus?x=1", 400, "`x` must be left out")
-        .await;
-    let path = "/api/v1/gpus/GPU-1/telemetry";
-    for (query, name, expected) in [
-        ("limit=0", "limit", "from 1 to 10000"),
-        ("limit=ten", "limit", "from 1 to 10000"),
-        ("start_time=yesterday", "start_time", "RFC 3339"),
-        ("end_time=2025-07-18", "end_time", "now-5m"),
-        ("order=random", "order", "asc or desc"),
-        ("cursor=AAAA", "cursor", "next_cursor"),
-        ("strat_time=1", "strat_time", "start_time"),
-        ("start_time=2&end_time=1", "start_time", "end_time"),
-    ] {
-        let body = gateway
-            .problem(&format!("{path}?{query}"), 400, expected)
-            .await;
-        assert_eq!(body["parameter"], name);
-    }
-    gateway.problem(path, 404, "no GPU `GPU-1`").await;
-    gateway
-        .problem("/api/v1/gpus/%ff/telemetry", 400, "UTF-8")
-        .await;
-    let long = format!("{path}?metric={}", "x".repeat(9000));
-    gateway.problem(&long, 413, "too long").await;
-    let post = gateway.client.post(format!("{}/api/v1/gpus", gateway.base));
-    let response = post.send().await.unwrap();
-    assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
-    assert_eq!(
-        response.headers()["content-type"],
-        "application/problem+json"
-    );
-    assert!(
-        response.headers()["allow"]
-            .to_str()
-            .unwrap()
-            .contains("GET")
-    );
-}
-
-#[tokio::test]
-async fn a_token_is_asked_for_when_one_is_set() {
-    let fixture = InSqlite::prepared().await.unwrap();
-    let gateway = Gateway::of(fixture.open(), Some("canary-token-77")).await;
-    for path in ["/api/v1/gpus", "/", "/api/v1/openapi.json", "/nowhere"] {
-        let (status, body) = gateway.get(path).await;
-        assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}");
-        assert!(!body.to_string().contains("canary"));
-    }
-    let url = format!("{}/api/v1/gpus", gateway.base);
-    let wrong = gateway.client.get(&url).bearer_auth("canary-token-7");
-    let response = wrong.send().await.unwrap();
-    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
-    let challenges = response.headers().get_all("www-authenticate");
-    let challenges: Vec<&str> = challenges.iter().map(|it| it.to_str().unwrap()).collect();
-    assert!(challenges[0].starts_with("Bearer"), "{challenges:?}");
-    let right = gateway.client.get(&url).bearer_auth("canary-token-77");
-    assert_eq!(right.send().await.unwrap().status(), StatusCode::OK);
-    let browser = gateway
-        .client
-        .get(&url)
-        .basic_auth("me", Some("canary-token-77"));
-    assert_eq!(browser.send().await.unwrap().status(), StatusCode::OK);
-}
-
-#[tokio::test]
-async fn a_store_that_is_down_is_503_and_comes_back() {
-    let Some(fixture) = InPostgres::unprepared().await else {
-        return;
-    };
-    let store = fixture.open();
-    let gateway = Gateway::of(store.clone(), None).await;
-    // No collector has made the tables yet.
-    for path in ["/api/v1/gpus", "/api/v1/stats", "/api/v1/gpus/x/telemetry"] {
-        gateway.problem(path, 503, "try again later").await;
-    }
-    let mut settings = fixture.settings.clone();
-    settings.endpoint.port = 1;
-    let nowhere = telectl::store::postgres::PostgresStore::new(&settings).unwrap();
-    let lost = Gateway::of(nowhere, None).await;
-    let body = lost.problem("/api/v1/hosts", 503, "try again later").await;
-    assert!(
-        !body.to_string().contains("127.0.0.1"),
-        "an address in {body}"
-    );
-    store.migrate().await.unwrap();
-    assert_eq!(gateway.ok("/api/v1/gpus").await["count"], 0);
-    let mut metrics = String::new();
-    gateway
-        .vitals
-        .with_metrics(|registry| prometheus_client::encoding::text::encode(&mut metrics, registry))
-        .unwrap();
-    let expected = "telectl_gateway_requests_total{route=\"/api/v1/gpus\",status=\"503\"} 1";
-    assert!(metrics.contains(expected), "{metrics}");
-}
-
-#[tokio::test]
-async fn w20_the_document_describes_every_route_that_answers() {
-    let fixture = InSqlite::prepared().await.unwrap();
-    let gateway = Gateway::of(fixture.open(), None).await;
-    let document = gateway.ok("/api/v1/openapi.json").await;
-    assert!(text(&document["openapi"]).starts_with("3.1"));
-    let paths: BTreeMap<String, Value> = serde_json::from_value(document["paths"].clone()).unwrap();
-    assert_eq!(
-        paths.keys().map(String::as_str).collect::<Vec<_>>(),
-        [
-            "/api/v1/gpus",
-            "/api/v1/gpus/{id}/latest",
-            "/api/v1/gpus/{id}/telemetry",
-            "/api/v1/hosts",
-            "/api/v1/hosts/{hostname}/gpus",
-            "/api/v1/sources",
-            "/api/v1/stats",
-            "/api/v1/telemetry/latest",
-        ]
-    );
-    for path in paths.keys() {
-        let path = path.replace("{id}", "x").replace("{hostname}", "x");
-        let (status, body) = gateway.get(&path).await;
-        assert_ne!(body["type"], "/docs#no-route", "{path}: {status}");
-    }
-    // Whatever a schema refers to is there.
-    let all = document.to_string();
-    for reference in all.split("\"#/components/schemas/").skip(1) {
-        let name = reference.split('"').next().unwrap();
-        assert!(
-            document["components"]["schemas"][name].is_object(),
-            "{name}"
-        );
-    }
-    for path in ["/", "/docs"] {
-        let page = gateway
-            .client
-            .get(format!("{}{path}", gateway.base))
-            .send()
-            .await
-            .unwrap();
-        assert!(
-            page.headers()["content-type"]
-                .to_str()
-                .unwrap()
-                .starts_with("text/html")
-        );
-        let page = page.text().await.unwrap();
-        assert!(page.contains("api/v1/openapi.json"));
-        assert!(!page.contains("https://"), "an asset from elsewhere");
-    }
-}

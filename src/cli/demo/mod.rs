@@ -1,0 +1,283 @@
+//! `telectl demo`: the whole data path in one process, for somebody who wants to see it.
+
+mod view;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use futures::Stream;
+use futures::stream::{self, StreamExt as _};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::worker::parse_duration;
+use crate::model::exit::ExitCode;
+use crate::report::Ui;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{SourceProgress, Store as _, StoreError};
+use crate::workers::demo::folder::Folder;
+use crate::workers::demo::{self, Demo, sample};
+use crate::workers::runtime::logging::{self, LogFormat};
+use crate::workers::runtime::signals::{Signal, signals};
+use crate::workers::runtime::supervisor::{Ended, Phase};
+
+use super::error::CliError;
+use super::session::Session;
+
+/// How often the store is asked what it holds.
+const REFRESH: Duration = Duration::from_millis(200);
+
+/// Longest time for blocking work to end after everything else has.
+const BLOCKING_LIMIT: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// CSV file to stream; a real DCGM export of 247 GPUs if not given
+    #[arg(long, value_name = "CSV")]
+    file: Option<PathBuf>,
+    /// Where the API listens: PORT or ADDRESS:PORT; a free port if not given
+    #[arg(long, value_name = "[ADDRESS:]PORT", default_value = "127.0.0.1:0")]
+    #[arg(hide_default_value = true, value_parser = listen_address)]
+    listen: SocketAddr,
+    /// Keep queue and store in this folder; a temporary one, removed at the end, if not given
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// End as soon as the file is stored
+    #[arg(long)]
+    once: bool,
+    /// End after this time, for example 30s
+    #[arg(long = "for", value_name = "TIME", value_parser = time, conflicts_with = "once")]
+    lifetime: Option<Duration>,
+}
+
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(port) = text.parse::<u16>() {
+        return Ok(SocketAddr::from(([127, 0, 0, 1], port)));
+    }
+    text.parse()
+        .map_err(|_| "expected a port, or an IP address and a port".to_owned())
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "expected a time such as 500ms, 15s or 2m".to_owned())
+}
+
+pub(super) fn run(args: &DemoArgs, session: &Session) -> Result<ExitCode, CliError> {
+    let level = if session.ui.is_verbose() {
+        "info"
+    } else {
+        "error"
+    };
+    logging::start(level, LogFormat::Text)
+        .map_err(|error| CliError::from_error(ExitCode::Error, &error))?;
+    let (folder, source) = prepare(args, session)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            CliError::failed("cannot start the asynchronous runtime").because(error)
+        })?;
+    let outcome = runtime.block_on(show(args, &source, folder.path(), &session.ui));
+    // The folder goes only after everything that writes into it.
+    runtime.shutdown_timeout(BLOCKING_LIMIT);
+    drop(folder);
+    outcome
+}
+
+/// The folder to work in and the file to stream.
+fn prepare(args: &DemoArgs, session: &Session) -> Result<(Folder, PathBuf), CliError> {
+    let failed = |error| CliError::from_error(ExitCode::Error, &error);
+    if let Some(file) = &args.file
+        && let Err(error) = std::fs::File::open(file)
+    {
+        let message = format!("cannot read `{}`", file.display());
+        return Err(CliError::usage(message).because(error));
+    }
+    let folder = match &args.data_dir {
+        Some(path) => Folder::given(path),
+        None => {
+            let parent = session.environment.get("TMPDIR").unwrap_or("/tmp");
+            Folder::temporary(Path::new(parent))
+        }
+    }
+    .map_err(failed)?;
+    let source = match &args.file {
+        Some(file) => file.clone(),
+        None => sample::write_into(folder.path()).map_err(failed)?,
+    };
+    Ok((folder, source))
+}
+
+async fn show(
+    args: &DemoArgs,
+    source: &Path,
+    folder: &Path,
+    ui: &Ui,
+) -> Result<ExitCode, CliError> {
+    let started = Instant::now();
+    let mut signals =
+        signals().map_err(|error| CliError::failed("cannot wait for signals").because(error))?;
+    let demo = tokio::select! {
+        demo = begin(args, source, folder) => demo?,
+        Some(signal) = signals.next() => return Ok(signal.exit_code()),
+    };
+    ui.note("The API answers at:");
+    let url = format!("http://{}", demo.address);
+    ui.data(&url)?;
+    let (done, finished) = oneshot::channel();
+    let mut supervisor = demo.supervisor;
+    let mut display = Display {
+        ui: ui.clone(),
+        store: demo.store,
+        url,
+        file: file_name(source),
+        started,
+        done: args.once.then_some(done),
+    };
+    let stop = supervisor.token(Phase::Work);
+    supervisor.start("display", Phase::Work, async move {
+        Ok(display.run(&stop).await?)
+    });
+    let ended = supervisor.run(until_end(signals, args, finished)).await;
+    match ended {
+        Ended::Failed { task, reason } => Err(CliError::failed(format!(
+            "the demo's {task} failed: {reason}"
+        ))),
+        ended => Ok(ended.exit_code()),
+    }
+}
+
+async fn begin(args: &DemoArgs, source: &Path, folder: &Path) -> Result<Demo, CliError> {
+    let listener = TcpListener::bind(args.listen).await.map_err(|error| {
+        CliError::failed(format!("cannot listen on {}", args.listen))
+            .because(error)
+            .hint("--listen 127.0.0.1:0 takes any free port")
+    })?;
+    demo::start(source, folder, listener)
+        .await
+        .map_err(|error| CliError::from_error(ExitCode::Error, &error))
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// Signals of the process, and one more when the demo has shown what it was asked for.
+fn until_end(
+    signals: impl Stream<Item = Signal> + Unpin,
+    args: &DemoArgs,
+    finished: oneshot::Receiver<()>,
+) -> impl Stream<Item = Signal> + Unpin {
+    let lifetime = args.lifetime;
+    let once = args.once;
+    let end = async move {
+        match lifetime {
+            Some(lifetime) => sleep(lifetime).await,
+            // A display that fails ends the demo by its error.
+            None if once && finished.await.is_ok() => {}
+            None => std::future::pending().await,
+        }
+        Signal::Terminate
+    };
+    stream::select(signals, Box::pin(stream::once(end)))
+}
+
+/// Shows what arrives in the store.
+struct Display {
+    ui: Ui,
+    store: SqliteStore,
+    url: String,
+    file: String,
+    started: Instant,
+    done: Option<oneshot::Sender<()>>,
+}
+
+/// Why the display ended.
+#[derive(Debug, thiserror::Error)]
+enum DisplayError {
+    #[error("cannot read what was stored")]
+    Store(#[from] StoreError),
+    #[error("cannot write the output")]
+    Output(#[from] io::Error),
+}
+
+impl Display {
+    /// Follows the file into the store, then shows the whole of it and waits for the end.
+    async fn run(&mut self, stop: &CancellationToken) -> Result<(), DisplayError> {
+        let live = self.ui.live();
+        let mut last = String::new();
+        let complete = loop {
+            let progress = self.progress().await?;
+            if let Some(complete) = progress.clone().filter(view::is_complete) {
+                break complete;
+            }
+            let statistics = self.store.statistics().await?;
+            let line = if statistics.total_records == 0 {
+                format!("Reading {}.", self.file)
+            } else {
+                view::progress_line(progress.as_ref(), &statistics)
+            };
+            if live.is_drawn() {
+                live.show(&format!("{}\n{line}", self.table().await?));
+            } else if line != last {
+                self.ui.note(&line);
+                last = line;
+            }
+            tokio::select! {
+                () = stop.cancelled() => {
+                    live.leave();
+                    return Ok(());
+                }
+                () = sleep(REFRESH) => {}
+            }
+        };
+        live.show("");
+        live.leave();
+        self.conclude(&complete).await?;
+        stop.cancelled().await;
+        Ok(())
+    }
+
+    async fn conclude(&mut self, complete: &SourceProgress) -> Result<(), DisplayError> {
+        let statistics = self.store.statistics().await?;
+        self.ui.data(&self.table().await?)?;
+        let more = statistics.unique_gpus.saturating_sub(view::SHOWN as u64);
+        if more > 0 {
+            self.ui
+                .note(&format!("… and {} more GPUs.", view::grouped(more)));
+        }
+        let time = self.started.elapsed();
+        self.ui
+            .data(&view::summary(&statistics, complete.quarantined_rows, time))?;
+        match self.done.take() {
+            // Nobody waits any more if the demo is being stopped.
+            Some(done) => drop(done.send(())),
+            None => self.ui.note(&format!(
+                "Ask for more: curl '{}/api/v1/gpus?limit=3'. Ctrl-C stops the demo.",
+                self.url
+            )),
+        }
+        Ok(())
+    }
+
+    async fn progress(&self) -> Result<Option<SourceProgress>, StoreError> {
+        let sources = self.store.sources().await?;
+        Ok(sources
+            .into_iter()
+            .find(|source| source.cluster == demo::CLUSTER && source.name == self.file))
+    }
+
+    async fn table(&self) -> Result<String, StoreError> {
+        let gpus = self.store.gpus().await?;
+        let latest = self.store.latest(None).await?;
+        Ok(view::gpu_table(&gpus, &latest).render(self.ui.colors_data()))
+    }
+}

@@ -1,0 +1,196 @@
+//! The picture, case by case.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::collect::{ClusterFacts, Collected, WorkerStatus};
+use super::{Verdict, summarise};
+use crate::model::component::Component;
+use crate::model::object::ObjectKind;
+use crate::probe::{Cause, Registration};
+use crate::validate::facts::{Autoscaler, Objects, Pod, Role, ServiceFacts, Workload};
+use crate::validate::observe::ApiServer;
+
+const NAMESPACE: &str = "telemetry-system";
+
+fn now() -> Timestamp {
+    "2025-07-18T12:00:00Z".parse().unwrap()
+}
+
+fn labels(component: Component) -> Value {
+    json!({"app.kubernetes.io/component": component.name()})
+}
+
+fn workload(component: Component, replicas: i64) -> Workload {
+    let object = json!({
+        "metadata": {
+            "name": component.name(), "namespace": NAMESPACE, "labels": labels(component),
+        },
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": labels(component)},
+            "template": {"metadata": {"labels": labels(component)}, "spec": {"containers": [{}]}},
+        },
+    });
+    Workload::from_object(ObjectKind::Deployment, &object)
+}
+
+fn pod(component: Component, name: &str, ready: bool) -> Pod {
+    let ready = if ready { "True" } else { "False" };
+    Pod::from_object(&json!({
+        "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels(component)},
+        "spec": {"containers": [{"image": "telectl:1"}]},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]},
+    }))
+}
+
+fn cluster(context: &str, role: Role, objects: Objects) -> ClusterFacts {
+    ClusterFacts {
+        context: context.to_owned(),
+        server: "https://192.0.2.1".to_owned(),
+        roles: BTreeSet::from([role]),
+        api: ApiServer::Answers {
+            version: "v1.34.4".to_owned(),
+            latency_ms: 1.0,
+        },
+        objects,
+        gaps: Vec::new(),
+        workers: Vec::new(),
+        deployed: Vec::new(),
+    }
+}
+
+fn edge(ready: bool) -> ClusterFacts {
+    cluster(
+        "edge",
+        Role::Edge,
+        Objects {
+            workloads: vec![workload(Component::Streamer, 1)],
+            pods: vec![pod(Component::Streamer, "streamer-0", ready)],
+            autoscalers: vec![Autoscaler {
+                namespace: NAMESPACE.to_owned(),
+                target: "Deployment/streamer".to_owned(),
+                current: 1,
+                desired: 1,
+                min: 1,
+                max: 8,
+            }],
+            ..Objects::default()
+        },
+    )
+}
+
+fn collected(clusters: Vec<ClusterFacts>) -> Collected {
+    Collected {
+        clusters,
+        registrations: Ok(Vec::new()),
+    }
+}
+
+#[test]
+fn s01_a_workload_has_its_pods_images_and_autoscaler() {
+    let report = summarise(&collected(vec![edge(true)]), now());
+    assert_eq!(report.verdict, Verdict::Ready);
+    let streamer = &report.clusters[0].workloads[0];
+    assert_eq!((streamer.ready, streamer.desired), (1, 1));
+    assert_eq!(streamer.images["telectl:1"], 1);
+    assert_eq!(streamer.autoscaler.unwrap().max, 8);
+}
+
+#[test]
+fn s02_the_verdict_is_that_of_the_worst_cluster() {
+    let report = summarise(&collected(vec![edge(false)]), now());
+    assert_eq!(report.verdict, Verdict::Missing);
+    let nothing = cluster("central", Role::Central, Objects::default());
+    let report = summarise(&collected(vec![edge(true), nothing]), now());
+    assert_eq!(report.verdict, Verdict::Missing);
+    let names: Vec<&str> = report.clusters[1]
+        .workloads
+        .iter()
+        .map(|workload| workload.name.as_str())
+        .collect();
+    assert_eq!(names, ["collector", "api-gateway"]);
+}
+
+#[test]
+fn s09_an_unreachable_cluster_is_a_row_and_the_others_are_shown() {
+    let mut gone = cluster("central", Role::Central, Objects::default());
+    gone.api = ApiServer::Fails {
+        cause: Cause::Refused,
+        detail: "nobody listens".to_owned(),
+    };
+    let report = summarise(&collected(vec![edge(true), gone]), now());
+    assert_eq!(report.verdict, Verdict::Unreachable);
+    assert_eq!(report.clusters[0].verdict, Verdict::Ready);
+    let central = &report.clusters[1];
+    let why = central.unreachable.as_deref().unwrap();
+    assert!(why.contains("connection refused"), "{why}");
+    assert!(central.workloads.is_empty());
+}
+
+#[test]
+fn s03_the_queue_and_the_spools_are_what_the_workers_say() {
+    let mut site = edge(true);
+    site.workers = vec![
+        WorkerStatus {
+            component: Component::Streamer,
+            pod: "streamer-0".to_owned(),
+            body: Some(json!({"details": {"spool_undrained": 3, "spool_bytes": 1024}})),
+        },
+        WorkerStatus {
+            component: Component::Collector,
+            pod: "collector-x".to_owned(),
+            body: Some(json!({"details": {"queue": {
+                "entries": 7, "pending": 2, "oldest_seconds": 1.5, "dead": 0,
+            }}})),
+        },
+    ];
+    let report = summarise(&collected(vec![site]), now());
+    assert_eq!(report.clusters[0].spools[0].undrained, Some(3));
+    let queue = report.queue.unwrap();
+    assert_eq!((queue.entries, queue.pending), (7, 2));
+}
+
+#[test]
+fn s04_a_registration_has_an_age_and_a_lease() {
+    let record = json!({
+        "id": "streamer-0", "type": "nexus-streamer", "address": "10.0.0.9", "port": 8081,
+        "metadata": {"cluster_id": "edge"}, "health": "healthy", "version": "1",
+        "registered_at": "2025-07-18T11:59:00Z", "instance_uid": "", "started_at": "",
+        "lease_ttl": 15,
+    });
+    let mut collected = collected(vec![edge(true)]);
+    collected.registrations = Ok(vec![Registration {
+        key: "/services/nexus-streamer/streamer-0".to_owned(),
+        record: serde_json::from_value(record).unwrap(),
+        malformed: None,
+        lease_remaining_s: Some(12),
+    }]);
+    let report = summarise(&collected, now());
+    let one = &report.registrations[0];
+    assert_eq!(one.endpoint, "10.0.0.9:8081");
+    assert_eq!(one.age_seconds, Some(60));
+    assert_eq!(one.lease_remaining_seconds, Some(12));
+}
+
+#[test]
+fn s08_a_load_balancer_without_an_address_is_shown_as_such() {
+    let mut site = edge(true);
+    let service = |ingress: Value| {
+        ServiceFacts::from_objects(
+            &json!({
+                "metadata": {"name": "api-gateway", "namespace": NAMESPACE},
+                "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]},
+                "status": {"loadBalancer": {"ingress": ingress}},
+            }),
+            &[],
+        )
+    };
+    site.objects.services = vec![service(json!([])), service(json!([{"ip": "192.0.2.9"}]))];
+    let report = summarise(&collected(vec![site]), now());
+    let addresses = &report.clusters[0].addresses;
+    assert_eq!(addresses[0].address, "");
+    assert_eq!(addresses[1].address, "192.0.2.9:80");
+}

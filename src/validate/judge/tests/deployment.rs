@@ -1,0 +1,121 @@
+//! Workloads, Services, health, and what is skipped.
+
+use super::*;
+
+#[test]
+fn v01_what_is_well_has_no_failure() {
+    let findings = judge(&pipeline(None, None));
+    assert_eq!(failures(&findings), Vec::<&str>::new());
+    assert!(Summary::of(&findings).passed > 6);
+}
+
+#[test]
+fn v06_no_pod_at_all_is_a_failure() {
+    let mut observed = pipeline(None, None);
+    observed.sites[0].objects = Objects::default();
+    let findings = judge(&observed);
+    let finding = found(&findings, "TEL-WRK-001", "edge");
+    assert_eq!(finding.verdict, Verdict::Failed);
+    assert!(finding.observed.contains("component=streamer"));
+}
+
+#[test]
+fn v07_a_collector_that_is_not_ready_is_a_failure_unless_its_probe_knows_why() {
+    let mut observed = pipeline(None, None);
+    observed.sites[1].objects.pods[1] = pod(Component::Collector, WORKERS, "collector-x", false);
+    let findings = judge(&observed);
+    assert_eq!(failures(&findings), ["TEL-WRK-001"]);
+
+    let mut observed = pipeline(None, Some((Hop::Tcp, Cause::Refused)));
+    observed.sites[1].objects.pods[1] = pod(Component::Collector, WORKERS, "collector-x", false);
+    let findings = judge(&observed);
+    assert_eq!(failures(&findings), ["TEL-RED-001"]);
+}
+
+#[test]
+fn v02_a_service_whose_selector_misses_has_no_endpoints_and_gets_its_selector_back() {
+    let mut observed = pipeline(None, None);
+    let gateway = &mut observed.sites[1].objects.services[1];
+    gateway.ready.clear();
+    gateway.selector.labels = BTreeMap::from([("wrong".to_owned(), "label".to_owned())]);
+    let findings = judge(&observed);
+    assert_eq!(failures(&findings), ["TEL-SVC-001"]);
+    let finding = findings
+        .iter()
+        .find(|finding| finding.verdict.is_failure())
+        .unwrap();
+    assert_eq!(finding.cause.unwrap().word(), "no endpoints");
+    let command = commands(finding);
+    assert!(command.contains("--context central -n telemetry-system patch service api-gateway"));
+    assert!(command.contains(r#""wrong":null"#), "{command}");
+    assert!(command.contains(r#""app.kubernetes.io/component":"api-gateway""#));
+}
+
+#[test]
+fn v19_an_api_server_that_is_gone_skips_its_cluster_and_no_other() {
+    let mut observed = pipeline(None, None);
+    observed.sites[0].api = ApiServer::Fails {
+        cause: Cause::Refused,
+        detail: "connection refused".to_owned(),
+    };
+    let findings = judge(&observed);
+    assert_eq!(failures(&findings), ["TEL-API-001"]);
+    let skipped = found(&findings, "TEL-RED-001", "edge");
+    assert!(matches!(&skipped.verdict, Verdict::Skipped { because } if because.contains("edge")));
+    assert_eq!(
+        found(&findings, "TEL-RED-001", "central").verdict,
+        Verdict::Passed
+    );
+}
+
+#[test]
+fn v19_without_a_context_the_other_side_is_skipped_with_that_reason() {
+    let mut observed = pipeline(None, None);
+    observed.sites.remove(0);
+    observed.absent = vec![Role::Edge];
+    let findings = judge(&observed);
+    assert_eq!(failures(&findings), Vec::<&str>::new());
+    let skipped = found(&findings, "TEL-WRK-001", "edge");
+    assert!(
+        matches!(&skipped.verdict, Verdict::Skipped { because } if because.contains("--edge-context"))
+    );
+}
+
+#[test]
+fn v03_the_body_of_health_counts_and_a_known_cause_is_not_said_again() {
+    let unhealthy = Asked {
+        component: Component::Collector,
+        pod: "collector-x".to_owned(),
+        answers: vec![Answer {
+            path: "/health".to_owned(),
+            code: Some(503),
+            body: json!({"status": "unhealthy", "dependencies": {
+                "queue": {"ok": false, "required": true, "detail": "timed out"},
+            }})
+            .to_string(),
+            latency_ms: 1.0,
+        }],
+    };
+    let mut observed = pipeline(None, None);
+    observed.sites[1].health = vec![unhealthy.clone()];
+    let findings = judge(&observed);
+    let finding = found(&findings, "TEL-HLT-001", "central");
+    assert_eq!(finding.verdict, Verdict::Failed);
+    assert!(finding.observed.contains("queue: timed out"));
+
+    let mut observed = pipeline(None, Some((Hop::Tcp, Cause::Refused)));
+    observed.sites[1].health = vec![unhealthy];
+    assert_eq!(failures(&judge(&observed)), ["TEL-RED-001"]);
+}
+
+#[test]
+fn a_probe_that_cannot_start_is_reported_with_its_reason() {
+    let mut observed = pipeline(None, None);
+    observed.sites[0].probes[0].end = ProbeEnd::NotStarted {
+        reason: "container probe: CreateContainerConfigError: secret \"redis-auth\" not found"
+            .to_owned(),
+    };
+    let findings = judge(&observed);
+    assert_eq!(failures(&findings), ["TEL-PRB-001"]);
+    assert!(commands(found(&findings, "TEL-PRB-001", "edge")).contains("telectl deploy edge"));
+}

@@ -1,0 +1,105 @@
+//! The real binary, as a person or a kubelet runs it.
+
+use std::process::{ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::timeout;
+
+/// Longest time for the program to say or do what is expected: a debug build on a busy machine.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// A running `telectl`. It is killed when it is dropped and dies with the test.
+pub(crate) struct Program {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    said: String,
+}
+
+fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--pdeathsig", "KILL", "--", env!("CARGO_BIN_EXE_telectl")])
+        .args(arguments)
+        .env_clear()
+        .envs(environment.iter().copied())
+        .env("PATH", "/usr/bin:/bin")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+/// Runs it to its end.
+pub(crate) async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    timeout(LIMIT, command(arguments, environment).output())
+        .await
+        .expect("the program ends in time")
+        .expect("the program starts")
+}
+
+impl Program {
+    /// Starts it with nothing but these variables.
+    pub(crate) fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut child = command(arguments, environment)
+            .spawn()
+            .expect("the program starts");
+        let stdout = child.stdout.take().expect("its output is piped");
+        Self {
+            child,
+            stdout: BufReader::new(stdout),
+            said: String::new(),
+        }
+    }
+
+    /// Reads standard output up to and including the first line that `is_it` takes.
+    pub(crate) async fn line(&mut self, is_it: impl Fn(&str) -> bool) -> String {
+        let found = timeout(LIMIT, async {
+            loop {
+                let mut line = String::new();
+                let read = self.stdout.read_line(&mut line).await;
+                if read.expect("its output can be read") == 0 {
+                    return None;
+                }
+                self.said.push_str(&line);
+                if is_it(line.trim_end()) {
+                    return Some(line.trim_end().to_owned());
+                }
+            }
+        })
+        .await;
+        match found {
+            Ok(Some(line)) => line,
+            other => panic!(
+                "the line does not come ({other:?}); it said:\n{}",
+                self.said
+            ),
+        }
+    }
+
+    /// Sends a signal by name, such as `TERM` or `INT`.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().expect("it still runs").to_string();
+        let status = std::process::Command::new("kill")
+            .args(["-s", name, &id])
+            .status()
+            .expect("`kill` runs");
+        assert!(status.success(), "cannot send {name}");
+    }
+
+    /// Waits for its end; answers how it ended and what it wrote to standard error.
+    pub(crate) async fn end(mut self) -> (ExitStatus, String) {
+        let mut errors = String::new();
+        let mut stderr = self.child.stderr.take().expect("its errors are piped");
+        let ended = timeout(LIMIT, async {
+            let read = stderr.read_to_string(&mut errors).await;
+            read.expect("its errors are text");
+            self.child.wait().await.expect("it can be waited for")
+        })
+        .await
+        .expect("the program ends in time");
+        (ended, errors)
+    }
+}
