@@ -5,8 +5,6 @@ mod config;
 mod config_refused;
 mod conformance;
 mod demo;
-mod golden;
-mod layers;
 mod gateway;
 mod golden;
 mod layers;
