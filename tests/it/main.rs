@@ -17,6 +17,7 @@ mod queue_connection;
 mod registry;
 mod registry_support;
 mod render;
+mod render_command;
 mod render_network;
 mod render_security;
 mod render_support;

@@ -1,10 +1,11 @@
 //! What the rendered pods are given: secrets, probes, environment; and the keys of the values.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 use telectl::config::environment::Environment;
 use telectl::config::values::Values;
+use telectl::config::worker::VARIABLES;
 use telectl::config::{self, Layers, ValuesFile};
 use telectl::model::manifest::SecretContent;
 use telectl::model::object::ObjectKind;
@@ -83,64 +84,37 @@ fn r37_every_container_has_probes() {
     }
 }
 
+const COMMON: &str = "CLUSTER_ID POD_NAME POD_IP NODE_NAME NAMESPACE SERVICE_NAME HTTP_PORT \
+    LISTEN_PORT LOG_LEVEL SHUTDOWN_GRACE ETCD_ENDPOINTS ETCD_CA_CERT ETCD_CLIENT_CERT \
+    ETCD_CLIENT_KEY LEASE_TTL";
+const REDIS: &str = "REDIS_URL REDIS_PASSWORD REDIS_CA_CERT QUEUE_SHARDS";
+const DATABASE: &str = "DB_HOST DB_PORT DB_NAME DB_USER DB_PASSWORD DB_SSL_MODE DB_CA_CERT";
+
+/// A worker, the variable with its name, and what it needs besides the common variables.
+const WORKERS: [(&str, &str, &[&str]); 3] = [
+    (
+        "streamer",
+        "STREAMER_ID",
+        &["CSV_FILE SPOOL_DIR STREAMER_REPLICAS", REDIS],
+    ),
+    (
+        "collector",
+        "COLLECTOR_ID",
+        &["BATCH_SIZE", REDIS, DATABASE],
+    ),
+    ("api-gateway", "GATEWAY_ID", &[DATABASE]),
+];
+
 #[test]
 fn x04_worker_environment_is_what_the_workers_understand() {
-    let known: BTreeSet<&str> = telectl::config::worker::VARIABLES
-        .iter()
-        .map(|(name, _)| *name)
-        .collect();
-    let common = [
-        "CLUSTER_ID",
-        "POD_NAME",
-        "POD_IP",
-        "NODE_NAME",
-        "NAMESPACE",
-        "SERVICE_NAME",
-        "HTTP_PORT",
-        "LISTEN_PORT",
-        "LOG_LEVEL",
-        "SHUTDOWN_GRACE",
-        "ETCD_ENDPOINTS",
-        "ETCD_CA_CERT",
-        "ETCD_CLIENT_CERT",
-        "ETCD_CLIENT_KEY",
-        "LEASE_TTL",
-    ];
-    let redis = [
-        "REDIS_URL",
-        "REDIS_PASSWORD",
-        "REDIS_CA_CERT",
-        "QUEUE_SHARDS",
-    ];
-    let database = [
-        "DB_HOST",
-        "DB_PORT",
-        "DB_NAME",
-        "DB_USER",
-        "DB_PASSWORD",
-        "DB_SSL_MODE",
-        "DB_CA_CERT",
-    ];
-    let own: BTreeMap<&str, Vec<&str>> = BTreeMap::from([
-        (
-            "streamer",
-            [
-                &["STREAMER_ID", "CSV_FILE", "SPOOL_DIR", "STREAMER_REPLICAS"][..],
-                &redis,
-            ]
-            .concat(),
-        ),
-        (
-            "collector",
-            [&["COLLECTOR_ID", "BATCH_SIZE"][..], &redis, &database].concat(),
-        ),
-        ("api-gateway", [&["GATEWAY_ID"][..], &database].concat()),
-    ]);
+    let known: BTreeSet<&str> = VARIABLES.iter().map(|(name, _)| *name).collect();
+    let mut seen = 0;
     for set in every_set() {
         for (name, pod) in pods(&set) {
-            let Some(own) = own.get(name.as_str()) else {
+            let Some((_, id, own)) = WORKERS.iter().find(|(worker, _, _)| *worker == name) else {
                 continue;
             };
+            seen += 1;
             let environment = environment(&pod["spec"]);
             for variable in environment.keys() {
                 assert!(
@@ -148,18 +122,27 @@ fn x04_worker_environment_is_what_the_workers_understand() {
                     "{name} is given {variable}"
                 );
             }
-            for variable in common.iter().chain(own) {
+            for variable in own
+                .iter()
+                .chain([&COMMON])
+                .flat_map(|list| list.split_whitespace())
+            {
                 assert!(
-                    environment.contains_key(*variable),
+                    environment.contains_key(variable),
                     "{name} lacks {variable}"
                 );
             }
-            let id = &environment[own[0]]["valueFrom"]["fieldRef"]["fieldPath"];
-            if own[0].ends_with("_ID") {
-                assert_eq!(id, "metadata.name");
-            }
+            assert_eq!(
+                environment[*id]["valueFrom"]["fieldRef"]["fieldPath"],
+                "metadata.name"
+            );
+            assert_eq!(
+                environment["POD_IP"]["valueFrom"]["fieldRef"]["fieldPath"],
+                "status.podIP"
+            );
         }
     }
+    assert!(seen >= 12, "only {seen} workers were looked at");
 }
 
 /// The worker's own reader of the environment understands what is rendered.
