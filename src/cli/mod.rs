@@ -6,6 +6,8 @@ mod consent;
 mod demo;
 mod deploy;
 mod error;
+#[cfg(test)]
+mod help_tests;
 mod render;
 mod secret_reference;
 mod session;

@@ -84,38 +84,12 @@ pub(super) struct Merged {
 impl Merged {
     /// Puts a layer on top: maps merge, everything else replaces.
     pub(super) fn add(&mut self, layer: &Layer, schema: &Schema) {
-        let mut tree = std::mem::take(&mut self.tree);
-        self.merge(&mut tree, &layer.tree, &KeyPath::default(), layer, schema);
-        self.tree = tree;
-    }
-
-    fn merge(
-        &mut self,
-        into: &mut Value,
-        from: &Value,
-        path: &KeyPath,
-        layer: &Layer,
-        schema: &Schema,
-    ) {
-        let is_map =
-            path.keys().is_empty() || matches!(schema.at(path), Known::Branch(_) | Known::Free(_));
-        if let (Value::Object(added), true) = (from, is_map) {
-            if !into.is_object() {
-                *into = Value::Object(Map::new());
-            }
-            let Value::Object(target) = into else { return };
-            for (key, value) in added {
-                let slot = target.entry(key.clone()).or_insert(Value::Null);
-                self.merge(slot, value, &path.child(key), layer, schema);
-            }
-        } else {
-            *into = from.clone();
-            self.assignments.push(Assignment {
-                path: path.clone(),
-                value: from.clone(),
-                place: layer.place(path),
-            });
-        }
+        let mut merge = Merge {
+            layer,
+            schema,
+            assignments: &mut self.assignments,
+        };
+        merge.value(&mut self.tree, &layer.tree, &KeyPath::default());
     }
 
     /// The value at a path.
@@ -137,6 +111,37 @@ impl Merged {
     /// The values without the keys that are null.
     pub(super) fn without_nulls(&self) -> Value {
         pruned(&self.tree)
+    }
+}
+
+/// One layer on its way into the values.
+struct Merge<'a> {
+    layer: &'a Layer,
+    schema: &'a Schema,
+    assignments: &'a mut Vec<Assignment>,
+}
+
+impl Merge<'_> {
+    fn value(&mut self, into: &mut Value, from: &Value, path: &KeyPath) {
+        let is_map = path.keys().is_empty()
+            || matches!(self.schema.at(path), Known::Branch(_) | Known::Free(_));
+        if let (Value::Object(added), true) = (from, is_map) {
+            if !into.is_object() {
+                *into = Value::Object(Map::new());
+            }
+            let Value::Object(target) = into else { return };
+            for (key, value) in added {
+                let slot = target.entry(key.clone()).or_insert(Value::Null);
+                self.value(slot, value, &path.child(key));
+            }
+        } else {
+            *into = from.clone();
+            self.assignments.push(Assignment {
+                path: path.clone(),
+                value: from.clone(),
+                place: self.layer.place(path),
+            });
+        }
     }
 }
 

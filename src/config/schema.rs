@@ -140,8 +140,12 @@ fn scalar(text: &str) -> Value {
     serde_yaml::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
 }
 
-/// `[a, b]`, or `a,b`.
+/// `[a, b]`, `{a,b}` as helm has it, or `a,b`.
 fn list(text: &str) -> Value {
+    let text = text
+        .strip_prefix('{')
+        .and_then(|inner| inner.strip_suffix('}'))
+        .unwrap_or(text);
     match scalar(text) {
         list @ Value::Array(_) => list,
         _ => text

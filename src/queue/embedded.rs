@@ -144,8 +144,16 @@ impl State {
             .collect();
         let mut deliveries = Vec::new();
         for (number, id, published_ms) in free {
-            let Some(payload) = self.entries.load(number)? else {
-                continue;
+            let payload = match self.entries.load(number) {
+                Ok(Some(payload)) => payload,
+                Ok(None) => continue,
+                // Its streamer does not find it here any more, and publishes it again.
+                Err(damaged @ SpoolError::Damaged { .. }) => {
+                    tracing::error!(%damaged, "dropped an entry");
+                    self.entries.mark_done(&BTreeSet::from([number]))?;
+                    continue;
+                }
+                Err(error) => return Err(error),
             };
             self.delivered.insert(number, Instant::now());
             deliveries.push(Delivery {

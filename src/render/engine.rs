@@ -131,3 +131,94 @@ fn typed<T: DeserializeOwned + Serialize>(
     }
     serde_json::to_value(object).map_err(|source| not_the_kind(source, ".".to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const PLAIN: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{json name}}\n";
+
+    /// Renders one template as a ConfigMap and gives the error, with its cause.
+    fn error(template: &str) -> String {
+        let context = json!({ "name": "x", "some": { "flag": false, "nothing": null } });
+        let made = Engine::new(&[("a.yaml", template), ("part", "{{json some.typo}}\n")])
+            .and_then(|engine| engine.object(ObjectKind::ConfigMap, "a.yaml", &context));
+        let error = made.expect_err("the template is bad");
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        format!("{error}: {}", cause.unwrap_or_default())
+    }
+
+    #[test]
+    fn r39_a_misspelt_path_is_an_error_with_template_and_line() {
+        let value = error(&format!("{PLAIN}data:\n  a: {{{{json some.flga}}}}\n"));
+        assert_eq!(
+            value,
+            "template `a.yaml`, line 6: there is no value `some.flga`: "
+        );
+        let condition = error(&format!(
+            "{PLAIN}{{{{#if some.flga}}}}\ndata: {{}}\n{{{{/if}}}}\n"
+        ));
+        assert!(
+            condition.contains("line 5: there is no value `some.flga`"),
+            "{condition}"
+        );
+        let untaken = error(&format!(
+            "{PLAIN}{{{{#if some.flag}}}}\nx: {{{{json nmae}}}}\n{{{{else}}}}\n{{{{/if}}}}\n"
+        ));
+        assert!(
+            untaken.contains("line 6: there is no value `nmae`"),
+            "{untaken}"
+        );
+        let partial = error(&format!("{PLAIN}data:\n  {{{{> part}}}}\n"));
+        assert!(partial.contains("template `part`, line 1"), "{partial}");
+        let below_null = error(&format!("{PLAIN}x: {{{{json some.nothing.more}}}}\n"));
+        assert!(
+            below_null.contains("there is no value `some.nothing.more`"),
+            "{below_null}"
+        );
+    }
+
+    #[test]
+    fn r39_what_cannot_be_checked_is_not_allowed_in_a_template() {
+        let raw = error(&format!("{PLAIN}# {{{{name}}}}\n"));
+        assert!(
+            raw.contains("line 5: `name` has to be written as {{json name}}"),
+            "{raw}"
+        );
+        let each = error(&format!("{PLAIN}{{{{#each some}}}}\n{{{{/each}}}}\n"));
+        assert!(
+            each.contains("line 5: the block `each` cannot be checked"),
+            "{each}"
+        );
+        let partial = error(&format!("{PLAIN}{{{{> prat}}}}\n"));
+        assert!(partial.contains("there is no partial `prat`"), "{partial}");
+    }
+
+    #[test]
+    fn r39_a_field_that_kubernetes_does_not_know_is_an_error() {
+        let field = error(&format!("{PLAIN}  lables: {{}}\n"));
+        assert!(field.contains("unknown field `metadata.lables`"), "{field}");
+        let kind = error("apiVersion: v1\nkind: Service\nmetadata: {}\n");
+        assert!(kind.contains("gives no valid ConfigMap"), "{kind}");
+        let wrong = error(&format!("{PLAIN}data:\n  a: 5\n"));
+        assert!(
+            wrong.contains("gives no valid ConfigMap: `data.a`"),
+            "{wrong}"
+        );
+        let yaml = error("a: [\n");
+        assert!(yaml.contains("gives no valid YAML"), "{yaml}");
+        let syntax = error("{{#if name}}\n");
+        assert!(syntax.contains("cannot be parsed"), "{syntax}");
+    }
+
+    #[test]
+    fn a_value_cannot_break_out_of_its_place() {
+        let context = json!({ "name": "x\"\n  labels: {a: b}\n# {{json some}}" });
+        let object = Engine::new(&[("a.yaml", PLAIN)])
+            .and_then(|engine| engine.object(ObjectKind::ConfigMap, "a.yaml", &context))
+            .expect("it is filled");
+        assert_eq!(object["metadata"], json!({ "name": context["name"] }));
+    }
+}

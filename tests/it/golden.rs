@@ -3,7 +3,7 @@
 use telectl::model::manifest::RenderedSet;
 use telectl::model::profile::Profile;
 
-use crate::render::{lab, preview};
+use crate::render_support::{lab, preview};
 
 fn check(name: &str, set: &RenderedSet) {
     let mut text = String::new();

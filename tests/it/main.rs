@@ -1,12 +1,15 @@
 //! The one integration binary.
 
+mod cluster;
 mod collector;
 mod config;
+mod config_refused;
 mod conformance;
 mod demo;
 mod gateway;
 mod golden;
 mod layers;
+mod pipeline;
 mod probe;
 mod program;
 mod queue;
@@ -14,8 +17,11 @@ mod queue_connection;
 mod registry;
 mod registry_support;
 mod render;
+mod render_command;
 mod render_network;
 mod render_security;
+mod render_support;
+mod render_workers;
 mod runtime;
 mod runtime_process;
 mod servers;

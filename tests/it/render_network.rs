@@ -5,7 +5,7 @@ use telectl::model::manifest::RenderedSet;
 use telectl::model::object::ObjectKind;
 use telectl::model::profile::Profile;
 
-use crate::render::{pods, preview, selects};
+use crate::render_support::{pods, preview, selects};
 
 /// One end of a way.
 #[derive(Clone, Copy)]

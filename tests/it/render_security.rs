@@ -4,18 +4,32 @@ use serde_json::Value;
 use telectl::model::object::ObjectKind;
 use telectl::model::profile::Profile;
 
-use crate::render::{every_set, object, pods, preview};
+use crate::render_support::{every_set, object, pods, preview};
 
 /// What a pod breaks of the "restricted" standard (which includes "baseline").
 fn violations(pod: &Value) -> Vec<String> {
     let spec = &pod["spec"];
-    let mut found = Vec::new();
-    for key in ["hostNetwork", "hostPID", "hostIPC"] {
-        if spec[key] == true {
-            found.push(key.to_owned());
-        }
+    let shared = ["hostNetwork", "hostPID", "hostIPC"]
+        .into_iter()
+        .filter(|key| spec[*key] == true);
+    let mut found: Vec<String> = shared.map(str::to_owned).collect();
+    found.extend(forbidden_volumes(spec));
+    let lists = ["initContainers", "containers", "ephemeralContainers"];
+    for container in lists
+        .iter()
+        .flat_map(|list| spec[*list].as_array().into_iter().flatten())
+    {
+        let name = container["name"].as_str().unwrap_or("?");
+        let rules = rules(&spec["securityContext"], container);
+        let broken = rules.into_iter().filter(|(_, kept)| !kept);
+        found.extend(broken.map(|(rule, _)| format!("{name}: {rule}")));
     }
-    const VOLUMES: [&str; 8] = [
+    found
+}
+
+fn forbidden_volumes(spec: &Value) -> Vec<String> {
+    const ALLOWED: [&str; 9] = [
+        "name",
         "configMap",
         "csi",
         "downwardAPI",
@@ -25,82 +39,63 @@ fn violations(pod: &Value) -> Vec<String> {
         "projected",
         "secret",
     ];
-    for volume in spec["volumes"].as_array().into_iter().flatten() {
-        let kinds = volume
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(key, _)| key.as_str());
-        found.extend(
-            kinds
-                .filter(|key| *key != "name" && !VOLUMES.contains(key))
-                .map(|key| format!("volume {key}")),
-        );
-    }
-    let pod_context = &spec["securityContext"];
-    let lists = ["initContainers", "containers", "ephemeralContainers"];
-    for container in lists
-        .iter()
-        .flat_map(|list| spec[*list].as_array().into_iter().flatten())
-    {
-        let context = &container["securityContext"];
-        let name = container["name"].as_str().unwrap_or("?");
-        let either = |key: &str| {
-            if context[key].is_null() {
-                &pod_context[key]
-            } else {
-                &context[key]
-            }
-        };
-        let adds = context["capabilities"]["add"]
-            .as_array()
-            .into_iter()
-            .flatten();
-        let rules = [
-            (
-                "allowPrivilegeEscalation",
-                context["allowPrivilegeEscalation"] == false,
-            ),
-            ("privileged", context["privileged"] != true),
-            ("runAsNonRoot", either("runAsNonRoot") == true),
-            (
-                "runAsUser",
-                either("runAsUser").as_i64().is_some_and(|user| user > 0),
-            ),
-            (
-                "capabilities.drop",
-                context["capabilities"]["drop"]
-                    .as_array()
-                    .is_some_and(|dropped| dropped.contains(&Value::from("ALL"))),
-            ),
-            (
-                "capabilities.add",
-                adds.clone().all(|added| added == "NET_BIND_SERVICE"),
-            ),
-            (
-                "seccompProfile",
-                matches!(
-                    either("seccompProfile")["type"].as_str(),
-                    Some("RuntimeDefault" | "Localhost")
-                ),
-            ),
-            (
-                "hostPort",
-                container["ports"]
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .all(|port| port["hostPort"].is_null()),
-            ),
-        ];
-        found.extend(
-            rules
-                .iter()
-                .filter(|(_, kept)| !kept)
-                .map(|(rule, _)| format!("{name}: {rule}")),
-        );
-    }
-    found
+    let volumes = spec["volumes"].as_array().into_iter().flatten();
+    volumes
+        .flat_map(|volume| volume.as_object().into_iter().flatten())
+        .filter(|(key, _)| !ALLOWED.contains(&key.as_str()))
+        .map(|(key, _)| format!("volume {key}"))
+        .collect()
+}
+
+/// The rules about a container, and whether it keeps them; the pod's settings hold where it has
+/// none.
+fn rules(pod: &Value, container: &Value) -> Vec<(&'static str, bool)> {
+    let context = &container["securityContext"];
+    let either = |key: &str| {
+        if context[key].is_null() {
+            &pod[key]
+        } else {
+            &context[key]
+        }
+    };
+    let dropped = context["capabilities"]["drop"].as_array();
+    let added = context["capabilities"]["add"].as_array();
+    let ports = container["ports"].as_array();
+    let seccomp = either("seccompProfile")["type"].as_str();
+    vec![
+        (
+            "allowPrivilegeEscalation",
+            context["allowPrivilegeEscalation"] == false,
+        ),
+        ("privileged", context["privileged"] != true),
+        ("runAsNonRoot", either("runAsNonRoot") == true),
+        (
+            "runAsUser",
+            either("runAsUser").as_i64().is_some_and(|user| user > 0),
+        ),
+        (
+            "capabilities.drop",
+            dropped.is_some_and(|list| list.contains(&Value::from("ALL"))),
+        ),
+        (
+            "capabilities.add",
+            added
+                .into_iter()
+                .flatten()
+                .all(|capability| capability == "NET_BIND_SERVICE"),
+        ),
+        (
+            "seccompProfile",
+            matches!(seccomp, Some("RuntimeDefault" | "Localhost")),
+        ),
+        (
+            "hostPort",
+            ports
+                .into_iter()
+                .flatten()
+                .all(|port| port["hostPort"].is_null()),
+        ),
+    ]
 }
 
 #[test]

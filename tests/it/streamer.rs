@@ -13,7 +13,7 @@ use crate::streamer_harness::{
 };
 
 #[tokio::test]
-async fn w02_the_sample_file_arrives_completely_and_the_spool_is_freed() {
+async fn w02_w15_the_sample_file_arrives_completely_and_the_spool_is_freed() {
     let folder = TempDir::new().unwrap();
     let queue = SpoolQueue::open(&folder.path().join("queue"), IDLE).unwrap();
     let settings = settings(SAMPLE, &folder.path().join("spool"));
@@ -38,6 +38,9 @@ async fn w02_the_sample_file_arrives_completely_and_the_spool_is_freed() {
         .await;
     assert_eq!(streamer.number("rows_read"), 2470);
     assert_eq!(streamer.number("batches_acknowledged"), 26);
+    for detail in ["chunks_total", "chunks_claimed", "chunks_completed"] {
+        assert_eq!(streamer.number(detail), 25, "{detail}");
+    }
     assert!(streamer.vitals.is_ready());
     let mut metrics = String::new();
     streamer

@@ -17,8 +17,6 @@ pub(super) struct Record<'a> {
     pub(super) sequence: u64,
     pub(super) note: &'a [u8],
     pub(super) payload: &'a [u8],
-    /// Bytes that the whole record takes.
-    pub(super) length: usize,
 }
 
 pub(super) fn encode(
@@ -67,6 +65,5 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Record<'_>> {
         sequence,
         note,
         payload,
-        length,
     })
 }

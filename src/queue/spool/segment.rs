@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, Read as _, Write as _};
+use std::io::{self, BufReader, Read, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
@@ -103,6 +103,8 @@ impl Segment {
         Ok((segment, recovered))
     }
 
+    /// Finds the records. A damaged one counts as done if a sound one follows it; otherwise it is
+    /// what a crash left of the last one.
     fn scan<N: DeserializeOwned>(
         &mut self,
         marks: &BTreeSet<u64>,
@@ -111,31 +113,31 @@ impl Segment {
         let error = file_error("read", &self.path);
         let mut reader = BufReader::new(&self.file);
         let mut buffer = Vec::new();
-        loop {
-            buffer.clear();
-            let mut read = |buffer: &mut Vec<u8>, wanted: usize| {
-                (&mut reader).take(wanted as u64).read_to_end(buffer)
-            };
-            if read(&mut buffer, record::HEADER).map_err(&error)? < record::HEADER {
-                return Ok(());
-            }
-            let Some(length) = record::length(&buffer) else {
-                return Ok(());
-            };
-            read(&mut buffer, length - record::HEADER).map_err(&error)?;
+        let mut offset = 0;
+        let mut damaged = 0;
+        while let Some(length) = read_record(&mut reader, &mut buffer).map_err(&error)? {
+            let start = offset;
+            offset += length;
             let Some(found) = record::decode(&buffer) else {
-                return Ok(());
+                damaged += 1;
+                continue;
             };
-            self.records += 1;
+            if damaged > 0 {
+                tracing::error!(path = %self.path.display(), records = damaged, "damaged");
+            }
+            self.records += damaged + 1;
+            self.done += damaged;
+            damaged = 0;
+            self.length = offset;
             recovered.next = recovered.next.max(found.sequence + 1);
             let note = serde_json::from_slice(found.note);
             match (marks.contains(&found.sequence), note) {
-                (false, Ok(note)) => recovered.undone.push((found.sequence, self.length, note)),
+                (false, Ok(note)) => recovered.undone.push((found.sequence, start, note)),
                 // A note of another version: the source is read again instead.
                 (true, _) | (_, Err(_)) => self.done += 1,
             }
-            self.length += found.length as u64;
         }
+        Ok(())
     }
 
     /// Cuts away what follows the last sound record. Sequences that may have been in it are not
@@ -231,6 +233,23 @@ impl Segment {
         fs::remove_file(&self.path).map_err(file_error("remove", &self.path))?;
         remove_if_there(&self.path.with_extension("done"))
     }
+}
+
+/// Reads what may be a record into the buffer and answers its length; `None` if there can be none.
+fn read_record(reader: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<Option<u64>> {
+    buffer.clear();
+    let mut read = |buffer: &mut Vec<u8>, wanted: usize| {
+        let read = reader.by_ref().take(wanted as u64).read_to_end(buffer)?;
+        Ok::<_, io::Error>(read == wanted)
+    };
+    if !read(buffer, record::HEADER)? {
+        return Ok(None);
+    }
+    let Some(length) = record::length(buffer) else {
+        return Ok(None);
+    };
+    let complete = read(buffer, length - record::HEADER)?;
+    Ok(complete.then_some(length as u64))
 }
 
 fn remove_if_there(path: &Path) -> Result<(), SpoolError> {

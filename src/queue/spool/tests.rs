@@ -139,6 +139,25 @@ fn a_damaged_record_is_an_error_and_never_another_payload() {
     ));
 }
 
+#[test]
+fn a_damaged_record_does_not_take_the_ones_after_it_along() {
+    let folder = TempDir::new().unwrap();
+    let mut spool: Spool<String> = Spool::open(folder.path(), 1 << 20).unwrap();
+    for number in 0..3u8 {
+        spool.append(number.to_string(), &[number; 50]).unwrap();
+    }
+    drop(spool);
+    let path = &logs(&folder)[0];
+    let mut bytes = fs::read(path).unwrap();
+    bytes[60] ^= 1;
+    fs::write(path, bytes).unwrap();
+    let mut spool = open(&folder);
+    let held: Vec<u64> = undone(&spool).into_iter().map(|one| one.0).collect();
+    assert_eq!((held, spool.next_sequence()), (vec![1, 2], 3));
+    spool.mark_done(&BTreeSet::from([1, 2])).unwrap();
+    assert_eq!(spool.size(), 0);
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Append(Vec<u8>),

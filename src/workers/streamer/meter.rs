@@ -15,6 +15,10 @@ pub(super) struct Meter {
     pub(super) rows: Counter,
     /// Rows that were left out of those batches.
     pub(super) quarantined: Counter,
+    /// Chunks that this streamer made batches of.
+    pub(super) chunks_claimed: Counter,
+    /// Chunks known to be in the store: own ones, and siblings' that it asked about.
+    pub(super) chunks_completed: Counter,
     /// Publications that the queue took, repeated ones included.
     pub(super) published: Counter,
     /// Messages that were published again because the queue had lost them.
@@ -50,6 +54,16 @@ impl Meter {
             "telectl_streamer_rows_quarantined",
             "Rows that cannot be stored",
             self.quarantined.clone(),
+        );
+        registry.register(
+            "telectl_streamer_chunks_claimed",
+            "Chunks that this streamer made batches of",
+            self.chunks_claimed.clone(),
+        );
+        registry.register(
+            "telectl_streamer_chunks_completed",
+            "Chunks known to be in the store",
+            self.chunks_completed.clone(),
         );
         registry.register(
             "telectl_streamer_batches_published",

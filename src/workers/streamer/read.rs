@@ -240,7 +240,11 @@ impl<Q: Queue> Reading<'_, Q> {
         }
         let key = note.key();
         let claim = self.queue.claim(&key, self.streamer, CLAIM_TIME);
-        self.health.note(claim.await).ok()
+        let claim = self.health.note(claim.await).ok();
+        if claim == Some(Claim::Completed) && note.piece != Piece::SignOff {
+            self.meter.chunks_completed.inc();
+        }
+        claim
     }
 
     async fn make_batch(&self, note: Note, chunk: Chunk) -> Result<Flow, StreamerError> {
@@ -268,6 +272,7 @@ impl<Q: Queue> Reading<'_, Q> {
         if self.keep(note, make).await? == Flow::Stopped {
             return Ok(Flow::Stopped);
         }
+        self.meter.chunks_claimed.inc();
         self.meter.rows.inc_by(rows);
         self.meter.quarantined.inc_by(quarantined);
         if let Some(pace) = self.pace

@@ -13,7 +13,7 @@ use super::StreamerError;
 use super::health::Health;
 use super::meter::Meter;
 use super::outbox::{Outbox, Outstanding};
-use super::piece::Note;
+use super::piece::{Note, Piece};
 
 /// Pause between two comparisons; also how late the spool learns of a commit.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -108,6 +108,8 @@ impl<Q: Queue> Reconciler<'_, Q> {
         }
         let notes = self.outbox.notes_of(&told.sequences);
         self.complete_claims(&notes).await;
+        let chunks = notes.iter().filter(|note| note.piece != Piece::SignOff);
+        self.meter.chunks_completed.inc_by(chunks.count() as u64);
         self.meter.acknowledged.inc_by(notes.len() as u64);
         if let Err(error) = self.outbox.acknowledged(told.sequences.clone()).await {
             return Ok(Err(error));

@@ -160,6 +160,8 @@ async fn show(vitals: &Vitals, outbox: &Outbox, meter: &Meter) -> Infallible {
 
 fn show_now(vitals: &Vitals, outbox: &Outbox, meter: &Meter) {
     vitals.detail("rows_spooled", meter.rows.get());
+    vitals.detail("chunks_claimed", meter.chunks_claimed.get());
+    vitals.detail("chunks_completed", meter.chunks_completed.get());
     vitals.detail("batches_published", meter.published.get());
     vitals.detail("batches_lost", meter.lost.get());
     vitals.detail("batches_acknowledged", meter.acknowledged.get());

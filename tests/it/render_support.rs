@@ -1,0 +1,140 @@
+//! Rendered sets and ways to look into them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use telectl::config::{self, Layers, Resolved, ValuesFile};
+use telectl::model::manifest::RenderedSet;
+use telectl::model::object::ObjectKind;
+use telectl::model::profile::Profile;
+use telectl::render;
+
+/// The values of a profile with `--set` texts on top.
+pub(crate) fn resolved(profile: Profile, sets: &[&str]) -> Resolved {
+    let layers = Layers {
+        sets: sets.iter().map(|text| (*text).to_owned()).collect(),
+        ..Layers::default()
+    };
+    config::resolve(profile, &layers).unwrap_or_else(|error| panic!("{profile}: {error}"))
+}
+
+/// A profile, with placeholders for addresses.
+pub(crate) fn preview(profile: Profile, sets: &[&str]) -> RenderedSet {
+    render::preview(&resolved(profile, sets)).unwrap_or_else(|error| panic!("{profile}: {error}"))
+}
+
+/// A profile with the lab overlay, with placeholders for addresses.
+pub(crate) fn lab(profile: Profile) -> RenderedSet {
+    let layers = Layers {
+        files: vec![ValuesFile::open("lab").expect("lab is an overlay")],
+        sets: vec!["image.tag=test".to_owned()],
+        ..Layers::default()
+    };
+    let resolved = config::resolve(profile, &layers).unwrap_or_else(|error| panic!("{error}"));
+    render::preview(&resolved).unwrap_or_else(|error| panic!("{error}"))
+}
+
+pub(crate) fn object<'a>(set: &'a RenderedSet, kind: ObjectKind, name: &str) -> &'a Value {
+    let found = set
+        .manifests
+        .iter()
+        .find(|manifest| manifest.object.kind == kind && manifest.object.name == name);
+    let profile = set.profile;
+    &found
+        .unwrap_or_else(|| panic!("{profile} has no {kind} {name}"))
+        .value
+}
+
+pub(crate) fn replicas(set: &RenderedSet, kind: ObjectKind, name: &str) -> u64 {
+    object(set, kind, name)["spec"]["replicas"]
+        .as_u64()
+        .expect("replicas are set")
+}
+
+pub(crate) fn workloads(set: &RenderedSet) -> BTreeSet<&str> {
+    set.manifests
+        .iter()
+        .filter(|manifest| {
+            matches!(
+                manifest.object.kind,
+                ObjectKind::Deployment | ObjectKind::StatefulSet
+            )
+        })
+        .map(|manifest| manifest.object.name.as_str())
+        .collect()
+}
+
+/// Every set that telectl renders by itself: the profiles, and the profiles with the lab overlay.
+pub(crate) fn every_set() -> Vec<RenderedSet> {
+    let plain = Profile::ALL
+        .into_iter()
+        .map(|profile| preview(profile, &[]));
+    plain.chain(Profile::ALL.into_iter().map(lab)).collect()
+}
+
+pub(crate) fn prefixed(name: &str, sets: &[&str]) -> String {
+    if sets.is_empty() {
+        name.to_owned()
+    } else {
+        format!("blue-{name}")
+    }
+}
+
+pub(crate) fn host(url: &str) -> Option<&str> {
+    url.split_once("://")?
+        .1
+        .rsplit_once(':')
+        .map(|(host, _)| host)
+}
+
+/// Pod templates by the name of their workload.
+pub(crate) fn pods(set: &RenderedSet) -> Vec<(String, &Value)> {
+    set.manifests
+        .iter()
+        .filter(|manifest| manifest.value["spec"]["template"]["spec"].is_object())
+        .map(|manifest| {
+            (
+                manifest.object.name.clone(),
+                &manifest.value["spec"]["template"],
+            )
+        })
+        .collect()
+}
+
+pub(crate) fn selects(selector: &Value, labels: &Value) -> bool {
+    let wanted = selector.as_object().expect("a selector is a map");
+    wanted
+        .iter()
+        .all(|(name, value)| labels.get(name) == Some(value))
+}
+
+pub(crate) fn environment(pod: &Value) -> BTreeMap<String, Value> {
+    let variables = pod["containers"][0]["env"]
+        .as_array()
+        .expect("there are variables");
+    let mut found = BTreeMap::new();
+    for variable in variables {
+        let name = variable["name"].as_str().expect("it has a name").to_owned();
+        assert!(
+            found.insert(name.clone(), variable.clone()).is_none(),
+            "{name} twice"
+        );
+    }
+    found
+}
+
+/// Secrets that a pod refers to: by key in the environment, as a whole in volumes.
+pub(crate) fn references(pod: &Value) -> Vec<(String, Option<String>)> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let variables = pod["spec"]["containers"][0]["env"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    let by_key = variables.filter_map(|variable| {
+        let reference = &variable["valueFrom"]["secretKeyRef"];
+        Some((text(&reference["name"])?, text(&reference["key"])))
+    });
+    let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
+    let whole = volumes.filter_map(|volume| Some((text(&volume["secret"]["secretName"])?, None)));
+    by_key.chain(whole).collect()
+}
