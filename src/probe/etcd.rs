@@ -4,6 +4,7 @@ use etcd_client::{
     Certificate, Client, ConnectOptions, Error as EtcdError, GetOptions, Identity, TlsOptions,
 };
 use futures::StreamExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::config::worker::EtcdSettings;
 
@@ -32,6 +33,25 @@ pub(super) fn with_scheme(endpoint: &str, settings: &EtcdSettings) -> String {
     } else {
         format!("http://{endpoint}")
     }
+}
+
+/// The first bytes of a client of HTTP/2, with empty settings.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+/// Makes the server speak first: with TLS 1.3 it says only after the handshake that it does not
+/// accept the client's certificate, and the client library loses what it says.
+pub(super) async fn greet<S>(stream: &mut S) -> Result<(), Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let rejected = |error: std::io::Error| match tls_error(&error).and_then(client_rejected) {
+        Some(detail) => Failure::new(Cause::AuthenticationFailed, detail),
+        None => Failure::new(cause_of_io(&error), error.to_string()),
+    };
+    stream.write_all(PREFACE).await.map_err(rejected)?;
+    stream.flush().await.map_err(rejected)?;
+    stream.read_u8().await.map_err(rejected)?;
+    Ok(())
 }
 
 /// Connects, logs in, and makes sure that there is a leader; answers the server's version, too.

@@ -293,7 +293,11 @@ async fn probe_etcd(
             protocol: Some(b"h2"),
         };
         let witness = sight.witness.clone();
-        let secured = |stream| encrypted(stream, policy, witness);
+        let secured = async |stream| {
+            let mut reached = encrypted(stream, policy, witness).await?;
+            etcd::greet(&mut reached.value).await?;
+            Ok(reached)
+        };
         course.then(Hop::Tls, stream, secured).await.map(drop)
     } else {
         stream.map(drop)

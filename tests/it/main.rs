@@ -33,3 +33,4 @@ mod streamer;
 mod streamer_harness;
 mod streamer_outage;
 mod streamer_sharing;
+mod validate;
