@@ -18,6 +18,7 @@ mod targets;
 mod validate;
 mod values;
 mod worker;
+mod worker_probe;
 
 use clap::{Parser, Subcommand};
 

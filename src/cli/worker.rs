@@ -30,6 +30,7 @@ use crate::workers::{api_gateway, collector, streamer};
 
 use super::error::CliError;
 use super::session::Session;
+use super::worker_probe::{self, ProbeArgs};
 
 /// Longest time for blocking work to end after everything else has.
 const BLOCKING_LIMIT: Duration = Duration::from_secs(1);
@@ -43,7 +44,7 @@ pub(super) struct WorkerArgs {
     worker: Worker,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Worker {
     /// Read sources and publish them to the queue
     Streamer,
@@ -51,6 +52,8 @@ enum Worker {
     Collector,
     /// Answer queries over HTTP
     ApiGateway,
+    /// Look at what a worker depends on, from where it is, and report
+    Probe(ProbeArgs),
 }
 
 /// What a worker does, once its settings are known.
@@ -62,18 +65,19 @@ enum Work {
 
 pub(super) fn run(args: &WorkerArgs, session: &Session) -> Result<ExitCode, CliError> {
     let environment = &session.environment;
-    let component = match args.worker {
+    let component = match &args.worker {
         Worker::Streamer => Component::Streamer,
         Worker::Collector => Component::Collector,
         Worker::ApiGateway => Component::ApiGateway,
+        Worker::Probe(probe) => return worker_probe::run(probe, session),
     };
     let mut problems = Problems::default();
     let identity = problems.take(IdentitySettings::from_environment(component, environment));
     let etcd = problems.take(EtcdSettings::from_environment(environment));
-    let settings = match args.worker {
-        Worker::Streamer => Settings::streamer(&mut problems, environment),
-        Worker::Collector => Settings::collector(&mut problems, environment),
-        Worker::ApiGateway => Settings::api_gateway(&mut problems, environment),
+    let settings = match component {
+        Component::Streamer => Settings::streamer(&mut problems, environment),
+        Component::Collector => Settings::collector(&mut problems, environment),
+        _ => Settings::api_gateway(&mut problems, environment),
     };
     let (Some(identity), Some(etcd), Some(settings)) = (identity, etcd, settings) else {
         return Err(problems.into_error(component));

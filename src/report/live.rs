@@ -28,6 +28,13 @@ impl Live {
         }
     }
 
+    /// Takes the block off the screen.
+    pub fn clear(&self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+
     /// Leaves the last block on the screen; what is written next comes below it.
     pub fn leave(&self) {
         if let Some(bar) = &self.0 {

@@ -1,5 +1,6 @@
 //! The one integration binary.
 
+mod cluster;
 mod collector;
 mod config;
 mod config_refused;
@@ -8,6 +9,7 @@ mod demo;
 mod gateway;
 mod golden;
 mod layers;
+mod pipeline;
 mod probe;
 mod program;
 mod queue;

@@ -72,7 +72,10 @@ async fn w18_sigterm_deregisters_and_ends_with_0_and_no_secret_is_logged() {
     let spool = TempDir::new().unwrap();
     let (port, redis_url) = (
         free_port().to_string(),
-        format!("redis://:canary-91ab-redis@127.0.0.1:{}", redis.port()),
+        format!(
+            "redis://:canary-91ab-redis@127.0.0.1:{}",
+            redis.settings().endpoint.port
+        ),
     );
     let endpoints = etcd.settings().endpoints.join(",");
     let program = Program::start(

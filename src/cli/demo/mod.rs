@@ -225,7 +225,9 @@ impl Display {
             } else {
                 view::progress_line(progress.as_ref(), &statistics)
             };
-            if live.is_drawn() {
+            if live.is_drawn() && statistics.unique_gpus == 0 {
+                live.show(&line);
+            } else if live.is_drawn() {
                 live.show(&format!("{}\n{line}", self.table().await?));
             } else if line != last {
                 self.ui.note(&line);
@@ -239,8 +241,7 @@ impl Display {
                 () = sleep(REFRESH) => {}
             }
         };
-        live.show("");
-        live.leave();
+        live.clear();
         self.conclude(&complete).await?;
         stop.cancelled().await;
         Ok(())
@@ -261,7 +262,7 @@ impl Display {
             // Nobody waits any more if the demo is being stopped.
             Some(done) => drop(done.send(())),
             None => self.ui.note(&format!(
-                "Ask for more: curl '{}/api/v1/gpus?limit=3'. Ctrl-C stops the demo.",
+                "Ask for more: curl {0}/api/v1/gpus, or look at {0}/docs. Ctrl-C stops the demo.",
                 self.url
             )),
         }

@@ -24,6 +24,9 @@ use crate::store_data::{MadeUp, RealFile};
 use crate::store_fixture::{InPostgres, InSqlite, StoreFixture};
 
 mod refusals;
+mod stuck;
+
+use stuck::StuckStore;
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -191,13 +194,19 @@ async fn w08_kills_at_any_moment_lose_and_double_nothing() {
     let Some((_redis, queue, fixture)) = servers().await else {
         return;
     };
-    let source = MadeUp::of("edge", "a.csv", 3000);
+    let source = MadeUp::of("edge", "a.csv", 6000);
     publish_all(&queue, &source.cut(25)).await;
-    // At the same time twice, under the name of the one before, at moments nobody chose.
-    for round in 0..12_u64 {
+    // Two at a time, under the names of those before, each time in the middle of their work.
+    for _ in 0..10 {
         let names = ["collector-0", "collector-1"];
         let running = names.map(|name| Running::start(name, queue.clone(), fixture.open(), None));
-        tokio::time::sleep(Duration::from_millis(10 + 17 * (round % 5))).await;
+        eventually("some work to be done", SOON, async || {
+            let done = |one: &Running| {
+                one.collected("/rows") + one.collected("/batches/already_stored") > 0
+            };
+            running.iter().any(done).then_some(())
+        })
+        .await;
         for one in running {
             one.kill().await;
         }
@@ -211,6 +220,34 @@ async fn w08_kills_at_any_moment_lose_and_double_nothing() {
     assert_eq!(fixture.count("sample"), source.rows());
     let progress = fixture.open().sources().await.unwrap();
     assert_eq!(progress[0].covered_bytes, source.size());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn w08_nothing_is_acknowledged_before_its_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let queue = SpoolQueue::open(folder.path(), Duration::from_millis(200)).unwrap();
+    let fixture = InSqlite::prepared().await.unwrap();
+    let source = MadeUp::of("edge", "a.csv", 50);
+    publish_all(&queue, &source.cut(10)).await;
+    // Its first transaction never ends.
+    let stuck = StuckStore::around(fixture.open());
+    let entered = stuck.entered.clone();
+    let running = Running::start("collector-0", queue.clone(), stuck, None);
+    tokio::time::timeout(SOON, entered.notified())
+        .await
+        .unwrap();
+    let incarnation = IncarnationId("incarnation-of-a.csv".to_owned());
+    let known = queue.acknowledgements(&incarnation).await.unwrap();
+    assert!(known.sequences.is_empty(), "{known:?}");
+    assert_eq!(queue.depth().await.unwrap().entries, 5);
+    running.kill().await;
+    let running = Running::start("collector-1", queue.clone(), fixture.open(), None);
+    eventually("the queue to be empty", SOON, async || {
+        is_empty(&queue).await
+    })
+    .await;
+    running.stop().await;
+    assert_eq!(fixture.count("sample"), source.rows());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

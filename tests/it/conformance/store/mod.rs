@@ -32,6 +32,7 @@ async fn pages(store: &impl Store, mut query: TelemetryQuery) -> Vec<TelemetryPo
     loop {
         let page = store.telemetry(&query).await.unwrap();
         assert!(page.len() <= query.limit as usize);
+        assert!(all.len() < 10_000, "the pages do not end");
         let Some(last) = page.last() else { return all };
         query.after = Some(last.position);
         all.extend(page);

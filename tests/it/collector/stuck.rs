@@ -1,0 +1,81 @@
+//! A store whose transactions never end.
+
+use std::sync::Arc;
+
+use telectl::model::batch::{Batch, SignedOff};
+use telectl::model::source::BatchId;
+use telectl::store::{
+    Gpu, Host, Outcome, SourceProgress, Statistics, Store, StoreError, TelemetryPoint,
+    TelemetryQuery,
+};
+use tokio::sync::Notify;
+
+/// Stores nothing, and never says so; the rest is as in the store that it is around.
+#[derive(Clone)]
+pub(super) struct StuckStore<S> {
+    inner: S,
+    /// Told when a transaction begins.
+    pub(super) entered: Arc<Notify>,
+}
+
+impl<S: Store> StuckStore<S> {
+    /// Around this store.
+    pub(super) fn around(inner: S) -> Self {
+        Self {
+            inner,
+            entered: Arc::default(),
+        }
+    }
+}
+
+impl<S: Store> Store for StuckStore<S> {
+    async fn migrate(&self) -> Result<(), StoreError> {
+        self.inner.migrate().await
+    }
+
+    async fn store(&self, _batches: &[Batch]) -> Result<Vec<Outcome>, StoreError> {
+        self.entered.notify_one();
+        std::future::pending().await
+    }
+
+    async fn sign_off(&self, signed_off: &SignedOff) -> Result<(), StoreError> {
+        self.inner.sign_off(signed_off).await
+    }
+
+    async fn dead_letter(
+        &self,
+        id: &BatchId,
+        payload: &[u8],
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        self.inner.dead_letter(id, payload, reason).await
+    }
+
+    async fn gpus(&self) -> Result<Vec<Gpu>, StoreError> {
+        self.inner.gpus().await
+    }
+
+    async fn hosts(&self) -> Result<Vec<Host>, StoreError> {
+        self.inner.hosts().await
+    }
+
+    async fn telemetry(&self, query: &TelemetryQuery) -> Result<Vec<TelemetryPoint>, StoreError> {
+        self.inner.telemetry(query).await
+    }
+
+    async fn latest(&self, uuid: Option<&str>) -> Result<Vec<TelemetryPoint>, StoreError> {
+        self.inner.latest(uuid).await
+    }
+
+    async fn statistics(&self) -> Result<Statistics, StoreError> {
+        self.inner.statistics().await
+    }
+
+    async fn sources(&self) -> Result<Vec<SourceProgress>, StoreError> {
+        self.inner.sources().await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.inner.ping().await
+    }
+}
