@@ -59,11 +59,17 @@ fn find<'a>(report: &'a Value, expected: &Expected<'_>) -> &'a Value {
 /// Runs the commands that a finding's remedy names, as a person would paste them.
 #[track_caller]
 fn follow(lab: &Lab, finding: &Value) {
-    let commands = finding["remedy"]["commands"].as_array().expect("a remedy with commands");
+    let commands = finding["remedy"]["commands"]
+        .as_array()
+        .expect("a remedy with commands");
     assert!(!commands.is_empty(), "no commands in {finding:#}");
     for command in commands {
         let command = command.as_str().expect("a command");
-        let status = lab.shell(command).stdin(Stdio::null()).output().expect("a shell");
+        let status = lab
+            .shell(command)
+            .stdin(Stdio::null())
+            .output()
+            .expect("a shell");
         assert!(
             status.status.success(),
             "`{command}`: {}",
@@ -75,9 +81,22 @@ fn follow(lab: &Lab, finding: &Value) {
 /// Checks that nothing is left of the probes and that the validation passes again.
 #[track_caller]
 fn healed(lab: &Lab) {
-    lab.eventually("the validation to pass", LONG, || (validate(lab).code == 0).then_some(()));
+    lab.eventually("the validation to pass", LONG, || {
+        (validate(lab).code == 0).then_some(())
+    });
     for context in [&lab.edge, &lab.central] {
-        let left = lab.kubectl(context, &["get", "jobs,pods", "-A", "-l", "telectl.io/probe", "-o", "name"]);
+        let left = lab.kubectl(
+            context,
+            &[
+                "get",
+                "jobs,pods",
+                "-A",
+                "-l",
+                "telectl.io/probe",
+                "-o",
+                "name",
+            ],
+        );
         assert_eq!(left, "", "probes were left on {context}");
     }
 }
@@ -102,12 +121,33 @@ fn v08_everything_connects_and_no_probe_is_left() {
 #[test]
 fn v08_redis_scaled_to_zero() {
     let Some(lab) = Lab::take() else { return };
-    lab.kubectl(&lab.central, &["-n", SHARED, "scale", "statefulset/redis", "--replicas", "0"]);
     lab.kubectl(
         &lab.central,
-        &["-n", SHARED, "wait", "--for=delete", "pod/redis-0", "--timeout=60s"],
+        &[
+            "-n",
+            SHARED,
+            "scale",
+            "statefulset/redis",
+            "--replicas",
+            "0",
+        ],
     );
-    let expected = Expected { from: &lab.edge, vantage: "streamer", cause: "connection refused" };
+    lab.kubectl(
+        &lab.central,
+        &[
+            "-n",
+            SHARED,
+            "wait",
+            "--for=delete",
+            "pod/redis-0",
+            "--timeout=60s",
+        ],
+    );
+    let expected = Expected {
+        from: &lab.edge,
+        vantage: "streamer",
+        cause: "connection refused",
+    };
     heals_by_its_remedy(&lab, &expected);
 }
 
@@ -115,20 +155,30 @@ fn v08_redis_scaled_to_zero() {
 fn v08_a_wrong_redis_password_in_the_edges_secret() {
     let Some(lab) = Lab::take() else { return };
     let patch = r#"{"stringData":{"password":"not-the-password"}}"#;
-    lab.kubectl(&lab.edge, &["-n", WORKERS, "patch", "secret", "redis-auth", "-p", patch]);
-    let expected =
-        Expected { from: &lab.edge, vantage: "streamer", cause: "authentication failed" };
+    lab.kubectl(
+        &lab.edge,
+        &["-n", WORKERS, "patch", "secret", "redis-auth", "-p", patch],
+    );
+    let expected = Expected {
+        from: &lab.edge,
+        vantage: "streamer",
+        cause: "authentication failed",
+    };
     heals_by_its_remedy(&lab, &expected);
 }
 
 #[test]
 fn v08_another_password_on_the_redis_server() {
     let Some(lab) = Lab::take() else { return };
-    let set = "REDISCLI_AUTH=\"$REDIS_PASSWORD\" redis-cli --tls --cacert /tls/ca.crt \
+    let set = "redis-cli --tls --cacert /tls/ca.crt -h 127.0.0.1 \
                config set requirepass changed-on-the-server";
-    lab.kubectl(&lab.central, &["-n", SHARED, "exec", "redis-0", "--", "sh", "-c", set]);
-    let expected =
-        Expected { from: &lab.edge, vantage: "streamer", cause: "authentication failed" };
+    let exec = ["-n", SHARED, "exec", "redis-0", "--", "sh", "-c", set];
+    assert_eq!(lab.kubectl(&lab.central, &exec).trim(), "OK");
+    let expected = Expected {
+        from: &lab.edge,
+        vantage: "streamer",
+        cause: "authentication failed",
+    };
     heals_by_its_remedy(&lab, &expected);
 }
 
@@ -139,18 +189,42 @@ fn v09_a_wrong_database_password() {
     let patch = r#"{"stringData":{"password":"not-the-password"}}"#;
     lab.kubectl(
         &lab.central,
-        &["-n", WORKERS, "patch", "secret", "database-credentials", "-p", patch],
+        &[
+            "-n",
+            WORKERS,
+            "patch",
+            "secret",
+            "database-credentials",
+            "-p",
+            patch,
+        ],
     );
     let report = validate(&lab).exits(4).json();
-    let expected =
-        Expected { from: &lab.central, vantage: "collector", cause: "authentication failed" };
+    let expected = Expected {
+        from: &lab.central,
+        vantage: "collector",
+        cause: "authentication failed",
+    };
     let finding = find(&report, &expected);
-    assert!(!finding["remedy"]["text"].as_str().unwrap_or_default().is_empty());
+    assert!(
+        !finding["remedy"]["text"]
+            .as_str()
+            .unwrap_or_default()
+            .is_empty()
+    );
     // Nobody but its owner knows the password any more: here, the test.
     let patch = format!(r#"{{"stringData":{{"password":"{before}"}}}}"#);
     lab.kubectl(
         &lab.central,
-        &["-n", WORKERS, "patch", "secret", "database-credentials", "-p", &patch],
+        &[
+            "-n",
+            WORKERS,
+            "patch",
+            "secret",
+            "database-credentials",
+            "-p",
+            &patch,
+        ],
     );
     healed(&lab);
 }
@@ -163,9 +237,23 @@ fn v08_a_ca_that_did_not_sign() {
         .cert
         .pem();
     let patch = serde_json::json!({"stringData": {"ca.crt": other}}).to_string();
-    lab.kubectl(&lab.edge, &["-n", WORKERS, "patch", "secret", "redis-ca-cert", "-p", &patch]);
-    let expected =
-        Expected { from: &lab.edge, vantage: "streamer", cause: "certificate not trusted" };
+    lab.kubectl(
+        &lab.edge,
+        &[
+            "-n",
+            WORKERS,
+            "patch",
+            "secret",
+            "redis-ca-cert",
+            "-p",
+            &patch,
+        ],
+    );
+    let expected = Expected {
+        from: &lab.edge,
+        vantage: "streamer",
+        cause: "certificate not trusted",
+    };
     heals_by_its_remedy(&lab, &expected);
 }
 
@@ -176,7 +264,14 @@ fn v08_egress_from_edge_to_central_dropped() {
     let report = validate(&lab);
     lab.fixture(&["heal", &lab.edge, &lab.central]);
     let report = report.exits(4).json();
-    find(&report, &Expected { from: &lab.edge, vantage: "streamer", cause: "timed out" });
+    find(
+        &report,
+        &Expected {
+            from: &lab.edge,
+            vantage: "streamer",
+            cause: "timed out",
+        },
+    );
     healed(&lab);
 }
 
@@ -189,7 +284,11 @@ fn v12_cluster_dns_stopped() {
     let report = report.exits(4).json();
     find(
         &report,
-        &Expected { from: &lab.central, vantage: "collector", cause: "DNS unreachable" },
+        &Expected {
+            from: &lab.central,
+            vantage: "collector",
+            cause: "DNS unreachable",
+        },
     );
     healed(&lab);
 }
@@ -198,8 +297,15 @@ fn v12_cluster_dns_stopped() {
 fn v12_a_host_name_that_does_not_exist() {
     let Some(lab) = Lab::take() else { return };
     let set = "REDIS_URL=rediss://no-such-host.example:6379/0";
-    lab.kubectl(&lab.edge, &["-n", WORKERS, "set", "env", "statefulset/streamer", set]);
-    let expected = Expected { from: &lab.edge, vantage: "streamer", cause: "name not found" };
+    lab.kubectl(
+        &lab.edge,
+        &["-n", WORKERS, "set", "env", "statefulset/streamer", set],
+    );
+    let expected = Expected {
+        from: &lab.edge,
+        vantage: "streamer",
+        cause: "name not found",
+    };
     heals_by_its_remedy(&lab, &expected);
     let _taken = lab.lab(&["deploy-all", "--yes", "--take"]).exits(0);
 }
@@ -207,12 +313,26 @@ fn v12_a_host_name_that_does_not_exist() {
 #[test]
 fn v13_etcd_down() {
     let Some(lab) = Lab::take() else { return };
-    lab.kubectl(&lab.central, &["-n", SHARED, "scale", "statefulset/etcd", "--replicas", "0"]);
     lab.kubectl(
         &lab.central,
-        &["-n", SHARED, "wait", "--for=delete", "pod/etcd-0", "--timeout=60s"],
+        &["-n", SHARED, "scale", "statefulset/etcd", "--replicas", "0"],
     );
-    let expected = Expected { from: &lab.edge, vantage: "streamer", cause: "connection refused" };
+    lab.kubectl(
+        &lab.central,
+        &[
+            "-n",
+            SHARED,
+            "wait",
+            "--for=delete",
+            "pod/etcd-0",
+            "--timeout=60s",
+        ],
+    );
+    let expected = Expected {
+        from: &lab.edge,
+        vantage: "streamer",
+        cause: "connection refused",
+    };
     heals_by_its_remedy(&lab, &expected);
 }
 
@@ -222,10 +342,27 @@ fn v02_a_gateway_service_without_endpoints() {
     let patch = r#"{"spec":{"selector":{"app.kubernetes.io/component":"nobody"}}}"#;
     lab.kubectl(
         &lab.central,
-        &["-n", WORKERS, "patch", "service", "api-gateway", "--type", "merge", "-p", patch],
+        &[
+            "-n",
+            WORKERS,
+            "patch",
+            "service",
+            "api-gateway",
+            "--type",
+            "merge",
+            "-p",
+            patch,
+        ],
     );
     let report = validate(&lab).exits(4).json();
-    find(&report, &Expected { from: &lab.central, vantage: "", cause: "no endpoints" });
+    find(
+        &report,
+        &Expected {
+            from: &lab.central,
+            vantage: "",
+            cause: "no endpoints",
+        },
+    );
     let _taken = lab.lab(&["deploy-all", "--yes", "--take"]).exits(0);
     healed(&lab);
 }

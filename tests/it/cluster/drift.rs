@@ -16,7 +16,12 @@ const EDITS: [(&str, &str, &str, &str, &[&str]); 4] = [
         "horizontalpodautoscaler/streamer",
         r#"{"spec":{"maxReplicas":9}}"#,
         "kubectl-patch",
-        &["HorizontalPodAutoscaler/", "streamer", ".spec.maxReplicas", "9"],
+        &[
+            "HorizontalPodAutoscaler/",
+            "streamer",
+            ".spec.maxReplicas",
+            "9",
+        ],
     ),
     (
         "edge",
@@ -38,17 +43,29 @@ const EDITS: [(&str, &str, &str, &str, &[&str]); 4] = [
 fn d10_an_edited_field_of_each_kind_is_named_with_both_values_and_manager() {
     let Some(lab) = Lab::take() else { return };
     for (cluster, object, patch, manager, words) in EDITS {
-        let context = if cluster == "edge" { &lab.edge } else { &lab.central };
+        let context = if cluster == "edge" {
+            &lab.edge
+        } else {
+            &lab.central
+        };
         let namespace = ["-n", "telemetry-system"];
         lab.kubectl(
             context,
-            &[&namespace[..], &["patch", object, "--type", "merge", "-p", patch]].concat(),
+            &[
+                &namespace[..],
+                &["patch", object, "--type", "merge", "-p", patch],
+            ]
+            .concat(),
         );
         let mut plan = lab.lab(&["plan", "--exit-code"]).exits(3).says(manager);
         for word in words {
             plan = plan.says(word);
         }
-        let _refused = lab.lab(&["deploy-all", "--yes"]).exits(1).says("--take").says(manager);
+        let _refused = lab
+            .lab(&["deploy-all", "--yes"])
+            .exits(1)
+            .says("--take")
+            .says(manager);
         let _taken = lab.lab(&["deploy-all", "--yes", "--take"]).exits(0);
         let _clean = lab.lab(&["plan", "--exit-code"]).exits(0);
     }
@@ -77,7 +94,11 @@ fn d07_what_an_autoscaler_scaled_is_no_change() {
         let object = "horizontalpodautoscaler/collector";
         lab.kubectl(
             &lab.central,
-            &[&namespace[..], &["patch", object, "--type", "merge", "-p", &patch]].concat(),
+            &[
+                &namespace[..],
+                &["patch", object, "--type", "merge", "-p", &patch],
+            ]
+            .concat(),
         );
     };
     let replicas = || {
@@ -89,13 +110,31 @@ fn d07_what_an_autoscaler_scaled_is_no_change() {
     };
     // The autoscaler itself scales up to a higher minimum, and without metrics never down again.
     minimum(3);
-    lab.eventually("the autoscaler to scale", super::lab::LONG, || (replicas() == "3").then_some(()));
+    lab.eventually("the autoscaler to scale", super::lab::LONG, || {
+        (replicas() == "3").then_some(())
+    });
     minimum(2);
+    let rollout = [
+        "rollout",
+        "status",
+        "deployment/collector",
+        "--timeout",
+        "120s",
+    ];
+    lab.kubectl(&lab.central, &[&namespace[..], &rollout].concat());
     let _plan = lab.lab(&["plan", "--exit-code"]).exits(0);
-    let _none = lab.lab(&["deploy-all", "--yes"]).exits(0).says("No changes");
+    let _none = lab
+        .lab(&["deploy-all", "--yes"])
+        .exits(0)
+        .says("No changes");
     assert_eq!(replicas(), "3");
     lab.kubectl(
         &lab.central,
-        &[&namespace[..], &["scale", "deployment/collector", "--replicas", "2"]].concat(),
+        &[
+            &namespace[..],
+            &["scale", "deployment/collector", "--replicas", "2"],
+        ]
+        .concat(),
     );
+    lab.kubectl(&lab.central, &[&namespace[..], &rollout].concat());
 }

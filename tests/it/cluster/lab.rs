@@ -26,6 +26,7 @@ pub(crate) struct Clusters {
     pub(crate) edge: String,
     pub(crate) edge2: String,
     pub(crate) central: String,
+    pub(crate) shared: String,
 }
 
 /// What a command did.
@@ -110,6 +111,7 @@ impl Clusters {
             edge: context("edge"),
             edge2: context("edge-2"),
             central: context("central"),
+            shared: context("shared"),
         })
     }
 
@@ -119,7 +121,10 @@ impl Clusters {
         command
             .args(arguments)
             .env_clear()
-            .env("PATH", Environment::of_process().get("PATH").unwrap_or_default())
+            .env(
+                "PATH",
+                Environment::of_process().get("PATH").unwrap_or_default(),
+            )
             .env("HOME", "/nonexistent")
             .env("USER", "tester")
             .env("NO_COLOR", "1")
@@ -130,13 +135,22 @@ impl Clusters {
 
     /// Runs telectl.
     pub(crate) fn telectl(&self, arguments: &[&str]) -> Done {
-        done(self.command(arguments).output().expect("telectl can be started"))
+        done(
+            self.command(arguments)
+                .output()
+                .expect("telectl can be started"),
+        )
     }
 
     /// Runs telectl on edge and central.
     pub(crate) fn on_both(&self, arguments: &[&str]) -> Done {
         let mut all = arguments.to_vec();
-        all.extend(["--edge-context", &self.edge, "--central-context", &self.central]);
+        all.extend([
+            "--edge-context",
+            &self.edge,
+            "--central-context",
+            &self.central,
+        ]);
         self.telectl(&all)
     }
 
@@ -157,10 +171,10 @@ impl Clusters {
 
     /// Runs kubectl on a context.
     pub(crate) fn try_kubectl(&self, context: &str, arguments: &[&str]) -> Done {
-        let program = self
-            .tool
-            .as_ref()
-            .map_or_else(|| PathBuf::from("kubectl"), |tool| tool.with_file_name("kubectl"));
+        let program = self.tool.as_ref().map_or_else(
+            || PathBuf::from("kubectl"),
+            |tool| tool.with_file_name("kubectl"),
+        );
         let output = Command::new(program)
             .arg("--kubeconfig")
             .arg(&self.kubeconfig)
@@ -174,10 +188,21 @@ impl Clusters {
     /// A shell command as a person runs it: telectl and kubectl are on the path.
     pub(crate) fn shell(&self, command: &str) -> Command {
         let telectl = std::path::Path::new(env!("CARGO_BIN_EXE_telectl"));
-        let folders = [telectl.parent(), self.tool.as_deref().and_then(std::path::Path::parent)];
-        let mut path: Vec<String> =
-            folders.iter().flatten().map(|folder| folder.display().to_string()).collect();
-        path.push(Environment::of_process().get("PATH").unwrap_or_default().to_owned());
+        let folders = [
+            telectl.parent(),
+            self.tool.as_deref().and_then(std::path::Path::parent),
+        ];
+        let mut path: Vec<String> = folders
+            .iter()
+            .flatten()
+            .map(|folder| folder.display().to_string())
+            .collect();
+        path.push(
+            Environment::of_process()
+                .get("PATH")
+                .unwrap_or_default()
+                .to_owned(),
+        );
         let mut shell = Command::new("bash");
         shell
             .args(["-o", "pipefail", "-c", command])
@@ -189,9 +214,21 @@ impl Clusters {
     /// Runs the fixture's program; it has to succeed.
     #[track_caller]
     pub(crate) fn fixture(&self, arguments: &[&str]) -> String {
-        let tool = self.tool.as_ref().expect("this test needs the fixture's own clusters");
-        let output = done(Command::new(tool).args(arguments).output().expect("it can be started"));
-        assert_eq!(output.code, 0, "testcluster {arguments:?}: {}", output.stderr);
+        let tool = self
+            .tool
+            .as_ref()
+            .expect("this test needs the fixture's own clusters");
+        let output = done(
+            Command::new(tool)
+                .args(arguments)
+                .output()
+                .expect("it can be started"),
+        );
+        assert_eq!(
+            output.code, 0,
+            "testcluster {arguments:?}: {}",
+            output.stderr
+        );
         output.stdout
     }
 
@@ -214,7 +251,11 @@ impl Clusters {
             })
             .map(|object| {
                 let metadata = &object["metadata"];
-                let busy = ["HorizontalPodAutoscaler", "PodDisruptionBudget", "ResourceQuota"];
+                let busy = [
+                    "HorizontalPodAutoscaler",
+                    "PodDisruptionBudget",
+                    "ResourceQuota",
+                ];
                 let state = if busy.iter().any(|kind| object["kind"] == **kind) {
                     object["spec"].to_string()
                 } else {
@@ -232,7 +273,7 @@ impl Clusters {
 }
 
 /// The overlay for small machines, and the images that the fixture loaded.
-const LAB_VALUES: [&str; 4] = [
+pub(crate) const LAB_VALUES: [&str; 4] = [
     "-f",
     "lab",
     "-f",
@@ -262,8 +303,14 @@ impl Lab {
             let _deployed = clusters.lab(&["deploy-all", "--yes"]).exits(0);
             *turn = true;
         }
-        let lab = Self { clusters, _turn: turn };
-        lab.eventually("all rows in the store", LONG, || (lab.stored() == ROWS).then_some(()));
+        let lab = Self {
+            clusters,
+            _turn: turn,
+        };
+        let edge = lab.edge.clone();
+        lab.eventually("all rows in the store", LONG, || {
+            (lab.stored_of(&edge) == ROWS).then_some(())
+        });
         Some(lab)
     }
 
@@ -285,7 +332,12 @@ impl Lab {
                 "jsonpath={.status.loadBalancer.ingress[0].ip}",
             ],
         );
-        let token = self.secret(&self.central, "telemetry-system", "api-gateway-auth", "token");
+        let token = self.secret(
+            &self.central,
+            "telemetry-system",
+            "api-gateway-auth",
+            "token",
+        );
         runtime.block_on(async {
             let answer = reqwest::Client::builder()
                 .timeout(Duration::from_secs(10))
@@ -306,6 +358,14 @@ impl Lab {
         self.ask("/api/v1/stats")
             .and_then(|(_, stats)| stats["total_records"].as_u64())
             .unwrap_or(0)
+    }
+
+    /// How many samples of a source cluster the store holds.
+    pub(crate) fn stored_of(&self, cluster: &str) -> u64 {
+        let query = format!(
+            "select count(*) from sample join series using (series_id) where cluster = '{cluster}'"
+        );
+        self.sql(&query).trim().parse().unwrap_or(0)
     }
 
     /// A query in the database's own pod.
@@ -333,7 +393,10 @@ impl Lab {
     /// A value of a Secret, decoded.
     pub(crate) fn secret(&self, context: &str, namespace: &str, name: &str, key: &str) -> String {
         let template = format!("go-template={{{{index .data \"{key}\" | base64decode}}}}");
-        self.kubectl(context, &["-n", namespace, "get", "secret", name, "-o", &template])
+        self.kubectl(
+            context,
+            &["-n", namespace, "get", "secret", name, "-o", &template],
+        )
     }
 
     /// Polls until there is an answer; panics at the deadline, naming what it waited for.
@@ -349,7 +412,10 @@ impl Lab {
             if let Some(answer) = poll() {
                 return answer;
             }
-            assert!(Instant::now() < deadline, "still waiting for {what} after {limit:?}");
+            assert!(
+                Instant::now() < deadline,
+                "still waiting for {what} after {limit:?}"
+            );
             // Between two looks at the clusters, not instead of one.
             std::thread::park_timeout(Duration::from_millis(200));
         }
