@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use crate::config::fleet::Fleet;
 use crate::config::{ConfigError, Layers, ValuesFile};
 use crate::model::exit::ExitCode;
 
@@ -28,7 +29,10 @@ impl ValuesArgs {
             .iter()
             .map(|name| ValuesFile::open(name))
             .collect();
+        let fleet = Fleet::find(&session.environment)?;
+        let fleet: Result<Vec<ValuesFile>, ConfigError> = fleet.iter().map(Fleet::common).collect();
         Ok(Layers {
+            fleet: fleet?,
             user_file: ValuesFile::of_user(&session.environment)?,
             files: files?,
             sets: self.sets.clone(),

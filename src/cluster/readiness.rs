@@ -173,6 +173,8 @@ pub fn pod_failure(pod: &Value) -> Option<String> {
         let reason = waiting["reason"].as_str().unwrap_or_default();
         let message = waiting["message"].as_str().unwrap_or_default();
         let hopeless = match reason {
+            // The kubelet has not fetched a Secret or ConfigMap yet and tries again.
+            "CreateContainerConfigError" if message.contains("failed to sync") => false,
             "ErrImagePull"
             | "ImagePullBackOff"
             | "InvalidImageName"
@@ -234,6 +236,19 @@ mod tests {
         assert!(matches!(deployment(2, 2, 3, 2), Readiness::InProgress(_)));
         assert!(matches!(deployment(2, 2, 2, 1), Readiness::InProgress(_)));
         assert_eq!(deployment(2, 2, 2, 2), Readiness::Current);
+    }
+
+    #[test]
+    fn a_node_that_is_slow_to_fetch_a_secret_does_not_end_the_wait() {
+        let pod = |message: &str| {
+            json!({"status": {"containerStatuses": [{
+                "name": "collector",
+                "state": {"waiting": {"reason": "CreateContainerConfigError", "message": message}},
+            }]}})
+        };
+        let slow = pod("failed to sync secret cache: timed out waiting for the condition");
+        assert_eq!(pod_failure(&slow), None);
+        assert!(pod_failure(&pod("secret \"redis-auth\" not found")).is_some());
     }
 
     #[test]

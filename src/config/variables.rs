@@ -13,7 +13,10 @@ const PREFIX: &str = "TELECTL_";
 const SEED_VARIABLES: &[(&str, &str)] = &[("REDIS_HOST", "externalRedis.host")];
 
 /// Variables with our prefix that are no values.
-const OTHER: &[&str] = &["TELECTL_FLEET", "TELECTL_VALUES", "TELECTL_TEST_CONTEXTS"];
+const OTHER: &[&str] = &["TELECTL_FLEET", "TELECTL_VALUES", "TELECTL_CACHE"];
+
+/// Variables of the project's own tests.
+const TESTS: &str = "TELECTL_TEST_";
 
 /// One layer per variable that sets a value; variables of ours that we do not know.
 pub(super) fn layers(environment: &Environment, schema: &Schema) -> (Vec<Layer>, Vec<Warning>) {
@@ -30,7 +33,7 @@ pub(super) fn layers(environment: &Environment, schema: &Schema) -> (Vec<Layer>,
         }
     }
     for (variable, text) in environment.with_prefix(PREFIX) {
-        if OTHER.contains(&variable) {
+        if OTHER.contains(&variable) || variable.starts_with(TESTS) {
             continue;
         }
         match names.iter().find(|(name, _)| name == variable) {

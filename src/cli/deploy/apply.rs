@@ -156,19 +156,17 @@ fn renderer<'a>(job: &'a Job, session: &'a Session) -> BoxedRenderer<'a> {
         };
         let mut layers = job.layers.clone();
         let handed = |(key, value): &(String, serde_json::Value)| FlagValue {
-            flag: "handed over by the deployment".to_owned(),
+            flag: "the deployment itself".to_owned(),
             key: key.clone(),
             value: value.clone(),
         };
         // What the user says about a value beats what the deployment found out.
-        let mut flags: Vec<FlagValue> = handed_over.iter().map(handed).collect();
-        flags.push(FlagValue {
+        layers.found = handed_over.iter().map(handed).collect();
+        layers.flags.push(FlagValue {
             flag: "--namespace".to_owned(),
             key: "namespace".to_owned(),
             value: stage.namespace.clone().into(),
         });
-        flags.append(&mut layers.flags);
-        layers.flags = flags;
         let resolved =
             config::resolve(stage.profile, &layers).map_err(|error| failed(Box::new(error)))?;
         for warning in &resolved.warnings {

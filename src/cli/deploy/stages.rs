@@ -1,7 +1,7 @@
 //! From flags to the stages of a run, and what each command requires.
 
 use crate::cluster::kubeconfig::Contexts;
-use crate::config::{FlagValue, Layers};
+use crate::config::{self, FlagValue, Layers};
 use crate::deploy::handover::{Handover, Reach};
 use crate::deploy::layout::{Infrastructure, Stage, across};
 use crate::deploy::run::Part;
@@ -234,11 +234,13 @@ fn job(
     for (stage, _) in &stages {
         contexts.require(&stage.context)?;
     }
+    let mut secrets = given_by_values(&stages, &layers)?;
+    secrets.extend(given(source, session)?);
     Ok(Job {
         command: command.to_owned(),
         stages,
         handover,
-        given: given(source, session)?,
+        given: secrets,
         layers,
         contexts,
     })
@@ -254,6 +256,24 @@ fn elsewhere(text: &str, component: Component) -> Result<Reach, CliError> {
         internal: None,
         external: Some(endpoint),
     })
+}
+
+/// Secrets that values refer to as `${NAME}`.
+fn given_by_values(
+    stages: &[(Stage, Part)],
+    layers: &Layers,
+) -> Result<Vec<(SecretContent, Secret<String>)>, CliError> {
+    let mut found = Vec::new();
+    for (stage, _) in stages {
+        let resolved = config::resolve(stage.profile, layers)?;
+        found.extend(
+            resolved
+                .secrets
+                .into_iter()
+                .map(|given| (given.content, given.value)),
+        );
+    }
+    Ok(found)
 }
 
 fn given(

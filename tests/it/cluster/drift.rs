@@ -114,6 +114,14 @@ fn d07_what_an_autoscaler_scaled_is_no_change() {
         (replicas() == "3").then_some(())
     });
     minimum(2);
+    let rollout = [
+        "rollout",
+        "status",
+        "deployment/collector",
+        "--timeout",
+        "120s",
+    ];
+    lab.kubectl(&lab.central, &[&namespace[..], &rollout].concat());
     let _plan = lab.lab(&["plan", "--exit-code"]).exits(0);
     let _none = lab
         .lab(&["deploy-all", "--yes"])
@@ -128,4 +136,5 @@ fn d07_what_an_autoscaler_scaled_is_no_change() {
         ]
         .concat(),
     );
+    lab.kubectl(&lab.central, &[&namespace[..], &rollout].concat());
 }

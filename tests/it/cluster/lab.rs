@@ -26,6 +26,7 @@ pub(crate) struct Clusters {
     pub(crate) edge: String,
     pub(crate) edge2: String,
     pub(crate) central: String,
+    pub(crate) shared: String,
 }
 
 /// What a command did.
@@ -110,6 +111,7 @@ impl Clusters {
             edge: context("edge"),
             edge2: context("edge-2"),
             central: context("central"),
+            shared: context("shared"),
         })
     }
 
@@ -271,7 +273,7 @@ impl Clusters {
 }
 
 /// The overlay for small machines, and the images that the fixture loaded.
-const LAB_VALUES: [&str; 4] = [
+pub(crate) const LAB_VALUES: [&str; 4] = [
     "-f",
     "lab",
     "-f",
@@ -305,8 +307,9 @@ impl Lab {
             clusters,
             _turn: turn,
         };
+        let edge = lab.edge.clone();
         lab.eventually("all rows in the store", LONG, || {
-            (lab.stored() == ROWS).then_some(())
+            (lab.stored_of(&edge) == ROWS).then_some(())
         });
         Some(lab)
     }
@@ -355,6 +358,14 @@ impl Lab {
         self.ask("/api/v1/stats")
             .and_then(|(_, stats)| stats["total_records"].as_u64())
             .unwrap_or(0)
+    }
+
+    /// How many samples of a source cluster the store holds.
+    pub(crate) fn stored_of(&self, cluster: &str) -> u64 {
+        let query = format!(
+            "select count(*) from sample join series using (series_id) where cluster = '{cluster}'"
+        );
+        self.sql(&query).trim().parse().unwrap_or(0)
     }
 
     /// A query in the database's own pod.

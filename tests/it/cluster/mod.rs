@@ -6,4 +6,7 @@
 mod connectivity;
 mod deploy;
 mod drift;
+mod faults;
 mod lab;
+mod one_cluster;
+mod status;
