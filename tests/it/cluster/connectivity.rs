@@ -172,15 +172,8 @@ fn v08_another_password_on_the_redis_server() {
     let Some(lab) = Lab::take() else { return };
     let set = "redis-cli --tls --cacert /tls/ca.crt -h 127.0.0.1 \
                config set requirepass changed-on-the-server";
-<<<<<<< HEAD
-    lab.kubectl(
-        &lab.central,
-        &["-n", SHARED, "exec", "redis-0", "--", "sh", "-c", set],
-    );
-=======
     let exec = ["-n", SHARED, "exec", "redis-0", "--", "sh", "-c", set];
     assert_eq!(lab.kubectl(&lab.central, &exec).trim(), "OK");
->>>>>>> main
     let expected = Expected {
         from: &lab.edge,
         vantage: "streamer",

@@ -117,21 +117,10 @@ fn d14_the_current_context_is_never_used_or_changed() {
     let Some(clusters) = Clusters::find() else {
         return;
     };
-<<<<<<< HEAD
-    let text = std::fs::read_to_string(&clusters.kubeconfig).expect("the kubeconfig is there");
-=======
->>>>>>> main
     let folder = tempfile::tempdir().expect("a folder");
     let copy = folder.path().join("config");
     std::fs::copy(&clusters.kubeconfig, &copy).expect("a copy is written");
     // A current context that leads nowhere: whoever used it would fail.
-<<<<<<< HEAD
-    std::fs::write(
-        &copy,
-        format!("{text}\ncurrent-context: nowhere\n").replace("current-context: \"\"\n\n", "\n"),
-    )
-    .expect("a copy is written");
-=======
     let shown = copy.display().to_string();
     clusters.kubectl(
         &clusters.edge,
@@ -144,7 +133,6 @@ fn d14_the_current_context_is_never_used_or_changed() {
             "nowhere",
         ],
     );
->>>>>>> main
     let before = std::fs::read(&copy).expect("the copy is there");
     let arguments = [
         "plan",
