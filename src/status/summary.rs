@@ -120,7 +120,7 @@ fn workload(facts: &ClusterFacts, workload: &Workload) -> WorkloadStatus {
         *images.entry(pod.image.clone()).or_default() += 1;
         ready += usize::from(pod.is_ready);
         restarts += pod.restarts;
-        let seen = pod.trouble.as_ref();
+        let seen = pod.trouble.as_ref().or(pod.complaint.as_ref());
         trouble = trouble.or_else(|| seen.map(|trouble| format!("{}: {trouble}", pod.name)));
     }
     let wanted = usize::try_from(workload.desired).unwrap_or(0);

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::cluster::readiness::{pod_failure, unschedulable};
 use crate::model::component::Component;
+use crate::probe::Cause;
 
 use super::labels::Labels;
 use super::{component_of, items, text, text_map};
@@ -15,6 +16,8 @@ pub struct Pod {
     pub namespace: String,
     /// Name.
     pub name: String,
+    /// Tells it from others of the same name before and after it.
+    pub uid: String,
     /// Labels.
     pub labels: Labels,
     /// The component, by its label.
@@ -31,6 +34,9 @@ pub struct Pod {
     pub is_going: bool,
     /// What keeps it from starting or lets it crash, if anything does.
     pub trouble: Option<String>,
+    /// The last warning about it, such as what its readiness probe printed; only looked up for a
+    /// pod that runs and is not ready.
+    pub complaint: Option<String>,
     /// How often its containers were started again.
     pub restarts: i64,
     /// Image of its first container.
@@ -53,6 +59,7 @@ impl Pod {
         Self {
             namespace: text(&metadata["namespace"]),
             name: text(&metadata["name"]),
+            uid: text(&metadata["uid"]),
             component: component_of(&labels),
             labels,
             ip: text(&status["podIP"]),
@@ -61,6 +68,7 @@ impl Pod {
             is_ready,
             is_going: !metadata["deletionTimestamp"].is_null(),
             trouble: trouble(object),
+            complaint: None,
             restarts: items(&status["containerStatuses"])
                 .filter_map(|container| container["restartCount"].as_i64())
                 .sum(),
@@ -71,6 +79,39 @@ impl Pod {
             started_at: text(&status["startTime"]),
         }
     }
+}
+
+impl Pod {
+    /// Whether it runs and is not ready, and nothing says why yet.
+    pub fn is_unexplained(&self) -> bool {
+        self.phase == "Running" && !self.is_ready && !self.is_going && self.trouble.is_none()
+    }
+
+    /// Takes the newest warning about this very pod as its complaint.
+    pub fn listen_to(&mut self, events: &[Value]) {
+        let about = |event: &&Value| {
+            event["type"] == "Warning" && event["involvedObject"]["uid"] == self.uid.as_str()
+        };
+        let time = |event: &&Value| {
+            let last = text(&event["lastTimestamp"]);
+            if last.is_empty() {
+                text(&event["eventTime"])
+            } else {
+                last
+            }
+        };
+        let newest = events.iter().filter(about).max_by_key(time);
+        self.complaint = newest.map(|event| complaint(&text(&event["message"])));
+    }
+}
+
+/// A message in one line, with the pipeline's own word where a server's is known.
+fn complaint(message: &str) -> String {
+    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.contains("WRONGPASS") || line.contains("NOAUTH") {
+        return format!("{} ({line})", Cause::AuthenticationFailed);
+    }
+    line
 }
 
 /// What keeps it from starting; a crash counts from the first one on, since nothing is waited for.
@@ -90,4 +131,39 @@ fn trouble(object: &Value) -> Option<String> {
                 })
             })
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_newest_warning_about_this_very_pod_is_its_complaint() {
+        let mut pod = Pod::from_object(&json!({
+            "metadata": {"name": "redis-0", "uid": "new"},
+            "status": {"phase": "Running"},
+        }));
+        assert!(pod.is_unexplained());
+        let event = |uid: &str, time: &str, message: &str| {
+            json!({
+                "type": "Warning", "message": message, "lastTimestamp": time,
+                "involvedObject": {"uid": uid},
+            })
+        };
+        pod.listen_to(&[
+            event(
+                "new",
+                "2025-07-18T12:00:02Z",
+                "Readiness probe failed: AUTH failed: WRONGPASS x\n",
+            ),
+            event("new", "2025-07-18T12:00:01Z", "earlier"),
+            event("old", "2025-07-18T12:00:03Z", "of its predecessor"),
+        ]);
+        assert_eq!(
+            pod.complaint.as_deref(),
+            Some("authentication failed (Readiness probe failed: AUTH failed: WRONGPASS x)")
+        );
+    }
 }

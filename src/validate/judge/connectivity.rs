@@ -85,7 +85,7 @@ fn judge_target(
         .outcome
         .failure()
         .unwrap_or((Cause::Unknown, String::new()));
-    let seen = format!("{cause} at the {} hop: {detail}", failed.hop);
+    let mut seen = format!("{cause} at the {} hop: {detail}", failed.hop);
     if cause.is_of_dns_itself() && target.kind != TargetKind::ClusterDns && dns_fails(report) {
         return finding.seen(seen).skipped(format!(
             "name resolution itself fails there ({})",
@@ -99,6 +99,9 @@ fn judge_target(
         target,
         cause,
     };
+    if let Some((pod, complaint)) = case.complaint_of_server() {
+        seen.push_str(&format!("; its server {pod} is not ready: {complaint}"));
+    }
     finding
         .seen(seen)
         .failed(Some(cause), expected(target.kind))

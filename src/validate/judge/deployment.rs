@@ -106,8 +106,12 @@ fn readiness(site: &SiteFacts, component: Component, workload: &Workload) -> Fin
             fault.id
         ));
     }
+    let complaint = pods.iter().find_map(|pod| {
+        let complaint = pod.complaint.as_ref()?;
+        Some(format!("; {}: {complaint}", pod.name))
+    });
     finding
-        .seen(counted)
+        .seen(format!("{counted}{}", complaint.unwrap_or_default()))
         .failed(None, expected)
         .remedy(remedy::not_ready(site, workload, &pods))
 }

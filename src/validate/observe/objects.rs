@@ -12,6 +12,9 @@ use crate::validate::job::PROBE_LABEL;
 const ENDPOINT_SLICES: (&str, &str, &str, &str) =
     ("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices");
 
+/// Group, version, kind and plural of events.
+const EVENTS: (&str, &str, &str, &str) = ("", "v1", "Event", "events");
+
 /// Lists what matters in these namespaces; with it, what could not be read and why.
 pub async fn objects(cluster: &Cluster, namespaces: &[String]) -> (Objects, Vec<String>) {
     let mut objects = Objects::default();
@@ -51,13 +54,20 @@ async fn list(cluster: &Cluster, namespace: &str) -> (Objects, Vec<String>) {
     let deployments = read(deployments);
     let stateful_sets = read(stateful_sets);
     let slices = read(slices);
+    let mut pods: Vec<Pod> = read(pods).iter().map(Pod::from_object).collect();
+    if pods.iter().any(Pod::is_unexplained) {
+        let events = read(cluster.list_other(EVENTS, namespace, "").await);
+        for pod in pods.iter_mut().filter(|pod| pod.is_unexplained()) {
+            pod.listen_to(&events);
+        }
+    }
     let objects = Objects {
         workloads: deployments
             .iter()
             .map(workload(ObjectKind::Deployment))
             .chain(stateful_sets.iter().map(workload(ObjectKind::StatefulSet)))
             .collect(),
-        pods: read(pods).iter().map(Pod::from_object).collect(),
+        pods,
         services: read(services)
             .iter()
             .map(|service| ServiceFacts::from_objects(service, &slices))

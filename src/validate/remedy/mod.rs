@@ -141,6 +141,13 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// What is said about a pod of the server that runs and is not ready: pod and complaint.
+    pub(super) fn complaint_of_server(&self) -> Option<(&'a str, &'a str)> {
+        let server = self.server()?;
+        let mut pods = server.site.objects.pods_of(server.workload);
+        pods.find_map(|pod| Some((pod.name.as_str(), pod.complaint.as_deref()?)))
+    }
+
     /// The host of the endpoint as it is configured.
     fn host(&self) -> String {
         let endpoint = &self.target.endpoint;
