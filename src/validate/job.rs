@@ -50,9 +50,14 @@ const CONTAINER: [&str; 5] = [
     "securityContext",
 ];
 
+/// The part of a workload's name that stands in a Job's: a Job's name becomes a label of its pod,
+/// and those end at 63 characters.
+const NAME_PART: usize = 32;
+
 /// The name of the Job.
 pub fn name(workload: &Workload, run: &str) -> String {
-    format!("telectl-probe-{}-{run}", workload.name)
+    let part: String = workload.name.chars().take(NAME_PART).collect();
+    format!("telectl-probe-{part}-{run}")
 }
 
 /// The Job.
@@ -222,6 +227,13 @@ mod tests {
             "redis-auth"
         );
         assert_eq!(job["spec"]["backoffLimit"], 0);
+    }
+
+    #[test]
+    fn a_long_name_still_makes_a_job() {
+        let mut workload = streamer();
+        workload.name = "a".repeat(60);
+        assert!(name(&workload, "0a1b2c3d-reach").len() <= 63);
     }
 
     #[test]

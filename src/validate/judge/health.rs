@@ -23,7 +23,7 @@ fn worker(site: &SiteFacts, asked: &Asked) -> Finding {
     let Some(answer) = asked.answers.first() else {
         return finding.skipped("it was not asked");
     };
-    let finding = finding.timed(None, answer.latency_ms);
+    let finding = finding.timed(Some(&asked.address), answer.latency_ms);
     let body: Option<Value> = serde_json::from_str(&answer.body).ok();
     let said = body.as_ref().and_then(|body| body["status"].as_str());
     if answer.code == Some(200) && matches!(said, Some("healthy" | "ok")) {
@@ -78,7 +78,7 @@ pub(super) fn gateway(site: &SiteFacts) -> Vec<Finding> {
 
 fn endpoint(site: &SiteFacts, asked: &Asked, answer: &Answer) -> Finding {
     let finding = Finding::new(&check::GATEWAY_API, &site.context, &answer.path)
-        .timed(None, answer.latency_ms);
+        .timed(Some(&asked.address), answer.latency_ms);
     let readable = serde_json::from_str::<Value>(&answer.body).is_ok();
     match answer.code {
         Some(200) if readable => return finding.seen("HTTP 200 with JSON"),

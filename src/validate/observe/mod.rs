@@ -131,6 +131,8 @@ pub struct Asked {
     pub component: Component,
     /// The pod.
     pub pod: String,
+    /// Its address and port.
+    pub address: String,
     /// What it answered, path after path.
     pub answers: Vec<Answer>,
 }

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use crate::cluster::Cluster;
 use crate::model::component::Component;
+use crate::model::endpoint::Endpoint;
 use crate::model::object::ObjectKind;
 use crate::validate::facts::{Objects, Pod, ServiceFacts};
 
@@ -119,6 +120,7 @@ async fn ask_all(cluster: &Cluster, facts: &SiteFacts) -> Vec<Asked> {
     let asking = workers(&facts.objects).map(async |(component, pod, port)| Asked {
         component,
         pod: pod.name.clone(),
+        address: Endpoint::new(pod.ip.clone(), port).to_string(),
         answers: vec![ask(cluster, pod, port, "/health").await],
     });
     join_all(asking).await
@@ -138,6 +140,7 @@ async fn ask_gateway(cluster: &Cluster, facts: &SiteFacts) -> Option<Asked> {
     Some(Asked {
         component,
         pod: pod.name.clone(),
+        address: Endpoint::new(pod.ip.clone(), port).to_string(),
         answers,
     })
 }

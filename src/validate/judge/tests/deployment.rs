@@ -86,6 +86,7 @@ fn v03_the_body_of_health_counts_and_a_known_cause_is_not_said_again() {
     let unhealthy = Asked {
         component: Component::Collector,
         pod: "collector-x".to_owned(),
+        address: "10.0.0.3:8082".to_owned(),
         answers: vec![Answer {
             path: "/health".to_owned(),
             code: Some(503),
