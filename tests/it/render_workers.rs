@@ -132,8 +132,9 @@ fn x04_worker_environment_is_what_the_workers_understand() {
                     "{name} lacks {variable}"
                 );
             }
+            assert_eq!(environment[*id]["value"], "$(CLUSTER_ID)-$(POD_NAME)");
             assert_eq!(
-                environment[*id]["valueFrom"]["fieldRef"]["fieldPath"],
+                environment["POD_NAME"]["valueFrom"]["fieldRef"]["fieldPath"],
                 "metadata.name"
             );
             assert_eq!(

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use super::lab::{Clusters, GPUS, HOSTS, Lab, ROWS};
+use super::lab::{Clusters, GPUS, HOSTS, LAB_VALUES, LONG, Lab, ROWS};
 
 const FILE: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -17,9 +17,15 @@ fn d05_one_command_brings_every_row_from_the_edge_to_the_api() {
     let Some(lab) = Lab::take() else { return };
     let (status, gpus) = lab.ask("/api/v1/gpus").expect("the gateway answers");
     assert_eq!(status, 200);
-    let gpus = gpus["gpus"].as_array().expect("a list").clone();
-    assert_eq!(gpus.len(), GPUS);
-    let hosts: BTreeSet<&str> = gpus
+    // Other tests store the same file from other clusters.
+    let of_edge: Vec<&Value> = gpus["gpus"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|gpu| gpu["cluster"] == *lab.edge)
+        .collect();
+    assert_eq!(of_edge.len(), GPUS);
+    let hosts: BTreeSet<&str> = of_edge
         .iter()
         .filter_map(|gpu| gpu["hostname"].as_str())
         .collect();
@@ -45,10 +51,11 @@ fn w10_the_store_holds_exactly_the_rows_of_the_file() {
         })
         .collect();
     let mut stored: Vec<String> = lab
-        .sql(
+        .sql(&format!(
             "select s.uuid, s.metric, extract(epoch from p.ts)::bigint, p.value \
-             from sample p join series s using (series_id)",
-        )
+             from sample p join series s using (series_id) where s.cluster = '{}'",
+            lab.edge
+        ))
         .lines()
         .map(str::to_owned)
         .collect();
@@ -62,7 +69,9 @@ fn w10_the_store_holds_exactly_the_rows_of_the_file() {
 fn w17_both_streamers_stored_some_and_none_stored_what_the_other_did() {
     let Some(lab) = Lab::take() else { return };
     let (_, sources) = lab.ask("/api/v1/sources").expect("the gateway answers");
-    let source = &sources["sources"][0];
+    let sources = sources["sources"].as_array().expect("sources");
+    let source = sources.iter().find(|source| source["cluster"] == *lab.edge);
+    let source = source.expect("the edge's source");
     let streamers = source["streamers"].as_object().expect("rows per streamer");
     let rows: Vec<u64> = streamers.values().filter_map(Value::as_u64).collect();
     assert_eq!(rows.len(), 2, "{source}");
@@ -179,4 +188,127 @@ fn d15_what_a_command_requires_is_listed() {
         .exits(2)
         .says("no-such-context")
         .says(&clusters.edge);
+}
+
+/// Deletes an object of a profile, deploys the profile alone, and expects the object back.
+fn comes_back(lab: &Lab, deploy: &[&str], context: &str, namespace: &str, object: &str) {
+    let place = ["-n", namespace];
+    lab.kubectl(context, &[&place[..], &["delete", object]].concat());
+    let plan = lab.lab(&["plan", "--exit-code"]);
+    let _seen = plan.exits(3).says("1 to create");
+    let _done = lab
+        .telectl(&[deploy, &LAB_VALUES, &["--yes"]].concat())
+        .exits(0);
+    lab.kubectl(context, &[&place[..], &["get", object]].concat());
+    let _clean = lab.lab(&["plan", "--exit-code"]).exits(0);
+}
+
+#[test]
+fn d02_edge_alone_is_deployed_to_a_named_context() {
+    let Some(lab) = Lab::take() else { return };
+    let deploy = [
+        "deploy",
+        "edge",
+        "--context",
+        &lab.edge,
+        "--central-context",
+        &lab.central,
+    ];
+    comes_back(
+        &lab,
+        &deploy,
+        &lab.edge,
+        "telemetry-system",
+        "poddisruptionbudget/streamer",
+    );
+}
+
+#[test]
+fn d03_central_alone_is_deployed_to_a_named_context() {
+    let Some(lab) = Lab::take() else { return };
+    let deploy = ["deploy", "central", "--context", &lab.central];
+    comes_back(
+        &lab,
+        &deploy,
+        &lab.central,
+        "telemetry-system",
+        "service/collector",
+    );
+}
+
+#[test]
+fn d04_shared_alone_is_deployed_to_a_named_context() {
+    let Some(lab) = Lab::take() else { return };
+    let deploy = ["deploy", "shared", "--context", &lab.central];
+    comes_back(
+        &lab,
+        &deploy,
+        &lab.central,
+        "shared-infrastructure",
+        "networkpolicy/redis",
+    );
+}
+
+#[test]
+fn d06_a_second_edge_gets_its_namespace_and_doubles_the_rows() {
+    let Some(lab) = Lab::take() else { return };
+    let namespace = [
+        "get",
+        "namespace",
+        "telemetry-system",
+        "--ignore-not-found",
+        "-o",
+        "name",
+    ];
+    assert_eq!(lab.kubectl(&lab.edge2, &namespace), "");
+    let edges = ["-e", &lab.edge, "-e", &lab.edge2, "-c", &lab.central];
+    let deploy = [&["deploy-all", "--yes"][..], &edges, &LAB_VALUES].concat();
+    let _dry = lab
+        .telectl(&[&deploy[..], &["--dry-run"]].concat())
+        .exits(0);
+    assert_eq!(lab.kubectl(&lab.edge2, &namespace), "");
+    let _both = lab.telectl(&deploy).exits(0);
+    assert_eq!(
+        lab.kubectl(&lab.edge2, &namespace).trim(),
+        "namespace/telemetry-system"
+    );
+    lab.eventually("the second edge's rows", LONG, || {
+        (lab.stored_of(&lab.edge2) == ROWS).then_some(())
+    });
+    assert_eq!(
+        lab.stored_of(&lab.edge) + lab.stored_of(&lab.edge2),
+        2 * ROWS
+    );
+    // Pods have the same names on both edges; their registrations do not.
+    let _told_apart = lab
+        .telectl(&[&["status"][..], &edges].concat())
+        .exits(0)
+        .says("nexus-streamer/edge-streamer-0")
+        .says("nexus-streamer/edge-2-streamer-0");
+}
+
+#[test]
+fn v05_the_gateways_routes_answer_from_outside_the_clusters() {
+    let Some(lab) = Lab::take() else { return };
+    let asked = |path: &str| {
+        lab.ask(path)
+            .unwrap_or_else(|| panic!("no answer to {path}"))
+    };
+    let (status, health) = asked("/api/v1/health");
+    assert_eq!(
+        (status, health["status"].as_str()),
+        (200, Some("healthy")),
+        "{health}"
+    );
+    let (_, gpus) = asked("/api/v1/gpus");
+    let uuid = gpus["gpus"][0]["uuid"].as_str().expect("a UUID");
+    let (status, page) = asked(&format!("/api/v1/gpus/{uuid}/telemetry?limit=3"));
+    assert_eq!(status, 200);
+    assert_eq!(
+        page["data_points"].as_array().map(Vec::len),
+        Some(3),
+        "{page}"
+    );
+    let (status, problem) = asked("/api/v1/gpus/no-such-gpu/telemetry?limit=x");
+    assert_eq!(status, 400, "{problem}");
 }

@@ -156,18 +156,3 @@ fn w19_a_redis_that_forgets_everything_loses_nothing() {
         ));
     });
 }
-
-#[test]
-fn d19_a_second_edge_with_the_same_file_doubles_the_rows() {
-    let Some(lab) = Lab::take() else { return };
-    let edges = ["-e", &lab.edge, "-e", &lab.edge2, "-c", &lab.central];
-    let deploy = [&["deploy-all", "--yes"][..], &edges, &LAB_VALUES].concat();
-    let _both = lab.telectl(&deploy).exits(0);
-    lab.eventually("the second edge's rows", LONG, || {
-        (lab.stored_of(&lab.edge2) == ROWS).then_some(())
-    });
-    assert_eq!(
-        lab.stored_of(&lab.edge) + lab.stored_of(&lab.edge2),
-        2 * ROWS
-    );
-}

@@ -353,13 +353,6 @@ impl Lab {
         })
     }
 
-    /// How many samples the store holds, by the gateway.
-    pub(crate) fn stored(&self) -> u64 {
-        self.ask("/api/v1/stats")
-            .and_then(|(_, stats)| stats["total_records"].as_u64())
-            .unwrap_or(0)
-    }
-
     /// How many samples of a source cluster the store holds.
     pub(crate) fn stored_of(&self, cluster: &str) -> u64 {
         let query = format!(

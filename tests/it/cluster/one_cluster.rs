@@ -43,8 +43,30 @@ fn d01_same_cluster_under_restricted_pod_security_shows_no_secret() {
         &clusters,
         &[&["config", "view", "same-cluster"][..], &LAB_VALUES].concat(),
     );
+    seen += &what_the_cluster_shows(&clusters);
+    seen += &command_lines();
+    for (name, canary) in CANARIES {
+        assert!(!seen.contains(canary), "the value of {name} was seen");
+    }
+    // The canaries are really in use: what was looked for is what the pods log in with.
+    let template = "go-template={{index .data \"password\" | base64decode}}";
+    let secret = [
+        "-n",
+        NAMESPACE,
+        "get",
+        "secret",
+        "redis-auth",
+        "-o",
+        template,
+    ];
+    assert_eq!(clusters.kubectl(context, &secret), CANARIES[0].1);
+}
+
+/// Objects and logs, as anybody with access to the namespace's pods can read them.
+fn what_the_cluster_shows(clusters: &Clusters) -> String {
+    let context = &clusters.shared;
     let kinds = "pods,deployments,statefulsets,configmaps,services,jobs,events,leases";
-    seen += &clusters.kubectl(context, &["-n", NAMESPACE, "get", kinds, "-o", "yaml"]);
+    let mut seen = clusters.kubectl(context, &["-n", NAMESPACE, "get", kinds, "-o", "yaml"]);
     for workload in [
         "statefulset/streamer",
         "deployment/collector",
@@ -64,22 +86,7 @@ fn d01_same_cluster_under_restricted_pod_security_shows_no_secret() {
         ];
         seen += &clusters.kubectl(context, &log);
     }
-    seen += &command_lines();
-    for (name, canary) in CANARIES {
-        assert!(!seen.contains(canary), "the value of {name} was seen");
-    }
-    // The canaries are really in use: what was looked for is what the pods log in with.
-    let template = "go-template={{index .data \"password\" | base64decode}}";
-    let secret = [
-        "-n",
-        NAMESPACE,
-        "get",
-        "secret",
-        "redis-auth",
-        "-o",
-        template,
-    ];
-    assert_eq!(clusters.kubectl(context, &secret), CANARIES[0].1);
+    seen
 }
 
 fn run(clusters: &Clusters, arguments: &[&str]) -> String {

@@ -35,9 +35,9 @@ fn s04_registrations_have_address_health_and_age() {
     let Some(lab) = Lab::take() else { return };
     let status = lab.on_both(&["status"]).exits(0);
     let _shown = status
-        .says("nexus-streamer/streamer-0")
-        .says("nexus-collector/collector-")
-        .says("nexus-gateway/api-gateway-")
+        .says("nexus-streamer/edge-streamer-0")
+        .says("nexus-collector/central-collector-")
+        .says("nexus-gateway/central-api-gateway-")
         .says("healthy")
         .says("left");
 }

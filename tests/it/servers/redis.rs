@@ -55,11 +55,6 @@ impl RedisServer {
         })
     }
 
-    /// Where it listens.
-    pub(crate) fn port(&self) -> u16 {
-        self.port
-    }
-
     /// The process, for signals.
     pub(crate) fn process(&self) -> &Process {
         &self.process
