@@ -72,6 +72,23 @@ impl<'a> Writer<'a> {
         remove(self.cluster, object, &of_uid(uid)).await
     }
 
+    /// Deletes an object, if it still is exactly this one: same UID and resource version.
+    ///
+    /// # Errors
+    /// As [`Self::delete`]; one that changed meanwhile is refused with 409.
+    pub async fn delete_unchanged(
+        &self,
+        object: &ObjectRef,
+        seen: &Value,
+    ) -> Result<(), ClusterError> {
+        let text = |field: &str| seen["metadata"][field].as_str().map(str::to_owned);
+        let parameters = DeleteParams::background().preconditions(Preconditions {
+            uid: text("uid"),
+            resource_version: text("resourceVersion"),
+        });
+        remove(self.cluster, object, &parameters).await
+    }
+
     /// Deletes a pod, if it still is the one with this UID; its controller makes another.
     ///
     /// # Errors

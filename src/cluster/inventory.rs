@@ -16,6 +16,8 @@ use crate::model::object::{ObjectKind, ObjectRef};
 
 /// The label that members carry.
 const PART_OF: &str = "applyset.kubernetes.io/part-of";
+/// When a set was deployed and ready.
+const DEPLOYED_AT: &str = "telectl.io/deployed-at";
 
 /// What is noted about the run that wrote the set.
 #[derive(Debug, Clone)]
@@ -55,6 +57,11 @@ pub fn adopt(manifest: &mut Manifest, parent: &ObjectRef) {
     manifest.value["metadata"]["labels"][PART_OF] = set_id(parent).into();
 }
 
+/// Whether a parent says when its set was deployed.
+pub fn is_recorded(parent: &Value) -> bool {
+    parent["metadata"]["annotations"][DEPLOYED_AT].is_string()
+}
+
 /// The parent as it has to be while (and after) these objects are applied.
 pub fn parent_manifest(
     parent: &ObjectRef,
@@ -74,7 +81,7 @@ pub fn parent_manifest(
         "applyset.kubernetes.io/contains-group-kinds": kinds.join(","),
     });
     if let Some(record) = record {
-        annotations["telectl.io/deployed-at"] = record.at.into();
+        annotations[DEPLOYED_AT] = record.at.into();
         annotations["telectl.io/deployed-by"] = record.by.into();
         annotations["telectl.io/version"] = record.version.into();
     }

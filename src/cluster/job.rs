@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, LogParams};
+use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -75,10 +76,9 @@ pub async fn sweep(cluster: &Cluster, namespace: &str, labels: &str) -> Result<(
 
 async fn follow(cluster: &Cluster, job: &ObjectRef, labels: &str) -> Result<JobEnd, ClusterError> {
     let api = cluster.typed::<Pod>(&job.namespace);
-    let mut events = std::pin::pin!(watcher::watcher(
-        api,
-        watcher::Config::default().labels(labels)
-    ));
+    let mut events = std::pin::pin!(
+        watcher::watcher(api, watcher::Config::default().labels(labels)).default_backoff()
+    );
     while let Some(event) = events.next().await {
         let Ok(Event::Apply(pod) | Event::InitApply(pod)) = event else {
             continue;
@@ -113,10 +113,9 @@ async fn clean_up(cluster: &Cluster, job: &ObjectRef, labels: &str) -> Result<()
     let api = cluster.typed::<Pod>(&job.namespace);
     let gone = async {
         let mut left = std::collections::BTreeSet::new();
-        let mut events = std::pin::pin!(watcher::watcher(
-            api,
-            watcher::Config::default().labels(labels)
-        ));
+        let mut events = std::pin::pin!(
+            watcher::watcher(api, watcher::Config::default().labels(labels)).default_backoff()
+        );
         while let Some(event) = events.next().await {
             let name = |pod: &Pod| pod.metadata.name.clone().unwrap_or_default();
             match event {

@@ -26,7 +26,7 @@ const RENEWAL: Duration = Duration::from_secs(10);
 pub struct Lock {
     cluster: Cluster,
     object: ObjectRef,
-    uid: String,
+    holder: String,
     renewal: JoinHandle<()>,
     stop: CancellationToken,
     lost: CancellationToken,
@@ -45,10 +45,6 @@ impl Lock {
     ) -> Result<Self, ClusterError> {
         let object = ObjectRef::new(ObjectKind::Lease, namespace, name);
         let taken = take(cluster, &object, holder).await?;
-        let uid = taken["metadata"]["uid"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
         let (stop, lost) = (CancellationToken::new(), CancellationToken::new());
         let renewal = renew(
             cluster.clone(),
@@ -61,7 +57,7 @@ impl Lock {
         Ok(Self {
             cluster: cluster.clone(),
             object,
-            uid,
+            holder: holder.to_owned(),
             renewal,
             stop,
             lost,
@@ -81,8 +77,16 @@ impl Lock {
         self.stop.cancel();
         // The renewal ends at once or with its last request; a panic in it changes nothing here.
         drop((&mut self.renewal).await);
+        // Whoever took an expired lock over kept its UID: only one that is still ours goes, and
+        // only as it was seen.
+        let Some(lease) = self.cluster.get(&self.object).await? else {
+            return Ok(());
+        };
+        if lease["spec"]["holderIdentity"] != self.holder.as_str() {
+            return Ok(());
+        }
         Writer::new(&self.cluster, consent)
-            .delete(&self.object, &self.uid)
+            .delete_unchanged(&self.object, &lease)
             .await
     }
 }
@@ -94,6 +98,19 @@ impl Drop for Lock {
 }
 
 async fn take(cluster: &Cluster, object: &ObjectRef, holder: &str) -> Result<Value, ClusterError> {
+    let taken = try_to_take(cluster, object, holder).await;
+    // Somebody else was faster: now the Lease says who.
+    if let Err(ClusterError::Refused { code: 409, .. }) = taken {
+        return try_to_take(cluster, object, holder).await;
+    }
+    taken
+}
+
+async fn try_to_take(
+    cluster: &Cluster,
+    object: &ObjectRef,
+    holder: &str,
+) -> Result<Value, ClusterError> {
     let Some(mut lease) = cluster.get(object).await? else {
         return create(cluster, object, fresh(object, holder)).await;
     };

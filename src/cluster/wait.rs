@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, stream::SelectAll};
 use kube::api::{DynamicObject, LogParams};
+use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -17,6 +18,8 @@ use crate::model::object::ObjectRef;
 
 /// How long a pod may be unschedulable before the wait gives up: autoscalers of nodes need time.
 const SCHEDULING_GRACE: Duration = Duration::from_secs(120);
+/// How often it is looked whether that time is over: no event says so.
+const SCHEDULING_CHECK: Duration = Duration::from_secs(5);
 /// How many lines of a failed pod's log are shown.
 const LOG_LINES: i64 = 10;
 
@@ -55,11 +58,16 @@ pub async fn until_ready(
     let mut states: BTreeMap<usize, String> = (0..waiting.objects.len())
         .map(|index| (index, "not seen yet".to_owned()))
         .collect();
-    let mut unplaced: BTreeMap<String, Instant> = BTreeMap::new();
+    let mut unplaced = Unplaced::new();
+    let mut look_again = tokio::time::interval(SCHEDULING_CHECK);
     let mut events = watch_all(cluster, waiting);
     while !states.is_empty() {
         let seen = tokio::select! {
             seen = events.next() => seen,
+            _ = look_again.tick() => {
+                give_up_on_unplaced(cluster, waiting, &unplaced)?;
+                continue;
+            }
             () = tokio::time::sleep_until(started + waiting.deadline) => None,
             () = stop.cancelled() => None,
         };
@@ -103,17 +111,19 @@ fn watch_all(
         let api = cluster.api(kind, &object.namespace);
         let only = watcher::Config::default().fields(&format!("metadata.name={}", object.name));
         let cluster = cluster.clone();
-        let stream = watcher::watcher(api, only).filter_map(move |event| {
-            let seen = match event {
-                Ok(Event::Apply(object) | Event::InitApply(object)) => {
-                    Some(Seen::Object(index, Some(cluster.value(kind, object))))
-                }
-                Ok(Event::Delete(_)) => Some(Seen::Object(index, None)),
-                Ok(Event::Init | Event::InitDone) => None,
-                Err(error) => Some(Seen::Broken(error.to_string())),
-            };
-            futures::future::ready(seen)
-        });
+        let stream = watcher::watcher(api, only)
+            .default_backoff()
+            .filter_map(move |event| {
+                let seen = match event {
+                    Ok(Event::Apply(object) | Event::InitApply(object)) => {
+                        Some(Seen::Object(index, Some(cluster.value(kind, object))))
+                    }
+                    Ok(Event::Delete(_)) => Some(Seen::Object(index, None)),
+                    Ok(Event::Init | Event::InitDone) => None,
+                    Err(error) => Some(Seen::Broken(error.to_string())),
+                };
+                futures::future::ready(seen)
+            });
         streams.push(stream.boxed());
     }
     if !waiting.pods.is_empty() {
@@ -129,6 +139,7 @@ fn watch_pods(
     let api = cluster.typed::<k8s_openapi::api::core::v1::Pod>(waiting.namespace);
     let only = watcher::Config::default().labels(waiting.pods);
     watcher::watcher(api, only)
+        .default_backoff()
         .filter_map(|event| {
             let seen = match event {
                 Ok(Event::Apply(pod) | Event::InitApply(pod)) => Some(Seen::Pod(Box::new(
@@ -142,11 +153,32 @@ fn watch_pods(
         .boxed()
 }
 
+/// The pods that no node takes: since when, and why.
+type Unplaced = BTreeMap<String, (Instant, String)>;
+
+fn give_up_on_unplaced(
+    cluster: &Cluster,
+    waiting: &Waiting<'_>,
+    unplaced: &Unplaced,
+) -> Result<(), ClusterError> {
+    let late = unplaced
+        .iter()
+        .find(|(_, (since, _))| since.elapsed() >= SCHEDULING_GRACE);
+    match late {
+        Some((name, (_, why))) => Err(failed(
+            cluster,
+            format!("Pod/{}/{name}", waiting.namespace),
+            why.clone(),
+        )),
+        None => Ok(()),
+    }
+}
+
 async fn look_at_pod(
     cluster: &Cluster,
     waiting: &Waiting<'_>,
     pod: &Value,
-    unplaced: &mut BTreeMap<String, Instant>,
+    unplaced: &mut Unplaced,
 ) -> Result<(), ClusterError> {
     let name = pod["metadata"]["name"].as_str().unwrap_or_default();
     if !pod["metadata"]["deletionTimestamp"].is_null() {
@@ -154,14 +186,10 @@ async fn look_at_pod(
         return Ok(());
     }
     if let Some(why) = unschedulable(pod) {
-        let since = *unplaced.entry(name.to_owned()).or_insert_with(Instant::now);
-        if since.elapsed() >= SCHEDULING_GRACE {
-            return Err(failed(
-                cluster,
-                format!("Pod/{}/{name}", waiting.namespace),
-                why,
-            ));
-        }
+        unplaced
+            .entry(name.to_owned())
+            .or_insert_with(|| (Instant::now(), String::new()))
+            .1 = why;
         return Ok(());
     }
     unplaced.remove(name);
@@ -278,7 +306,8 @@ pub async fn until(
     let kind = object.kind;
     let api: kube::Api<DynamicObject> = cluster.api(kind, &object.namespace);
     let watched = async {
-        let mut objects = std::pin::pin!(watcher::watch_object(api, &object.name));
+        let mut objects =
+            std::pin::pin!(watcher::watch_object(api, &object.name).default_backoff());
         while let Some(event) = objects.next().await {
             let Ok(found) = event else { continue };
             let found = found.map(|found| cluster.value(kind, found));

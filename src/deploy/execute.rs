@@ -54,12 +54,7 @@ impl Run<'_> {
             .collect();
         let locks = self.make_namespaces_and_lock(consent, progressed).await?;
         let outcome = self.apply_stages(consent, &locks, progressed).await;
-        for (_, lock) in locks {
-            // A lock that cannot be given back expires by itself.
-            if let Err(error) = lock.release(consent).await {
-                tracing::warn!(%error, "cannot give back a lock");
-            }
-        }
+        give_back(locks, consent).await;
         outcome
     }
 
@@ -73,28 +68,37 @@ impl Run<'_> {
         stages.sort();
         let mut locks = Vec::new();
         for stage in stages {
-            let cluster = self.cluster(&stage);
-            let namespace = ObjectRef::new(ObjectKind::Namespace, "", &stage.namespace);
-            if cluster.get(&namespace).await?.is_none() {
-                let manifest = namespace_manifest(namespace);
-                Writer::new(cluster, consent)
-                    .apply(&manifest, Ownership::Respect)
-                    .await?;
-                progressed.written += 1;
-            }
-            let name = format!("telectl-{}", stage.profile);
-            let held = Lock::acquire(cluster, &stage.namespace, &name, &self.options.who).await;
-            match held {
+            match self
+                .make_namespace_and_lock(&stage, consent, progressed)
+                .await
+            {
                 Ok(lock) => locks.push((stage, lock)),
                 Err(error) => {
-                    for (_, lock) in locks {
-                        drop(lock.release(consent).await);
-                    }
-                    return Err(error.into());
+                    give_back(locks, consent).await;
+                    return Err(error);
                 }
             }
         }
         Ok(locks)
+    }
+
+    async fn make_namespace_and_lock(
+        &self,
+        stage: &Stage,
+        consent: &Confirmed,
+        progressed: &mut Progressed,
+    ) -> Result<Lock, DeployError> {
+        let cluster = self.cluster(stage);
+        let namespace = ObjectRef::new(ObjectKind::Namespace, "", &stage.namespace);
+        if cluster.get(&namespace).await?.is_none() {
+            let manifest = namespace_manifest(namespace);
+            Writer::new(cluster, consent)
+                .apply(&manifest, Ownership::Respect)
+                .await?;
+            progressed.written += 1;
+        }
+        let name = format!("telectl-{}", stage.profile);
+        Ok(Lock::acquire(cluster, &stage.namespace, &name, &self.options.who).await?)
     }
 
     async fn apply_stages(
@@ -154,7 +158,9 @@ impl Run<'_> {
                 } else {
                     Action::Create
                 };
-                self.write(&mut writing, manifest, action).await?;
+                // It is telectl's own, and the plan said what becomes of it.
+                self.write_as(&mut writing, manifest, action, Ownership::Take)
+                    .await?;
             }
         }
         let manifests = self.with_digests(&observed, &secrets);
@@ -168,7 +174,7 @@ impl Run<'_> {
         }
         let written = writing.progressed.written - before;
         self.await_ready(stage, &observed, writing.lost).await?;
-        if written > 0 {
+        if written > 0 || !self.is_recorded(stage).await? {
             self.record(stage, &observed, writing.consent).await?;
         }
         let seconds = started.elapsed().as_secs_f64();
@@ -180,7 +186,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn require_addresses(&self, stage: &Stage) -> Result<(), DeployError> {
+    pub(super) fn require_addresses(&self, stage: &Stage) -> Result<(), DeployError> {
         if is_complete(stage, &self.handover) {
             return Ok(());
         }
@@ -256,6 +262,17 @@ impl Run<'_> {
         manifest: &Manifest,
         action: Action,
     ) -> Result<(), DeployError> {
+        let ownership = self.options.ownership;
+        self.write_as(writing, manifest, action, ownership).await
+    }
+
+    async fn write_as(
+        &mut self,
+        writing: &mut Writing<'_>,
+        manifest: &Manifest,
+        action: Action,
+        ownership: Ownership,
+    ) -> Result<(), DeployError> {
         if self.stop.is_cancelled() {
             return Err(DeployError::Stopped);
         }
@@ -265,7 +282,7 @@ impl Run<'_> {
             });
         }
         let writer = Writer::new(self.cluster(writing.stage), writing.consent);
-        writer.apply(manifest, self.options.ownership).await?;
+        writer.apply(manifest, ownership).await?;
         writing.progressed.written += 1;
         self.say(Event::Applied {
             stage: writing.stage.clone(),
@@ -273,6 +290,14 @@ impl Run<'_> {
             action,
         });
         Ok(())
+    }
+
+    /// A run that failed after its last write left no record; one that finds nothing to write
+    /// makes up for it.
+    async fn is_recorded(&self, stage: &Stage) -> Result<bool, DeployError> {
+        let parent = inventory::parent(&stage.namespace, stage.profile.name());
+        let live = self.cluster(stage).get(&parent).await?;
+        Ok(live.is_some_and(|live| inventory::is_recorded(&live)))
     }
 
     /// Notes on the inventory's parent what was deployed, when and by whom.
@@ -300,6 +325,15 @@ impl Run<'_> {
             .apply(&manifest, Ownership::Take)
             .await?;
         Ok(())
+    }
+}
+
+/// A lock that cannot be given back expires by itself.
+async fn give_back(locks: Vec<(Stage, Lock)>, consent: &Confirmed) {
+    for (_, lock) in locks {
+        if let Err(error) = lock.release(consent).await {
+            tracing::warn!(%error, "cannot give back a lock");
+        }
     }
 }
 

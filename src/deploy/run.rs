@@ -15,6 +15,7 @@ use super::secrets::Vault;
 use crate::cluster::Cluster;
 use crate::cluster::apply::Ownership;
 use crate::model::manifest::RenderedSet;
+use crate::model::profile::Profile;
 
 /// Renders a stage with values (dotted key, value) that come from other stages.
 pub type Renderer<'a> = dyn Fn(&Stage, &[(String, Value)]) -> Result<RenderedSet, DeployError> + 'a;
@@ -105,10 +106,24 @@ impl<'a> Run<'a> {
             let observed = self.observe(&stage).await?;
             self.learn(&stage, &observed);
             if part == Part::Applied {
+                self.require_provider(&stage)?;
                 plans.push(self.plan_stage(&stage, &observed).await?);
             }
         }
         Ok(plans)
+    }
+
+    /// An address that is not known yet must come from a stage that this run deploys.
+    fn require_provider(&self, stage: &Stage) -> Result<(), DeployError> {
+        let provided = self
+            .stages
+            .iter()
+            .any(|(stage, part)| stage.profile == Profile::Shared && *part == Part::Applied);
+        if provided {
+            Ok(())
+        } else {
+            self.require_addresses(stage)
+        }
     }
 
     async fn check_clusters(&self) -> Result<(), DeployError> {

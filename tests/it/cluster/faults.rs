@@ -22,6 +22,13 @@ fn strike(lab: &Lab, source: &str, blow: impl FnOnce()) {
         .telectl(&[&central[..], &LAB_VALUES, &slow].concat())
         .exits(0);
     let id = format!("global.clusterId={source}");
+    let paced = [
+        "--set",
+        &id,
+        "--set",
+        "streamer.config.streamInterval=2s",
+        "--yes",
+    ];
     let edge = [
         "deploy",
         "edge",
@@ -31,7 +38,7 @@ fn strike(lab: &Lab, source: &str, blow: impl FnOnce()) {
         &lab.central,
     ];
     let _begun = lab
-        .telectl(&[&edge[..], &LAB_VALUES, &["--set", &id, "--yes"]].concat())
+        .telectl(&[&edge[..], &LAB_VALUES, &paced].concat())
         .exits(0);
     lab.eventually("the first rows", LONG, || {
         (lab.stored_of(source) > 0).then_some(())
@@ -45,12 +52,26 @@ fn strike(lab: &Lab, source: &str, blow: impl FnOnce()) {
     lab.eventually("every row", LONG, || {
         (lab.stored_of(source) >= ROWS).then_some(())
     });
+    // Whatever is still on its way could only be a duplicate now: let it all arrive.
+    lab.eventually("an empty queue and empty spools", LONG, || drained(lab));
     let twice = format!(
         "select count(*), count(distinct (uuid, metric, ts)) \
          from sample join series using (series_id) where cluster = '{source}'"
     );
     assert_eq!(lab.sql(&twice).trim(), format!("{ROWS}|{ROWS}"));
     let _restored = lab.lab(&["deploy-all", "--yes"]).exits(0);
+}
+
+/// Whether nothing is on its way any more.
+fn drained(lab: &Lab) -> Option<()> {
+    let status = lab.on_both(&["status", "-o", "json"]);
+    let status: serde_json::Value = serde_json::from_str(&status.stdout).ok()?;
+    let spools = status["clusters"]
+        .as_array()?
+        .iter()
+        .flat_map(|cluster| cluster["spools"].as_array().cloned().unwrap_or_default());
+    let undrained: u64 = spools.filter_map(|spool| spool["undrained"].as_u64()).sum();
+    (status["queue"]["entries"] == 0 && undrained == 0).then_some(())
 }
 
 /// The host's process ids of a pod's processes whose command line holds all the words.
