@@ -43,6 +43,16 @@ pub struct Pair {
     pub key: Secret<String>,
 }
 
+impl Pair {
+    /// Stands for a pair that will be made, while only a plan is.
+    pub const fn unmade() -> Self {
+        Self {
+            certificate: String::new(),
+            key: Secret::new(String::new()),
+        }
+    }
+}
+
 /// What a certificate is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {

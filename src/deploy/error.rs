@@ -47,6 +47,14 @@ pub enum DeployError {
         /// Of what.
         server: String,
     },
+    /// The private authority of a stage that is only looked at is gone.
+    #[error(
+        "the private authority of {stage} (Secret telectl-ca) is gone, so nothing can be signed"
+    )]
+    NoAuthority {
+        /// Which stage.
+        stage: String,
+    },
     /// The run was stopped between two writes.
     #[error("stopped before everything was applied")]
     Stopped,

@@ -9,14 +9,13 @@ use super::error::DeployError;
 use super::event::Event;
 use super::handover::is_complete;
 use super::layout::Stage;
-use super::observe::{Observed, hosts, plan_object, with_scale_of};
+use super::observe::{Observed, plan_object, with_scale_of};
 use super::plan::{Action, ObjectPlan};
 use super::run::{Part, Run};
 use super::secrets::{AUTHORITY_SECRET, Making, manifest as secret_manifest, random_password};
 use crate::cluster::apply::{Ownership, Writer};
 use crate::cluster::inventory::{self, Record};
 use crate::cluster::lock::Lock;
-use crate::model::component::Component;
 use crate::model::consent::Confirmed;
 use crate::model::manifest::Manifest;
 use crate::model::object::{ObjectKind, ObjectRef};
@@ -151,17 +150,19 @@ impl Run<'_> {
         self.write_all(&mut writing, &observed, early).await?;
         let observed = self.await_addresses(stage).await?;
         let secrets = self.plan_secrets(stage, &observed, Making::Real)?;
-        for plan in &secrets {
-            if let (true, Some(manifest)) = (plan.changes(), &plan.manifest) {
-                let action = if plan.exists {
-                    Action::Update
-                } else {
-                    Action::Create
-                };
-                // It is telectl's own, and the plan said what becomes of it.
-                self.write_as(&mut writing, manifest, action, Ownership::Take)
-                    .await?;
-            }
+        for plan in secrets.iter().filter(|plan| plan.changes()) {
+            let manifest = plan
+                .manifest
+                .as_ref()
+                .ok_or_else(|| plan.unmade(&stage.namespace))?;
+            let action = if plan.exists {
+                Action::Update
+            } else {
+                Action::Create
+            };
+            // It is telectl's own, and the plan said what becomes of it.
+            self.write_as(&mut writing, manifest, action, Ownership::Take)
+                .await?;
         }
         let manifests = self.with_digests(&observed, &secrets);
         let (_, late) = split(&manifests);
@@ -204,10 +205,16 @@ impl Run<'_> {
     /// The private authority is made in the first stage that runs a server.
     async fn make_authority(&mut self, writing: &mut Writing<'_>) -> Result<(), DeployError> {
         let stage = writing.stage;
-        let serves = [Component::Redis, Component::Etcd, Component::Postgresql];
-        let set = (self.render)(stage, &super::handover::values_for(stage, &self.handover))?;
-        if self.vault.authority.is_some() || !serves.iter().any(|server| hosts(&set, *server)) {
+        let values = super::handover::values_for(stage, &self.handover);
+        let set = (self.render)(stage, &values)?;
+        if !self.makes_authority(&set) {
             return Ok(());
+        }
+        // Servers that this run only looks at have certificates of an authority that is gone.
+        if let Some((observed, _)) = self.stages.iter().find(|(_, part)| *part == Part::Observed) {
+            return Err(DeployError::NoAuthority {
+                stage: observed.to_string(),
+            });
         }
         let name = format!("telectl authority {}", &random_password()[..8]);
         let Pair { certificate, key } = new_authority(&name, jiff::Timestamp::now())?;

@@ -10,8 +10,8 @@ use super::error::DeployError;
 use super::handover::{certificate_names, is_complete, reach, service_of, values_for};
 use super::layout::Stage;
 use super::plan::{
-    ObjectPlan, StagePlan, is_autoscaled, object_plan, secret_change, secrets_of,
-    with_live_replicas,
+    ObjectPlan, StagePlan, authority_change, is_autoscaled, later_addresses, object_plan,
+    secret_change, secrets_of, with_live_replicas,
 };
 use super::run::Run;
 use super::secrets::{
@@ -37,6 +37,8 @@ pub struct Observed {
     pub namespace_missing: bool,
     /// The needed Secrets that exist, and the authority's, by name.
     pub secrets: BTreeMap<String, LiveSecret>,
+    /// Whether the database already has a volume.
+    pub database_initialised: bool,
     /// The Services of servers that exist, by component.
     pub services: BTreeMap<Component, (String, u16, Option<Value>)>,
 }
@@ -55,6 +57,7 @@ impl Run<'_> {
         let mut names: Vec<&str> = set.secrets.iter().map(|need| need.name.as_str()).collect();
         names.push(AUTHORITY_SECRET);
         let secrets = read_secrets(cluster, &stage.namespace, &names).await?;
+        let database_initialised = has_database_volume(cluster, &set).await?;
         let mut services = BTreeMap::new();
         for component in [Component::Redis, Component::Etcd, Component::Postgresql] {
             let Some((name, port)) = service_of(&set, component) else {
@@ -67,6 +70,7 @@ impl Run<'_> {
             set,
             namespace_missing,
             secrets,
+            database_initialised,
             services,
         })
     }
@@ -119,6 +123,12 @@ impl Run<'_> {
         hosts(set, host)
     }
 
+    /// Whether a stage with these objects has to make the private authority.
+    pub(super) fn makes_authority(&self, set: &RenderedSet) -> bool {
+        let servers = [Component::Redis, Component::Etcd, Component::Postgresql];
+        self.vault.authority.is_none() && servers.iter().any(|server| hosts(set, *server))
+    }
+
     /// Plans a stage as it would be with what is known now.
     pub(super) async fn plan_stage(
         &mut self,
@@ -130,6 +140,11 @@ impl Run<'_> {
             .iter()
             .map(|plan| secret_change(&stage.namespace, plan))
             .collect();
+        let mut secrets = secrets;
+        if self.makes_authority(&observed.set) && !self.authority_planned {
+            self.authority_planned = true;
+            secrets.insert(0, authority_change(&stage.namespace));
+        }
         let manifests = self.with_digests(observed, &planned);
         let cluster = self.cluster(stage);
         let objects = plan_objects(
@@ -142,7 +157,7 @@ impl Run<'_> {
             stage: stage.clone(),
             server: cluster.server().to_owned(),
             namespace_missing: observed.namespace_missing,
-            objects: objects.await?,
+            objects: objects.await?.into_iter().map(later_addresses).collect(),
             secrets,
             awaits_addresses: !is_complete(stage, &self.handover),
         })
@@ -164,6 +179,7 @@ impl Run<'_> {
             names: &names,
             hosts: &|component| hosts(&observed.set, component),
             make,
+            database_initialised: observed.database_initialised,
             password: super::secrets::random_password,
             now: jiff::Timestamp::now(),
         };
@@ -182,7 +198,7 @@ impl Run<'_> {
         planned: &[SecretPlan],
     ) -> Vec<Manifest> {
         let Some(authority) = &self.vault.authority else {
-            return observed.set.manifests.clone();
+            return without_digests(observed.set.manifests.clone());
         };
         let mut data: BTreeMap<&str, SecretData> = observed
             .secrets
@@ -213,6 +229,35 @@ impl Run<'_> {
         }
         manifests
     }
+}
+
+/// The manifests while there is no authority yet: the Secrets are still to be made.
+fn without_digests(mut manifests: Vec<Manifest>) -> Vec<Manifest> {
+    for manifest in &mut manifests {
+        if !secrets_of(manifest).is_empty() {
+            manifest.value["spec"]["template"]["metadata"]["annotations"][SECRETS_ANNOTATION] =
+                "known-once-the-secrets-are-made".into();
+        }
+    }
+    manifests
+}
+
+/// Whether the database of a set has a volume from an earlier deployment.
+async fn has_database_volume(cluster: &Cluster, set: &RenderedSet) -> Result<bool, ClusterError> {
+    let Some(database) = set.manifests.iter().find(|manifest| {
+        manifest.object.kind == ObjectKind::StatefulSet
+            && manifest.value["metadata"]["labels"]["app.kubernetes.io/component"]
+                == Component::Postgresql.name()
+    }) else {
+        return Ok(false);
+    };
+    let claims = ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims");
+    let of_first_pod = format!("-{}-0", database.object.name);
+    let claims = cluster.list_other(claims, &set.namespace, "").await?;
+    Ok(claims.iter().any(|claim| {
+        let name = claim["metadata"]["name"].as_str().unwrap_or_default();
+        name.ends_with(&of_first_pod)
+    }))
 }
 
 /// Whether a component runs in a rendered set.

@@ -3,8 +3,9 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::handover::NOT_YET_KNOWN;
 use super::layout::Stage;
-use super::secrets::{Origin, SecretPlan};
+use super::secrets::{AUTHORITY_SECRET, Origin, SecretPlan};
 use crate::cluster::apply::DryRun;
 use crate::cluster::diff::{FieldChange, changes, masked};
 use crate::model::manifest::{Manifest, RenderedSet};
@@ -177,6 +178,35 @@ fn without_brackets(field: &str) -> String {
             _ => depth == 0,
         })
         .collect()
+}
+
+/// The plan of an object whose conflicts are only about addresses that are not known yet: whether
+/// these differ is judged once they are.
+pub fn later_addresses(mut plan: ObjectPlan) -> ObjectPlan {
+    let awaited = |conflict: &FieldConflict| {
+        let after = conflict.change.after.as_ref().map(Value::to_string);
+        after.is_some_and(|after| after.contains(NOT_YET_KNOWN))
+    };
+    let (later, now): (Vec<_>, Vec<_>) = plan.conflicts.into_iter().partition(awaited);
+    plan.changes
+        .extend(later.into_iter().map(|conflict| conflict.change));
+    plan.conflicts = now;
+    if plan.action == Action::Conflict && plan.conflicts.is_empty() {
+        plan.action = Action::Update;
+    }
+    plan
+}
+
+/// The private authority, as a change.
+pub fn authority_change(namespace: &str) -> SecretChange {
+    let made = "made anew; every certificate is signed again";
+    SecretChange {
+        object: ObjectRef::new(ObjectKind::Secret, namespace, AUTHORITY_SECRET),
+        action: Action::Create,
+        keys: ["tls.crt", "tls.key"]
+            .map(|key| (key.to_owned(), made.to_owned()))
+            .into(),
+    }
 }
 
 /// What a planned Secret means for the plan that is shown.

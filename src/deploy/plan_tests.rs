@@ -79,3 +79,22 @@ fn the_secrets_of_a_workload_are_found_in_variables_and_volumes() {
     };
     assert_eq!(secrets_of(&manifest), ["a", "b"]);
 }
+
+#[test]
+fn an_address_that_is_not_known_yet_is_no_conflict() {
+    let live = json!({"url": "rediss://192.0.2.1", "other": 1});
+    let conflict = |fields: &[&str], taken: Value| DryRun::Conflict {
+        fields: fields
+            .iter()
+            .map(|field| ((*field).to_owned(), "kubectl".to_owned()))
+            .collect(),
+        taken,
+    };
+    let placeholder = format!("rediss://{NOT_YET_KNOWN}");
+    let awaited = conflict(&[".url"], json!({"url": placeholder, "other": 1}));
+    let plan = later_addresses(object_plan(&deployment(), Some(&live), &awaited));
+    assert_eq!((plan.action, plan.conflicts.len()), (Action::Update, 0));
+    let both = conflict(&[".url", ".other"], json!({"url": placeholder, "other": 2}));
+    let plan = later_addresses(object_plan(&deployment(), Some(&live), &both));
+    assert_eq!((plan.action, plan.conflicts.len()), (Action::Conflict, 1));
+}

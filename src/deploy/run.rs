@@ -40,6 +40,8 @@ pub struct Run<'a> {
     pub(super) stages: Vec<(Stage, Part)>,
     pub(super) handover: Handover,
     pub(super) vault: Vault,
+    /// Whether a plan has told that the private authority will be made.
+    pub(super) authority_planned: bool,
     pub(super) stop: CancellationToken,
     pub(super) events: &'a mut (dyn FnMut(Event) + Send),
 }
@@ -90,6 +92,7 @@ impl<'a> Run<'a> {
             stages,
             handover,
             vault,
+            authority_planned: false,
             stop,
             events,
         }

@@ -92,6 +92,16 @@ impl SecretPlan {
     pub fn changes(&self) -> bool {
         self.keys.iter().any(|(_, origin)| *origin != Origin::Kept)
     }
+
+    /// What to say when a value that has to change could not be made.
+    pub fn unmade(&self, namespace: &str) -> SecretError {
+        let key = self.keys.iter().find(|(_, origin)| *origin != Origin::Kept);
+        SecretError::Missing {
+            namespace: namespace.to_owned(),
+            name: self.name.clone(),
+            key: key.map(|(key, _)| key.clone()).unwrap_or_default(),
+        }
+    }
 }
 
 /// What can go wrong with Secrets.
@@ -108,6 +118,21 @@ pub enum SecretError {
         /// Key.
         key: String,
     },
+    /// The database keeps the password that its volume was initialised with.
+    #[error(
+        "PostgreSQL in {namespace} keeps the password that its volume was initialised with, so \
+         `{key}` of Secret {name} cannot be {change}"
+    )]
+    Initialised {
+        /// Namespace.
+        namespace: String,
+        /// Secret.
+        name: String,
+        /// Key.
+        key: String,
+        /// `replaced` or `made anew`.
+        change: &'static str,
+    },
     /// A certificate could not be made.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
@@ -123,6 +148,8 @@ pub struct Circumstances<'a> {
     pub hosts: &'a dyn Fn(Component) -> bool,
     /// Whether contents that are not known may be made now: not while only planning.
     pub make: Making,
+    /// Whether the database already has a volume, and with it a password of its own.
+    pub database_initialised: bool,
     /// Makes a fresh password.
     pub password: fn() -> String,
     /// The time.
@@ -235,6 +262,10 @@ fn certificate(
     vault: &Vault,
     circumstances: &Circumstances<'_>,
 ) -> Result<Option<Pair>, SecretError> {
+    if vault.authority.is_none() && circumstances.make == Making::Planned {
+        // A new authority will be made, and then every certificate is signed anew.
+        return Ok(Some(Pair::unmade()));
+    }
     let names = match purpose {
         Purpose::Client => Some(Vec::new()),
         Purpose::Server => (circumstances.names)(component),
@@ -255,10 +286,7 @@ fn certificate(
     }
     if circumstances.make == Making::Planned {
         // Shown as a change; made when it is applied.
-        return Ok(Some(Pair {
-            certificate: String::new(),
-            key: Secret::new(String::new()),
-        }));
+        return Ok(Some(Pair::unmade()));
     }
     Ok(Some(issue(
         authority,
@@ -293,6 +321,12 @@ fn content(
     vault: &mut Vault,
     circumstances: &Circumstances<'_>,
 ) -> Result<(Origin, Option<String>), SecretError> {
+    if key.content == SecretContent::CaCertificate
+        && vault.authority.is_none()
+        && circumstances.make == Making::Planned
+    {
+        return Ok((Origin::HandedOver, None));
+    }
     let known = match key.content {
         SecretContent::CaCertificate => vault
             .authority
@@ -303,6 +337,7 @@ fn content(
             .get(&content)
             .map(|value| value.expose().clone()),
     };
+    refuse_new_database_password(need, key, present.as_ref(), known.as_ref(), circumstances)?;
     if let Some(known) = known {
         let origin = if present.as_ref() == Some(&known) {
             Origin::Kept
@@ -338,6 +373,35 @@ fn content(
         (false, Making::Planned) => Ok((Origin::HandedOver, None)),
         (false, Making::Real) => Err(missing(circumstances, need, key)),
     }
+}
+
+/// A password of the database acts only when its volume is initialised: another one in the Secret
+/// would lock every worker out, and losing the old one would be final.
+fn refuse_new_database_password(
+    need: &SecretNeed,
+    key: &SecretKey,
+    present: Option<&String>,
+    known: Option<&String>,
+    circumstances: &Circumstances<'_>,
+) -> Result<(), SecretError> {
+    let of_database = matches!(
+        key.content,
+        SecretContent::DatabasePassword | SecretContent::DatabaseSuperuserPassword
+    );
+    let change = match (present, known) {
+        (Some(present), Some(known)) if present != known => "replaced",
+        (None, None) => "made anew",
+        _ => return Ok(()),
+    };
+    if !of_database || !circumstances.database_initialised {
+        return Ok(());
+    }
+    Err(SecretError::Initialised {
+        namespace: circumstances.namespace.to_owned(),
+        name: need.name.clone(),
+        key: key.key.clone(),
+        change,
+    })
 }
 
 /// A Secret as it is applied.

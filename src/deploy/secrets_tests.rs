@@ -39,6 +39,7 @@ fn decide(
         names: &names,
         hosts: &|_| hosts,
         make,
+        database_initialised: false,
         password: || "fresh-password".to_owned(),
         now: now(),
     };
@@ -131,6 +132,40 @@ fn a_server_certificate_is_issued_once_and_again_when_it_does_not_cover() {
     let other = decide(&tls, Some(&applied), &mut vault, true, Making::Real).unwrap();
     assert_eq!(other.keys[0].1, Origin::Issued);
     assert_eq!(other.keys[2].1, Origin::HandedOver);
+}
+
+#[test]
+fn an_initialised_database_keeps_its_password() {
+    let need = need(
+        "database-credentials",
+        &[("password", SecretContent::DatabasePassword)],
+    );
+    let decide = |live: Option<&LiveSecret>, given: Option<&str>| {
+        let mut vault = Vault::default();
+        if let Some(given) = given {
+            vault
+                .known
+                .insert(SecretContent::DatabasePassword, Secret::from(given));
+        }
+        let circumstances = Circumstances {
+            namespace: "ns",
+            names: &|_| None,
+            hosts: &|_| true,
+            make: Making::Planned,
+            database_initialised: true,
+            password: || "fresh-password".to_owned(),
+            now: now(),
+        };
+        plan(&need, live, &mut vault, &circumstances)
+    };
+    let old = live(true, &[("password", "old")]);
+    assert!(decide(Some(&old), None).is_ok());
+    assert!(decide(Some(&old), Some("old")).is_ok());
+    assert!(decide(None, Some("old")).is_ok());
+    let replaced = decide(Some(&old), Some("new")).unwrap_err().to_string();
+    assert!(replaced.contains("cannot be replaced"), "{replaced}");
+    let lost = decide(None, None).unwrap_err().to_string();
+    assert!(lost.contains("cannot be made anew"), "{lost}");
 }
 
 #[test]

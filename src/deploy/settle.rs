@@ -73,13 +73,10 @@ impl Run<'_> {
             .deadline
             .unwrap_or(default_deadline(stage.profile));
         let pods = "app.kubernetes.io/part-of=telemetry-pipeline";
-        let outcome = self.wait(stage, &wanted, pods, deadline).await;
-        if lost.is_cancelled() {
-            return Err(DeployError::LockLost {
-                stage: stage.to_string(),
-            });
+        tokio::select! {
+            outcome = self.wait(stage, &wanted, pods, deadline) => outcome,
+            () = lost.cancelled() => Err(DeployError::LockLost { stage: stage.to_string() }),
         }
-        outcome
     }
 
     async fn wait(
@@ -147,7 +144,8 @@ impl Run<'_> {
             .collect();
         for pod in cluster.pods(&stage.namespace, &labels.join(",")).await? {
             let revision = &pod["metadata"]["labels"]["controller-revision-hash"];
-            if *revision == live["status"]["updateRevision"] || is_ready(&pod) {
+            let leaving = !pod["metadata"]["deletionTimestamp"].is_null();
+            if *revision == live["status"]["updateRevision"] || leaving || is_ready(&pod) {
                 continue;
             }
             let text = |field: &str| pod["metadata"][field].as_str().unwrap_or_default();

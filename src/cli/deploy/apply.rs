@@ -1,5 +1,6 @@
 //! Plans, asks, applies, and says how far it got.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::deploy::execute::Progressed;
 use crate::deploy::layout::Stage;
 use crate::deploy::plan::StagePlan;
 use crate::deploy::run::{Inputs, Options};
+use crate::deploy::secrets::SecretError;
 use crate::deploy::{DeployError, Run};
 use crate::model::exit::ExitCode;
 use crate::model::manifest::RenderedSet;
@@ -21,6 +23,7 @@ use crate::render;
 use super::super::consent;
 use super::super::error::CliError;
 use super::super::session::Session;
+use super::super::signal;
 use super::stages::Job;
 use super::{ApplyArgs, progress, view};
 
@@ -81,8 +84,9 @@ pub(super) async fn run(
     let question = format!("Apply this to {}?", named_clusters(&clusters));
     let confirmed = consent::obtain(session, args.consent(), &question)?;
     let mut progressed = Progressed::default();
+    let signalled = Cell::new(ExitCode::Interrupted);
     let outcome = {
-        let signals = stop_on_interrupt(session, stop.clone());
+        let signals = stop_on_signal(session, stop.clone(), &signalled);
         let applying = run.apply(&confirmed, &mut progressed);
         tokio::select! {
             outcome = applying => outcome,
@@ -96,23 +100,18 @@ pub(super) async fn run(
                 .note(&format!("Done: {} objects written.", progressed.written));
             Ok(ExitCode::Ok)
         }
-        Err(error) => Err(how_far(job, &progressed, error)),
+        Err(error) => Err(how_far(job, &progressed, error, signalled.get())),
     }
 }
 
-/// First interrupt: no new write is begun, and the run says how far it got. Second: it ends here.
-async fn stop_on_interrupt(session: &Session, stop: CancellationToken) {
-    if tokio::signal::ctrl_c().await.is_err() {
-        // Without a handler the interrupt ends the process by itself.
-        return std::future::pending::<()>().await;
-    }
+/// First signal: no new write is begun, and the run says how far it got. Second: it ends here.
+async fn stop_on_signal(session: &Session, stop: CancellationToken, code: &Cell<ExitCode>) {
+    code.set(signal::received().await);
     session
         .ui
-        .note("Stopping after the request in flight; interrupt again to stop at once.");
+        .note("Stopping after the request in flight; once more stops at once.");
     stop.cancel();
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
+    signal::received().await;
 }
 
 async fn connect(job: &Job) -> Result<BTreeMap<String, Cluster>, CliError> {
@@ -220,12 +219,17 @@ fn refuse_conflicts(plans: &[StagePlan]) -> Result<(), CliError> {
 }
 
 /// What is done, what is not, and how to go on.
-fn how_far(job: &Job, progressed: &Progressed, error: DeployError) -> CliError {
+fn how_far(
+    job: &Job,
+    progressed: &Progressed,
+    error: DeployError,
+    signalled: ExitCode,
+) -> CliError {
     let partial = !progressed.done.is_empty();
     let interrupted = matches!(error, DeployError::Stopped);
     let mut error = CliError::from(error);
     if interrupted {
-        error = error.exiting(ExitCode::Interrupted);
+        error = error.exiting(signalled);
     } else if partial && error.exit_code() == ExitCode::Error {
         error = error.exiting(ExitCode::Partial);
     }
@@ -297,6 +301,19 @@ impl From<DeployError> for CliError {
             }
             DeployError::Layout(ref source) => Self::from_error(ExitCode::Usage, source)
                 .hint("give contexts of different clusters, or `telectl deploy same-cluster`"),
+            DeployError::Secret(ref source @ SecretError::Initialised { .. }) => {
+                Self::from_error(ExitCode::Error, source)
+                    .hint("give the password that it was initialised with: --db-password env:NAME")
+                    .hint("to change it, run ALTER ROLE in the database and patch the Secret")
+            }
+            DeployError::Secret(ref source @ SecretError::Missing { .. }) => {
+                Self::from_error(ExitCode::Error, source)
+                    .hint("kubectl create secret generic makes it; then run this again")
+            }
+            DeployError::NoAuthority { .. } => Self::from_error(ExitCode::Error, &error)
+                .hint("telectl deploy-all makes another one and signs every certificate anew"),
+            DeployError::NoAddress { .. } => Self::from_error(ExitCode::Error, &error)
+                .hint("deploy the shared profile first, or give --redis-host and --etcd-endpoints"),
             DeployError::Render { .. } => Self::from_error(ExitCode::Usage, &error),
             other => Self::from_error(ExitCode::Error, &other),
         }

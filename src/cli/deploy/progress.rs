@@ -44,7 +44,7 @@ pub(super) fn show(progress: &mut Progress, event: Event) {
             );
         }
         Event::Unblocked { stage, pod } => {
-            let text = format!("Pod/{pod} of an earlier revision was broken: deleted");
+            let text = format!("Pod/{pod} of an earlier revision was not ready: deleted");
             progress.say(&subject(&stage), &text);
         }
         Event::StageDone {
