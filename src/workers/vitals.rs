@@ -56,6 +56,19 @@ impl Vitals {
         lock(&self.0.details).insert(name.to_owned(), value.into());
     }
 
+    /// Adds to a list on the status page, unless it has `limit` items already.
+    pub fn example(&self, name: &str, limit: usize, value: impl FnOnce() -> Value) {
+        let mut details = lock(&self.0.details);
+        let list = details
+            .entry(name.to_owned())
+            .or_insert_with(|| Value::Array(Vec::new()));
+        if let Value::Array(items) = list
+            && items.len() < limit
+        {
+            items.push(value());
+        }
+    }
+
     /// From now on the worker is not ready: it stops.
     pub fn drain(&self) {
         self.0

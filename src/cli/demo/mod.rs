@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use futures::Stream;
 use futures::stream::{self, StreamExt as _};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
@@ -25,6 +26,8 @@ use crate::workers::demo::{self, Demo, sample};
 use crate::workers::runtime::logging::{self, LogFormat};
 use crate::workers::runtime::signals::{Signal, signals};
 use crate::workers::runtime::supervisor::{Ended, Phase};
+use crate::workers::streamer::QUARANTINED;
+use crate::workers::vitals::Vitals;
 
 use super::error::CliError;
 use super::session::Session;
@@ -134,6 +137,7 @@ async fn show(
     let mut display = Display {
         ui: ui.clone(),
         store: demo.store,
+        vitals: demo.vitals,
         url,
         file: file_name(source),
         started,
@@ -194,6 +198,7 @@ fn until_end(
 struct Display {
     ui: Ui,
     store: SqliteStore,
+    vitals: Vitals,
     url: String,
     file: String,
     started: Instant,
@@ -258,6 +263,7 @@ impl Display {
         let time = self.started.elapsed();
         self.ui
             .data(&view::summary(&statistics, complete.quarantined_rows, time))?;
+        self.tell_set_aside(complete.quarantined_rows);
         match self.done.take() {
             // Nobody waits any more if the demo is being stopped.
             Some(done) => drop(done.send(())),
@@ -267,6 +273,30 @@ impl Display {
             )),
         }
         Ok(())
+    }
+
+    /// Where the first rows are that could not be stored, and why.
+    fn tell_set_aside(&self, rows: u64) {
+        let details = self.vitals.details();
+        let examples = details.get(QUARANTINED).and_then(Value::as_array);
+        let shown = examples.map_or(0, Vec::len);
+        for bad in examples.into_iter().flatten() {
+            let reason = bad["reason"].as_str().unwrap_or_default();
+            self.ui.warn(&format!(
+                "{}:{}: set aside: {reason}",
+                self.file, bad["line"]
+            ));
+        }
+        let more = rows.saturating_sub(shown as u64);
+        if more > 0 {
+            self.ui
+                .warn(&format!("{}: {more} more rows were set aside", self.file));
+        }
+        if rows > 0 {
+            self.ui.hint(
+                "stream the corrected lines as a file of their own: a changed file is a new source",
+            );
+        }
     }
 
     async fn progress(&self) -> Result<Option<SourceProgress>, StoreError> {

@@ -72,6 +72,8 @@ pub struct Demo {
     pub address: SocketAddr,
     /// What has been stored.
     pub store: SqliteStore,
+    /// What the workers say about themselves.
+    pub vitals: Vitals,
     /// Runs the workers.
     pub supervisor: Supervisor,
 }
@@ -97,6 +99,7 @@ pub async fn start(source: &Path, folder: &Path, listener: TcpListener) -> Resul
     Ok(Demo {
         address,
         store,
+        vitals,
         supervisor,
     })
 }

@@ -30,6 +30,7 @@ mod reconcile;
 mod run;
 mod source;
 
+pub use read::QUARANTINED;
 pub use run::run;
 
 /// Why a streamer ends by itself. The queue is no reason: it waits for it.

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -63,6 +64,11 @@ enum Decision {
     /// It is in the spool already, or in the store.
     Done,
 }
+
+/// Status detail with the first rows that were set aside: line, offset and reason of each.
+pub const QUARANTINED: &str = "quarantined";
+/// How many of them are kept there; all of them are in the store.
+const EXAMPLES: usize = 10;
 
 /// A piece that was left to a sibling.
 #[derive(Clone, Copy)]
@@ -252,6 +258,11 @@ impl<Q: Queue> Reading<'_, Q> {
         for bad in &chunk.quarantined {
             let Note { source, .. } = &note;
             tracing::debug!(%source, line = bad.line, offset = bad.offset, reason = bad.reason, "row quarantined");
+            self.vitals.example(
+                QUARANTINED,
+                EXAMPLES,
+                || json!({ "line": bad.line, "offset": bad.offset, "reason": bad.reason }),
+            );
         }
         let quarantined = chunk.quarantined.len() as u64;
         let streamer = self.streamer.to_owned();
