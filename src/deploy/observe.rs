@@ -10,7 +10,7 @@ use super::error::DeployError;
 use super::handover::{certificate_names, is_complete, reach, service_of, values_for};
 use super::layout::Stage;
 use super::plan::{
-    ObjectPlan, StagePlan, authority_change, is_autoscaled, later_addresses, object_plan,
+    Action, ObjectPlan, StagePlan, authority_change, is_autoscaled, later_addresses, object_plan,
     secret_change, secrets_of, with_live_replicas,
 };
 use super::run::Run;
@@ -153,14 +153,45 @@ impl Run<'_> {
             manifests,
             observed.namespace_missing,
         );
+        let mut objects: Vec<ObjectPlan> =
+            objects.await?.into_iter().map(later_addresses).collect();
+        objects.extend(self.plan_record(stage, observed).await?);
         Ok(StagePlan {
             stage: stage.clone(),
             server: cluster.server().to_owned(),
             namespace_missing: observed.namespace_missing,
-            objects: objects.await?.into_iter().map(later_addresses).collect(),
+            objects,
             secrets,
             awaits_addresses: !is_complete(stage, &self.handover),
         })
+    }
+
+    /// The inventory's parent, if no run has noted on it yet that the stage was deployed: a run
+    /// that was interrupted after its last write leaves it so.
+    async fn plan_record(
+        &self,
+        stage: &Stage,
+        observed: &Observed,
+    ) -> Result<Option<ObjectPlan>, DeployError> {
+        let parent = inventory::parent(&stage.namespace, stage.profile.name());
+        let live = match observed.namespace_missing {
+            true => None,
+            false => self.cluster(stage).get(&parent).await?,
+        };
+        if live.as_ref().is_some_and(inventory::is_recorded) {
+            return Ok(None);
+        }
+        let action = if live.is_some() {
+            Action::Update
+        } else {
+            Action::Create
+        };
+        Ok(Some(ObjectPlan {
+            object: parent,
+            action,
+            changes: Vec::new(),
+            conflicts: Vec::new(),
+        }))
     }
 
     /// Decides about every Secret that the stage needs.

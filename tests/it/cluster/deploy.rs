@@ -312,3 +312,35 @@ fn v05_the_gateways_routes_answer_from_outside_the_clusters() {
     let (status, problem) = asked("/api/v1/gpus/no-such-gpu/telemetry?limit=x");
     assert_eq!(status, 400, "{problem}");
 }
+
+#[test]
+fn d07_a_record_that_an_interrupted_run_did_not_write_is_made_up_for() {
+    let Some(lab) = Lab::take() else { return };
+    let record = [
+        "-n",
+        "telemetry-system",
+        "get",
+        "configmap/telectl-central",
+        "-o",
+        "yaml",
+    ];
+    lab.kubectl(
+        &lab.central,
+        &[
+            "-n",
+            "telemetry-system",
+            "delete",
+            "configmap/telectl-central",
+        ],
+    );
+    let _planned = lab
+        .lab(&["plan", "--exit-code"])
+        .exits(3)
+        .says("+ ConfigMap/telectl-central");
+    let _written = lab.lab(&["deploy-all", "--yes"]).exits(0);
+    assert!(
+        lab.kubectl(&lab.central, &record)
+            .contains("telectl.io/deployed-at")
+    );
+    let _clean = lab.lab(&["plan", "--exit-code"]).exits(0);
+}
