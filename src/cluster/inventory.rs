@@ -11,13 +11,18 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::model::labels;
 use crate::model::manifest::Manifest;
 use crate::model::object::{ObjectKind, ObjectRef};
 
 /// The label that members carry.
 const PART_OF: &str = "applyset.kubernetes.io/part-of";
-/// When a set was deployed and ready.
-const DEPLOYED_AT: &str = "telectl.io/deployed-at";
+/// Annotation of a parent: when its set was deployed and ready, RFC 3339.
+pub const DEPLOYED_AT: &str = "telectl.io/deployed-at";
+/// Annotation of a parent: who deployed its set.
+pub const DEPLOYED_BY: &str = "telectl.io/deployed-by";
+/// Annotation of a parent: the version of telectl that deployed its set.
+pub const VERSION: &str = "telectl.io/version";
 
 /// What is noted about the run that wrote the set.
 #[derive(Debug, Clone)]
@@ -82,8 +87,8 @@ pub fn parent_manifest(
     });
     if let Some(record) = record {
         annotations[DEPLOYED_AT] = record.at.into();
-        annotations["telectl.io/deployed-by"] = record.by.into();
-        annotations["telectl.io/version"] = record.version.into();
+        annotations[DEPLOYED_BY] = record.by.into();
+        annotations[VERSION] = record.version.into();
     }
     let value: Value = json!({
         "apiVersion": "v1",
@@ -93,8 +98,8 @@ pub fn parent_manifest(
             "namespace": parent.namespace,
             "labels": {
                 "applyset.kubernetes.io/id": set_id(parent),
-                "app.kubernetes.io/managed-by": "telectl",
-                "app.kubernetes.io/part-of": "telemetry-pipeline",
+                (labels::MANAGED_BY): labels::TELECTL,
+                (labels::PART_OF): labels::PIPELINE,
             },
             "annotations": annotations,
         },

@@ -10,13 +10,14 @@ use super::event::Event;
 use super::handover::is_complete;
 use super::layout::Stage;
 use super::observe::{Observed, plan_object, with_scale_of};
-use super::plan::{Action, ObjectPlan};
+use super::plan::{Action, ObjectPlan, is_autoscaled};
 use super::run::{Part, Run};
 use super::secrets::{AUTHORITY_SECRET, Making, manifest as secret_manifest, random_password};
 use crate::cluster::apply::{Ownership, Writer};
 use crate::cluster::inventory::{self, Record};
 use crate::cluster::lock::Lock;
 use crate::model::consent::Confirmed;
+use crate::model::labels;
 use crate::model::manifest::Manifest;
 use crate::model::object::{ObjectKind, ObjectRef};
 use crate::model::secret::Secret;
@@ -256,8 +257,13 @@ impl Run<'_> {
             if plan.action == Action::Keep {
                 continue;
             }
-            let live = cluster.get(&manifest.object).await?;
-            let manifest = with_scale_of(&observed.set, manifest, live.as_ref());
+            // An autoscaler may have decided anew since the object was planned.
+            let manifest = if is_autoscaled(&observed.set, &manifest.object) {
+                let live = cluster.get(&manifest.object).await?;
+                with_scale_of(&observed.set, manifest, live.as_ref())
+            } else {
+                manifest
+            };
             self.write(writing, &manifest, plan.action).await?;
         }
         Ok(())
@@ -367,8 +373,8 @@ fn namespace_manifest(namespace: ObjectRef) -> Manifest {
         "metadata": {
             "name": namespace.name,
             "labels": {
-                "app.kubernetes.io/managed-by": "telectl",
-                "app.kubernetes.io/part-of": "telemetry-pipeline",
+                (labels::MANAGED_BY): labels::TELECTL,
+                (labels::PART_OF): labels::PIPELINE,
             },
         },
     });

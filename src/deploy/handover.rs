@@ -6,6 +6,7 @@ use super::layout::Stage;
 use crate::cluster::readiness::external_addresses;
 use crate::model::component::Component;
 use crate::model::endpoint::Endpoint;
+use crate::model::labels::COMPONENT;
 use crate::model::manifest::RenderedSet;
 use crate::model::profile::Profile;
 
@@ -80,7 +81,7 @@ pub fn service_of(set: &RenderedSet, component: Component) -> Option<(String, u1
         let value = &manifest.value;
         value["kind"] == "Service"
             && value["spec"]["clusterIP"] != "None"
-            && value["spec"]["selector"]["app.kubernetes.io/component"] == component.name()
+            && value["spec"]["selector"][COMPONENT] == component.name()
     })?;
     let port = service.value["spec"]["ports"][0]["port"].as_u64()?;
     Some((service.object.name.clone(), u16::try_from(port).ok()?))

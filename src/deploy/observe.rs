@@ -20,6 +20,7 @@ use super::secrets::{
 use crate::cluster::apply::{DryRun, dry_run};
 use crate::cluster::{Cluster, ClusterError, inventory};
 use crate::model::component::Component;
+use crate::model::labels::COMPONENT;
 use crate::model::manifest::{Manifest, RenderedSet};
 use crate::model::object::{ObjectKind, ObjectRef};
 use crate::model::secret::Secret;
@@ -277,8 +278,7 @@ fn without_digests(mut manifests: Vec<Manifest>) -> Vec<Manifest> {
 async fn has_database_volume(cluster: &Cluster, set: &RenderedSet) -> Result<bool, ClusterError> {
     let Some(database) = set.manifests.iter().find(|manifest| {
         manifest.object.kind == ObjectKind::StatefulSet
-            && manifest.value["metadata"]["labels"]["app.kubernetes.io/component"]
-                == Component::Postgresql.name()
+            && manifest.value["metadata"]["labels"][COMPONENT] == Component::Postgresql.name()
     }) else {
         return Ok(false);
     };
@@ -297,7 +297,7 @@ pub(super) fn hosts(set: &RenderedSet, component: Component) -> bool {
         matches!(
             manifest.object.kind,
             ObjectKind::Deployment | ObjectKind::StatefulSet
-        ) && manifest.value["metadata"]["labels"]["app.kubernetes.io/component"] == component.name()
+        ) && manifest.value["metadata"]["labels"][COMPONENT] == component.name()
     })
 }
 

@@ -11,6 +11,7 @@ use sha2::Sha256;
 
 use super::certificates::{CertificateError, Pair, Purpose, covers, issue};
 use crate::model::component::Component;
+use crate::model::labels;
 use crate::model::manifest::{Manifest, SecretContent, SecretKey, SecretNeed};
 use crate::model::object::{ObjectKind, ObjectRef};
 use crate::model::secret::Secret;
@@ -38,9 +39,9 @@ impl LiveSecret {
             let bytes = STANDARD.decode(value.as_str()?).ok()?;
             Some((key.clone(), Secret::new(bytes)))
         });
-        let managed_by = &object["metadata"]["labels"]["app.kubernetes.io/managed-by"];
+        let managed_by = &object["metadata"]["labels"][labels::MANAGED_BY];
         Self {
-            ours: managed_by == "telectl",
+            ours: managed_by == labels::TELECTL,
             data: decoded.collect(),
         }
     }
@@ -417,8 +418,8 @@ pub fn manifest(namespace: &str, name: &str, data: &SecretData) -> Manifest {
             "name": name,
             "namespace": namespace,
             "labels": {
-                "app.kubernetes.io/managed-by": "telectl",
-                "app.kubernetes.io/part-of": "telemetry-pipeline",
+                (labels::MANAGED_BY): labels::TELECTL,
+                (labels::PART_OF): labels::PIPELINE,
             },
         },
         "type": "Opaque",

@@ -16,6 +16,7 @@ use crate::cluster::readiness::{Readiness, external_addresses, readiness};
 use crate::cluster::wait::{Waiting, until, until_ready};
 use crate::model::consent::Confirmed;
 use crate::model::endpoint::Endpoint;
+use crate::model::labels;
 use crate::model::manifest::Manifest;
 use crate::model::object::{ObjectKind, ObjectRef};
 use crate::model::profile::Profile;
@@ -72,9 +73,9 @@ impl Run<'_> {
             .options
             .deadline
             .unwrap_or(default_deadline(stage.profile));
-        let pods = "app.kubernetes.io/part-of=telemetry-pipeline";
+        let pods = format!("{}={}", labels::PART_OF, labels::PIPELINE);
         tokio::select! {
-            outcome = self.wait(stage, &wanted, pods, deadline) => outcome,
+            outcome = self.wait(stage, &wanted, &pods, deadline) => outcome,
             () = lost.cancelled() => Err(DeployError::LockLost { stage: stage.to_string() }),
         }
     }

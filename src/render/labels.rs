@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 
 use crate::config::Resolved;
 use crate::model::component::Component;
+use crate::model::labels::{COMPONENT, MANAGED_BY, PART_OF, PIPELINE, TELECTL};
 use crate::model::profile::Profile;
 
-/// On the pods that serve; a probe pod lacks it, so that it is in no endpoint, budget or average.
-pub const SERVING: &str = "telectl.io/serving";
+pub use crate::model::labels::SERVING;
+
 /// Which components are together: `same`, `edge`, `central`, `shared` or `custom`.
 pub const MODE: &str = "telectl.io/deployment-mode";
 /// What a component's configuration files hash to; a change starts its pods anew.
 pub const CHECKSUM: &str = "telectl.io/config-checksum";
-
-const PART_OF: &str = "telemetry-pipeline";
 
 /// Labels by name.
 pub type Labels = BTreeMap<String, String>;
@@ -22,7 +21,7 @@ pub type Labels = BTreeMap<String, String>;
 pub fn instance(resolved: &Resolved) -> String {
     match resolved.values.name_override.as_str() {
         "" => match resolved.profile {
-            Profile::Dev | Profile::SameCluster => PART_OF.to_owned(),
+            Profile::Dev | Profile::SameCluster => PIPELINE.to_owned(),
             Profile::Edge | Profile::Central | Profile::Shared => {
                 format!("telemetry-{}", resolved.profile)
             }
@@ -48,10 +47,7 @@ pub fn prefixed(resolved: &Resolved, name: &str) -> String {
 pub fn policy_selector(resolved: &Resolved, component: Component) -> Labels {
     Labels::from([
         ("app.kubernetes.io/instance".to_owned(), instance(resolved)),
-        (
-            "app.kubernetes.io/component".to_owned(),
-            component.name().to_owned(),
-        ),
+        (COMPONENT.to_owned(), component.name().to_owned()),
     ])
 }
 
@@ -67,11 +63,8 @@ pub fn common(resolved: &Resolved) -> Labels {
     let mut labels = resolved.values.common_labels.clone();
     labels.extend([
         ("app.kubernetes.io/instance".to_owned(), instance(resolved)),
-        ("app.kubernetes.io/part-of".to_owned(), PART_OF.to_owned()),
-        (
-            "app.kubernetes.io/managed-by".to_owned(),
-            "telectl".to_owned(),
-        ),
+        (PART_OF.to_owned(), PIPELINE.to_owned()),
+        (MANAGED_BY.to_owned(), TELECTL.to_owned()),
         (MODE.to_owned(), mode(resolved).to_owned()),
     ]);
     labels

@@ -163,9 +163,9 @@ async fn deployed(site: &Site) -> Vec<Deployed> {
         };
         Some(Deployed {
             profile,
-            at: annotation("telectl.io/deployed-at"),
-            by: annotation("telectl.io/deployed-by"),
-            version: annotation("telectl.io/version"),
+            at: annotation(inventory::DEPLOYED_AT),
+            by: annotation(inventory::DEPLOYED_BY),
+            version: annotation(inventory::VERSION),
         })
     });
     join_all(reading).await.into_iter().flatten().collect()

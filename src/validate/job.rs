@@ -8,10 +8,10 @@ use serde_json::{Map, Value, json};
 
 use crate::model::component::Component;
 
+use crate::model::labels::SERVING;
+
 use super::facts::Workload;
 
-/// The label that marks a pod as one that serves.
-pub const SERVING_LABEL: &str = "telectl.io/serving";
 /// The label of a probe; its value is the run's id.
 pub const PROBE_LABEL: &str = "telectl.io/probe";
 /// Longest life of a probe's pod.
@@ -106,7 +106,7 @@ fn pod_labels(template: &Value, run: &str) -> Map<String, Value> {
         .as_object()
         .cloned()
         .unwrap_or_default();
-    labels.retain(|name, _| name != SERVING_LABEL && !CONTROLLER_LABELS.contains(&name.as_str()));
+    labels.retain(|name, _| name != SERVING && !CONTROLLER_LABELS.contains(&name.as_str()));
     labels.insert(PROBE_LABEL.to_owned(), json!(run));
     labels
 }

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::model::component::Component;
+use crate::model::labels::COMPONENT;
 
 pub use pod::Pod;
 pub use policy::Policy;
@@ -147,7 +148,7 @@ pub(crate) fn items(value: &Value) -> impl Iterator<Item = &Value> {
 
 /// The component that an object's labels name.
 pub(crate) fn component_of(labels: &BTreeMap<String, String>) -> Option<Component> {
-    let name = labels.get("app.kubernetes.io/component")?;
+    let name = labels.get(COMPONENT)?;
     Component::ALL
         .into_iter()
         .find(|component| component.name() == name)
