@@ -43,6 +43,11 @@ impl PassId {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct IncarnationId(pub String);
 
+/// Which life of the store's data: changes when the store is another one, or may have lost what was
+/// committed to it. Work that was done into another life is offered again.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct StoreToken(pub String);
+
 /// The name of a batch: which spool it came from and its number there, from 0.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BatchId {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::time::timeout_at;
 
-use crate::model::source::{BatchId, IncarnationId};
+use crate::model::source::{BatchId, IncarnationId, StoreToken};
 
 use super::spool::{Spool, SpoolError};
 use super::{
@@ -56,13 +56,14 @@ struct State {
     dead: Spool<DeadNote>,
     /// When an entry was delivered, by its number in the spool.
     delivered: BTreeMap<u64, Instant>,
-    acknowledged: BTreeMap<IncarnationId, BTreeSet<u64>>,
+    acknowledged: BTreeMap<IncarnationId, BTreeMap<u64, StoreToken>>,
+    store: Option<StoreToken>,
     claims: BTreeMap<String, ClaimState>,
 }
 
 enum ClaimState {
     Held { owner: String, until: Instant },
-    Completed,
+    Completed(StoreToken),
 }
 
 fn now_ms() -> u64 {
@@ -86,6 +87,7 @@ impl SpoolQueue {
                 dead,
                 delivered: BTreeMap::new(),
                 acknowledged: BTreeMap::new(),
+                store: None,
                 claims: BTreeMap::new(),
             }),
             arrived: Notify::new(),
@@ -166,7 +168,11 @@ impl State {
         Ok(deliveries)
     }
 
-    fn acknowledge(&mut self, deliveries: &[Delivery]) -> Result<(), SpoolError> {
+    fn acknowledge(
+        &mut self,
+        deliveries: &[Delivery],
+        store: &StoreToken,
+    ) -> Result<(), SpoolError> {
         let numbers: BTreeSet<u64> = deliveries
             .iter()
             .filter_map(|delivery| number(&delivery.position))
@@ -178,14 +184,20 @@ impl State {
         for Delivery { entry, .. } in deliveries {
             let incarnation = entry.id.incarnation.clone();
             let sequences = self.acknowledged.entry(incarnation).or_default();
-            sequences.insert(entry.id.sequence);
+            sequences.insert(entry.id.sequence, store.clone());
         }
         Ok(())
     }
 
-    fn claim(&mut self, key: &str, owner: &str, time: Duration) -> Claim {
+    fn claim(
+        &mut self,
+        key: &str,
+        owner: &str,
+        time: Duration,
+        store: Option<&StoreToken>,
+    ) -> Claim {
         match self.claims.get(key) {
-            Some(ClaimState::Completed) => return Claim::Completed,
+            Some(ClaimState::Completed(into)) if Some(into) == store => return Claim::Completed,
             Some(ClaimState::Held { owner: held, until })
                 if held != owner && *until > Instant::now() =>
             {
@@ -239,7 +251,7 @@ impl Queue for SpoolQueue {
     ) -> Result<(), QueueError> {
         self.with_state(|state| {
             if let Some(acknowledged) = state.acknowledged.get_mut(incarnation) {
-                acknowledged.retain(|sequence| !sequences.contains(sequence));
+                acknowledged.retain(|sequence, _| !sequences.contains(sequence));
             }
         });
         Ok(())
@@ -252,13 +264,29 @@ impl Queue for SpoolQueue {
         }))
     }
 
-    async fn claim(&self, key: &str, owner: &str, time: Duration) -> Result<Claim, QueueError> {
-        Ok(self.with_state(|state| state.claim(key, owner, time)))
+    async fn claim(
+        &self,
+        key: &str,
+        owner: &str,
+        time: Duration,
+        store: Option<&StoreToken>,
+    ) -> Result<Claim, QueueError> {
+        Ok(self.with_state(|state| state.claim(key, owner, time, store)))
     }
 
-    async fn complete_claim(&self, key: &str) -> Result<(), QueueError> {
-        self.with_state(|state| state.claims.insert(key.to_owned(), ClaimState::Completed));
+    async fn complete_claim(&self, key: &str, store: &StoreToken) -> Result<(), QueueError> {
+        let completed = ClaimState::Completed(store.clone());
+        self.with_state(|state| state.claims.insert(key.to_owned(), completed));
         Ok(())
+    }
+
+    async fn announce_store(&self, store: &StoreToken) -> Result<(), QueueError> {
+        self.with_state(|state| state.store = Some(store.clone()));
+        Ok(())
+    }
+
+    async fn announced_store(&self) -> Result<Option<StoreToken>, QueueError> {
+        Ok(self.with_state(|state| state.store.clone()))
     }
 
     async fn receive(
@@ -291,21 +319,32 @@ impl Queue for SpoolQueue {
         }
     }
 
-    async fn acknowledge(&self, deliveries: &[Delivery]) -> Result<(), QueueError> {
-        let deliveries = deliveries.to_vec();
-        self.on_disk("acknowledge", move |state| state.acknowledge(&deliveries))
-            .await
+    async fn acknowledge(
+        &self,
+        deliveries: &[Delivery],
+        store: &StoreToken,
+    ) -> Result<(), QueueError> {
+        let (deliveries, store) = (deliveries.to_vec(), store.clone());
+        self.on_disk("acknowledge", move |state| {
+            state.acknowledge(&deliveries, &store)
+        })
+        .await
     }
 
-    async fn dead_letter(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
-        let delivery = delivery.clone();
+    async fn dead_letter(
+        &self,
+        delivery: &Delivery,
+        reason: &str,
+        store: &StoreToken,
+    ) -> Result<(), QueueError> {
+        let (delivery, store) = (delivery.clone(), store.clone());
         let note = DeadNote {
             id: delivery.entry.id.clone(),
             reason: reason.to_owned(),
         };
         self.on_disk("set an entry aside", move |state| {
             state.dead.append(note, &delivery.entry.payload)?;
-            state.acknowledge(&[delivery])
+            state.acknowledge(&[delivery], &store)
         })
         .await
     }

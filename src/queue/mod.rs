@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::model::source::{BatchId, IncarnationId};
+use crate::model::source::{BatchId, IncarnationId, StoreToken};
 
 pub mod codec;
 pub mod embedded;
@@ -57,8 +57,8 @@ pub struct Delivery {
 pub struct Acknowledgements {
     /// The data sets that say so, by shard; a shard without one has lost its data or never had any.
     pub tokens: BTreeMap<u32, DataSetToken>,
-    /// Sequences that were acknowledged and not yet forgotten.
-    pub sequences: BTreeSet<u64>,
+    /// Sequences that were acknowledged and not yet forgotten, with the store that has them.
+    pub sequences: BTreeMap<u64, StoreToken>,
 }
 
 /// Who may work on a piece of a source now.
@@ -112,16 +112,34 @@ pub trait Queue: Clone + Send + Sync + 'static {
         position: &str,
     ) -> impl Future<Output = Result<bool, QueueError>> + Send;
 
-    /// Claims a piece of work for a time, or renews the caller's claim.
+    /// Claims a piece of work for a time, or renews the caller's claim. It is completed only if that
+    /// was into this store.
     fn claim(
         &self,
         key: &str,
         owner: &str,
         time: Duration,
+        store: Option<&StoreToken>,
     ) -> impl Future<Output = Result<Claim, QueueError>> + Send;
 
-    /// Marks a claimed piece as completed. A mark may be lost; it only keeps work from being wasted.
-    fn complete_claim(&self, key: &str) -> impl Future<Output = Result<(), QueueError>> + Send;
+    /// Marks a claimed piece as completed into a store. A mark may be lost; it only keeps work from
+    /// being wasted.
+    fn complete_claim(
+        &self,
+        key: &str,
+        store: &StoreToken,
+    ) -> impl Future<Output = Result<(), QueueError>> + Send;
+
+    /// Tells the streamers which store the collectors fill.
+    fn announce_store(
+        &self,
+        store: &StoreToken,
+    ) -> impl Future<Output = Result<(), QueueError>> + Send;
+
+    /// Which store the collectors fill; `None` until one has announced it.
+    fn announced_store(
+        &self,
+    ) -> impl Future<Output = Result<Option<StoreToken>, QueueError>> + Send;
 
     /// Waits at most `wait` for entries that nobody has, and takes over those that were delivered
     /// too long ago and not acknowledged, from whomever: also from the caller. An empty answer
@@ -133,17 +151,20 @@ pub trait Queue: Clone + Send + Sync + 'static {
         wait: Duration,
     ) -> impl Future<Output = Result<Vec<Delivery>, QueueError>> + Send;
 
-    /// Removes entries whose effect is in the store, and tells their incarnations.
+    /// Removes entries whose effect is in the store, and tells their incarnations in which.
     fn acknowledge(
         &self,
         deliveries: &[Delivery],
+        store: &StoreToken,
     ) -> impl Future<Output = Result<(), QueueError>> + Send;
 
-    /// Sets an entry aside because of what is wrong in it, and acknowledges it.
+    /// Sets an entry aside because of what is wrong in it, and acknowledges it: the store keeps its
+    /// bytes.
     fn dead_letter(
         &self,
         delivery: &Delivery,
         reason: &str,
+        store: &StoreToken,
     ) -> impl Future<Output = Result<(), QueueError>> + Send;
 
     /// How full it is.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::model::batch::{Batch, SignedOff};
-use crate::model::source::{BatchId, SourceId};
+use crate::model::source::{BatchId, SourceId, StoreToken};
 
 mod check;
 mod coverage;
@@ -38,6 +38,15 @@ pub enum Outcome {
         /// Why.
         reason: String,
     },
+}
+
+/// What became of batches, and which life of the data says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// In the order of the batches.
+    pub outcomes: Vec<Outcome>,
+    /// The data that the batches are in now.
+    pub token: StoreToken,
 }
 
 /// A GPU that the store knows.
@@ -179,32 +188,31 @@ pub struct SourceProgress {
 
 /// A store. Both implementations pass the conformance suite in `tests/it/conformance`.
 pub trait Store: Clone + Send + Sync + 'static {
-    /// Makes or upgrades the schema; safe when several callers start at once.
-    fn migrate(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Makes or upgrades the schema, and says which life of the data it is; safe when several callers
+    /// start at once, and cheap where there is nothing to do.
+    fn migrate(&self) -> impl Future<Output = Result<StoreToken, StoreError>> + Send;
 
-    /// Stores batches; the outcomes are in the order of the batches.
+    /// Stores batches.
     ///
     /// Normally one transaction. Several, if a batch has to be told apart that cannot be stored:
     /// after an error some of the batches may be stored, and are [`Outcome::AlreadyStored`] when
     /// they are offered again.
-    fn store(
-        &self,
-        batches: &[Batch],
-    ) -> impl Future<Output = Result<Vec<Outcome>, StoreError>> + Send;
+    fn store(&self, batches: &[Batch]) -> impl Future<Output = Result<Stored, StoreError>> + Send;
 
-    /// Notes the end of a source. Noting it again changes nothing.
+    /// Notes the end of a source, and says in which life of the data. Noting it again changes
+    /// nothing.
     fn sign_off(
         &self,
         signed_off: &SignedOff,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    ) -> impl Future<Output = Result<StoreToken, StoreError>> + Send;
 
-    /// Keeps the bytes of an entry that cannot be stored.
+    /// Keeps the bytes of an entry that cannot be stored, and says in which life of the data.
     fn dead_letter(
         &self,
         id: &BatchId,
         payload: &[u8],
         reason: &str,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    ) -> impl Future<Output = Result<StoreToken, StoreError>> + Send;
 
     /// Every GPU, ordered by host, index and cluster.
     fn gpus(&self) -> impl Future<Output = Result<Vec<Gpu>, StoreError>> + Send;

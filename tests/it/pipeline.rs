@@ -119,6 +119,45 @@ async fn get(url: &str) -> Option<Value> {
     serde_json::from_str(&answer.text().await.ok()?).ok()
 }
 
+/// What the gateway says about the source once all of it is stored.
+async fn whole_file(gateway: &str) -> Value {
+    eventually("the whole file in the store", LIMIT, async || {
+        let sources = get(&format!("{gateway}/api/v1/sources")).await?;
+        let source = sources["sources"].get(0)?.clone();
+        (source["expected_rows"] == 2470 && source["stored_rows"] == 2470).then_some(source)
+    })
+    .await
+}
+
+/// The database is lost and an empty one takes its place while everybody is idle, with every claim
+/// completed: nobody has to be told.
+#[tokio::test]
+async fn w10_a_lost_database_is_filled_again() {
+    let Some(servers) = Servers::start().await else {
+        return;
+    };
+    let environment = servers.environment();
+    let name = environment
+        .iter()
+        .find(|(variable, _)| *variable == "DB_NAME");
+    let name = name.unwrap().1.clone();
+    let workers = [
+        start("api-gateway", "api-gateway-0", "central", &environment),
+        start("collector", "collector-0", "central", &environment),
+        start("streamer", "streamer-0", "edge", &environment),
+        start("streamer", "streamer-1", "edge", &environment),
+    ];
+    let gateway = &workers[0].url;
+    whole_file(gateway).await;
+    let drop_it = format!("DROP DATABASE {name} WITH (FORCE)");
+    servers.postgres.sql("postgres", &drop_it);
+    let make_it = format!("CREATE DATABASE {name}");
+    servers.postgres.sql("postgres", &make_it);
+    whole_file(gateway).await;
+    let rows = servers.postgres.sql(&name, "SELECT count(*) FROM sample");
+    assert_eq!(rows, "2470");
+}
+
 #[tokio::test]
 async fn w06_the_sample_goes_from_two_streamers_to_the_api_over_tls() {
     let Some(servers) = Servers::start().await else {
@@ -132,12 +171,7 @@ async fn w06_the_sample_goes_from_two_streamers_to_the_api_over_tls() {
         start("streamer", "streamer-1", "edge", &environment),
     ];
     let gateway = workers[0].url.clone();
-    let source = eventually("the whole file in the store", LIMIT, async || {
-        let sources = get(&format!("{gateway}/api/v1/sources")).await?;
-        let source = sources["sources"].get(0)?.clone();
-        (source["expected_rows"] == 2470 && source["stored_rows"] == 2470).then_some(source)
-    })
-    .await;
+    let source = whole_file(&gateway).await;
     let streamers: BTreeSet<&String> = source["streamers"].as_object().unwrap().keys().collect();
     assert_eq!(streamers.len(), 2, "{source}");
     let statistics = get(&format!("{gateway}/api/v1/stats")).await.unwrap();

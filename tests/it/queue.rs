@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::conformance::queue as suite;
 use crate::servers::eventually;
 use crate::servers::redis::{RedisOptions, RedisServer};
-use suite::{IDLE, entry, receive, sequences};
+use suite::{IDLE, entry, receive, sequences, store_token};
 
 macro_rules! conformance {
     ($($name:ident),* $(,)?) => {
@@ -53,6 +53,7 @@ conformance! {
     an_entry_between_two_calls_is_not_lost,
     w09_a_dead_entry_is_set_aside,
     w17_a_claim_is_held_by_one,
+    w17_work_is_completed_into_one_store,
 }
 
 pub(crate) fn settings(server: &RedisServer) -> RedisSettings {
@@ -90,7 +91,10 @@ async fn w08_an_embedded_queue_delivers_again_what_was_not_acknowledged() {
         queue.publish(entry(sequence)).await.unwrap();
     }
     let received = receive(&queue, "a", 3).await;
-    queue.acknowledge(&received[..1]).await.unwrap();
+    queue
+        .acknowledge(&received[..1], &store_token())
+        .await
+        .unwrap();
     drop(queue);
     let queue = SpoolQueue::open(folder.path(), Duration::from_secs(60)).unwrap();
     let again = receive(&queue, "a", 2).await;
@@ -136,7 +140,7 @@ async fn w19_a_queue_reconnects_and_never_keeps_entries_to_itself() {
     });
     assert_eq!(again.await[0].entry, entry(0));
     // A late acknowledgement of something from before the loss does no harm.
-    queue.acknowledge(&pending).await.unwrap();
+    queue.acknowledge(&pending, &store_token()).await.unwrap();
 }
 
 #[tokio::test]
@@ -260,7 +264,7 @@ async fn w11_entries_leave_only_when_they_are_acknowledged() {
         let received = queue.receive("a", 300, IDLE).await.unwrap();
         assert!(received.len() <= 300);
         stored.extend(sequences(&received));
-        queue.acknowledge(&received).await.unwrap();
+        queue.acknowledge(&received, &store_token()).await.unwrap();
         (stored.len() == 2000).then_some(())
     })
     .await;

@@ -49,6 +49,7 @@ mod with_tables {
         w10_replay_adds_no_rows,
         w10_the_rest_of_an_overlap_may_be_delivered_by_itself,
         w12_a_newer_schema_is_refused,
+        w10_every_answer_tells_which_life_of_the_data_it_is,
         w17_concurrent_stores_store_every_row_once,
     );
 }

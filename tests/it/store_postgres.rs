@@ -148,7 +148,7 @@ async fn w09_a_batch_that_the_server_cannot_take_is_told_apart_from_the_others()
     let source = MadeUp::of("edge", "a.csv", 100);
     let mut batches = source.cut(10);
     batches[6].rows.value[1] = Some(2_000_000.0);
-    let outcomes = fixture.open().store(&batches).await.unwrap();
+    let outcomes = fixture.open().store(&batches).await.unwrap().outcomes;
     for (place, outcome) in outcomes.iter().enumerate() {
         match outcome {
             Outcome::Refused { reason } => {
@@ -179,7 +179,11 @@ async fn a_partition_that_was_dropped_is_made_again() {
         2
     );
     fixture.sql("DROP TABLE sample_2025_07_19");
-    let outcomes = store.store(&[source.batch(100..120)]).await.unwrap();
+    let outcomes = store
+        .store(&[source.batch(100..120)])
+        .await
+        .unwrap()
+        .outcomes;
     assert_eq!(outcomes, vec![Outcome::Stored { rows: 19 }]);
     assert_eq!(fixture.count("sample_2025_07_19"), 19);
 }
@@ -195,7 +199,7 @@ async fn a_batch_that_spreads_over_too_many_days_is_refused_by_itself() {
         time.0 = i64::try_from(day).unwrap() * 86_400_000_000;
     }
     let batches = [wide, source.batch(550..600)];
-    let outcomes = fixture.open().store(&batches).await.unwrap();
+    let outcomes = fixture.open().store(&batches).await.unwrap().outcomes;
     assert!(matches!(&outcomes[0], Outcome::Refused { reason } if reason.contains("500 days")));
     assert!(
         matches!(outcomes[1], Outcome::Stored { .. }),
@@ -220,7 +224,8 @@ async fn w08_a_restart_of_the_server_loses_and_doubles_nothing() {
     let outcomes = eventually("the store", Duration::from_secs(10), async || {
         store.store(&source.cut(50)).await.ok()
     })
-    .await;
+    .await
+    .outcomes;
     assert_eq!(outcomes[0], Outcome::AlreadyStored);
     assert_eq!(outcomes[1], Outcome::Stored { rows: 45 });
     let count = server.sql(&settings.name, "SELECT count(*) FROM sample");
@@ -245,4 +250,71 @@ async fn a_server_that_is_frozen_is_given_up_in_time() {
         started.elapsed()
     );
     assert!(causes(&error).contains("within 5 s"), "{}", causes(&error));
+}
+
+/// What the store remembers about a database does not reach into the next one of the same name:
+/// there the source has another number and no series is known.
+#[tokio::test]
+async fn w10_a_database_that_was_made_anew_is_another_one() {
+    let Some(server) = PostgresServer::start(None).await else {
+        return;
+    };
+    let settings = server.database();
+    let store = PostgresStore::new(&settings).unwrap();
+    let lost = store.migrate().await.unwrap();
+    let [first, second] = ["a.csv", "b.csv"].map(|name| MadeUp::of("edge", name, 40));
+    store.store(&[first.batch(0..20)]).await.unwrap();
+    let name = &settings.name;
+    server.sql("postgres", &format!("DROP DATABASE {name} WITH (FORCE)"));
+    server.sql("postgres", &format!("CREATE DATABASE {name}"));
+    let other = PostgresStore::new(&settings).unwrap();
+    let anew = other.migrate().await.unwrap();
+    assert_ne!(anew, lost);
+    other.store(&[second.batch(0..20)]).await.unwrap();
+    let stored = eventually("the store", Duration::from_secs(10), async || {
+        store.store(&[first.batch(0..20)]).await.ok()
+    })
+    .await;
+    assert_eq!(stored.token, anew);
+    let rows = "SELECT string_agg(name || ' ' || rows, ', ' ORDER BY name)
+                FROM ledger JOIN source ON source.id = source_id";
+    assert_eq!(server.sql(name, rows), "a.csv 19, b.csv 19");
+    let strays = "SELECT count(*) FROM sample LEFT JOIN series USING (series_id)
+                  WHERE series.series_id IS NULL";
+    assert_eq!(server.sql(name, strays), "0");
+}
+
+/// Also somebody who is no superuser can tell the lives of a database apart; a restart is none, a
+/// standby that took over is one, because it may lack the last commits.
+#[tokio::test]
+async fn w10_a_promoted_standby_is_another_life_and_a_restart_is_none() {
+    let Some(mut server) = PostgresServer::start(None).await else {
+        return;
+    };
+    let mut settings = server.database();
+    server.sql(
+        &settings.name,
+        "CREATE EXTENSION btree_gist;
+         CREATE ROLE worker LOGIN PASSWORD 'worker-canary';
+         GRANT CREATE ON SCHEMA public TO worker",
+    );
+    settings.user = "worker".to_owned();
+    settings.password = Some(Secret::from("worker-canary"));
+    let token = async || {
+        let limit = Duration::from_secs(20);
+        eventually("an answer", limit, async || {
+            let store = PostgresStore::new(&settings).unwrap();
+            store.migrate().await.ok()
+        })
+        .await
+    };
+    let before = token().await;
+    server.stop();
+    server.start_again().await;
+    assert_eq!(token().await, before);
+    server.stop();
+    server.be_standby();
+    server.start_again().await;
+    server.sql("postgres", "SELECT pg_promote()");
+    assert_ne!(token().await, before);
 }

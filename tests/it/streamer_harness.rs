@@ -8,6 +8,7 @@ use telectl::config::environment::Environment;
 use telectl::config::worker::{IdentitySettings, StreamerSettings};
 use telectl::model::batch::{Batch, Message, SignedOff};
 use telectl::model::component::Component;
+use telectl::model::source::StoreToken;
 use telectl::queue::Queue;
 use telectl::queue::codec::decode;
 use telectl::queue::redis::RedisQueue;
@@ -92,17 +93,34 @@ impl Streamer {
 }
 
 /// What the store would hold: each range of each pass once.
-#[derive(Default)]
 pub(crate) struct Ledger {
+    pub(crate) token: StoreToken,
     pub(crate) batches: BTreeMap<(String, u64, u64), Batch>,
     pub(crate) signed_off: Vec<SignedOff>,
     /// Batches that were there already.
     pub(crate) repeated: u64,
 }
 
+impl Default for Ledger {
+    fn default() -> Self {
+        Self::named("the first store")
+    }
+}
+
 impl Ledger {
-    /// Takes what is in the queue and acknowledges it.
+    /// An empty one.
+    pub(crate) fn named(token: &str) -> Self {
+        Self {
+            token: StoreToken(token.to_owned()),
+            batches: BTreeMap::new(),
+            signed_off: Vec::new(),
+            repeated: 0,
+        }
+    }
+
+    /// Takes what is in the queue and acknowledges it, and announces itself, as collectors do.
     pub(crate) async fn collect<Q: Queue>(&mut self, queue: &Q) {
+        drop(queue.announce_store(&self.token).await);
         let wait = Duration::from_millis(50);
         // A queue that is away answers later.
         let Ok(deliveries) = queue.receive("collector", 100, wait).await else {
@@ -122,7 +140,7 @@ impl Ledger {
                 }
             }
         }
-        drop(queue.acknowledge(&deliveries).await);
+        drop(queue.acknowledge(&deliveries, &self.token).await);
     }
 
     pub(crate) async fn collect_until<Q: Queue>(

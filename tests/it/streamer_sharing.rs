@@ -133,7 +133,7 @@ async fn w17_a_dead_streamers_claim_expires_and_its_chunk_is_made() {
     };
     let key = format!("{digest}/once/{}-{}", first_chunk.start, first_chunk.end);
     let claimed = queue
-        .claim(&key, "dead", Duration::from_secs(3))
+        .claim(&key, "dead", Duration::from_secs(3), None)
         .await
         .unwrap();
     assert_eq!(claimed, Claim::Mine);
@@ -155,4 +155,44 @@ async fn w17_a_dead_streamers_claim_expires_and_its_chunk_is_made() {
         .await;
     ledger.assert_sample();
     streamer.stop().await;
+}
+
+/// The database was lost with everything in it: what it had is read and published again, although
+/// every claim on it was completed.
+#[tokio::test]
+async fn w10_another_store_gets_everything_again() {
+    let Some(server) = RedisServer::start().await else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let queue = redis(&server);
+    let mut lost = Ledger::named("the lost store");
+    queue.announce_store(&lost.token).await.unwrap();
+    let start = |id: &str| {
+        let settings = StreamerSettings {
+            replicas: 2,
+            ..settings(SAMPLE, &folder.path().join(id))
+        };
+        Streamer::start(id, &settings, &redis(&server))
+    };
+    let streamers = [start("streamer-0"), start("streamer-1")];
+    lost.collect_until(&queue, "the sample", |ledger| {
+        ledger.is_complete(SAMPLE_SIZE)
+    })
+    .await;
+    for streamer in &streamers {
+        streamer.wait_for("an empty spool", is_drained).await;
+    }
+    let mut anew = Ledger::named("the new store");
+    queue.announce_store(&anew.token).await.unwrap();
+    anew.collect_until(&queue, "the sample again", |ledger| {
+        ledger.is_complete(SAMPLE_SIZE)
+    })
+    .await;
+    anew.assert_sample();
+    assert_eq!(anew.repeated, 0);
+    for streamer in streamers {
+        streamer.wait_for("an empty spool", is_drained).await;
+        streamer.stop().await;
+    }
 }

@@ -6,9 +6,10 @@
 //! |---|---|
 //! | `tele:{k}` | the stream; consumer group `collectors` |
 //! | `tele:{k}:token` | random name of this data set, made by whoever publishes first |
-//! | `tele:{k}:ack:<incarnation>` | sequences that were acknowledged and not yet forgotten |
-//! | `tele:{k}:claim:<hash>` | who works on a piece of a source, or that it was completed |
+//! | `tele:{k}:acked:<incarnation>` | sequences that were acknowledged and not yet forgotten, each with the store that has it |
+//! | `tele:{k}:claim:<hash>` | who works on a piece of a source, or into which store it was completed |
 //! | `tele:{k}:dead` | entries that were set aside |
+//! | `tele:store` | which store the collectors fill |
 //!
 //! Nothing is ever trimmed by length: an entry leaves with its acknowledgement. There is no
 //! substitute for a server that does not answer: calls fail until it does.
@@ -21,7 +22,7 @@ use ::redis::{Script, pipe};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::worker::RedisSettings;
-use crate::model::source::{BatchId, IncarnationId};
+use crate::model::source::{BatchId, IncarnationId, StoreToken};
 
 use super::{
     Acknowledgements, Claim, DataSetToken, Delivery, Depth, Entry, Published, Queue, QueueError,
@@ -40,14 +41,14 @@ pub use failure::{Failure, FailureKind};
 const GROUP: &str = "collectors";
 /// How long acknowledgements wait for their streamer, and marks of completed claims live.
 const MEMORY: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Value of a claim that was completed; an owner's value begins with another letter.
-const COMPLETED: &str = "completed";
+/// Where the collectors announce which store they fill.
+const STORE: &str = "tele:store";
 
 static CLAIM: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local held = redis.call('GET', KEYS[1])
-         if held == ARGV[3] then return 2 end
-         if held and held ~= ARGV[1] then return 1 end
+         if held and held == ARGV[3] then return 2 end
+         if held and held ~= ARGV[1] and string.sub(held, 1, 6) == 'owner ' then return 1 end
          redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
          return 0",
     )
@@ -96,7 +97,7 @@ impl Shard {
     }
 
     fn acknowledged(self, incarnation: &IncarnationId) -> String {
-        self.key(&format!("ack:{}", incarnation.0))
+        self.key(&format!("acked:{}", incarnation.0))
     }
 }
 
@@ -132,8 +133,18 @@ impl RedisQueue {
     }
 }
 
+/// Value of a claim that was completed into a store; an owner's value begins with another word.
+fn completed(store: &StoreToken) -> String {
+    format!("completed {}", store.0)
+}
+
 /// Removes an entry's delivery and tells its incarnation, within a transaction.
-fn add_acknowledgement(pipeline: &mut ::redis::Pipeline, shard: Shard, deliveries: &[&Delivery]) {
+fn add_acknowledgement(
+    pipeline: &mut ::redis::Pipeline,
+    shard: Shard,
+    deliveries: &[&Delivery],
+    store: &StoreToken,
+) {
     let stream = shard.stream();
     for (command, group) in [("XACK", Some(GROUP)), ("XDEL", None)] {
         let command = pipeline.cmd(command).arg(&stream).arg(group);
@@ -142,15 +153,15 @@ fn add_acknowledgement(pipeline: &mut ::redis::Pipeline, shard: Shard, deliverie
         }
         command.ignore();
     }
-    let mut acknowledged: BTreeMap<&IncarnationId, Vec<u64>> = BTreeMap::new();
+    let mut acknowledged: BTreeMap<&IncarnationId, Vec<(u64, &str)>> = BTreeMap::new();
     for delivery in deliveries {
         let id = &delivery.entry.id;
         let sequences = acknowledged.entry(&id.incarnation).or_default();
-        sequences.push(id.sequence);
+        sequences.push((id.sequence, &store.0));
     }
     for (incarnation, sequences) in acknowledged {
         let key = shard.acknowledged(incarnation);
-        pipeline.sadd(&key, sequences).ignore();
+        pipeline.hset_multiple(&key, &sequences).ignore();
         pipeline.expire(&key, MEMORY.as_secs() as i64).ignore();
     }
 }
@@ -190,22 +201,25 @@ impl Queue for RedisQueue {
     ) -> Result<Acknowledgements, QueueError> {
         let mut answer = Acknowledgements {
             tokens: BTreeMap::new(),
-            sequences: BTreeSet::new(),
+            sequences: BTreeMap::new(),
         };
         for shard in self.shards() {
             let mut pipeline = pipe();
             pipeline
                 .atomic()
                 .get(shard.key("token"))
-                .smembers(shard.acknowledged(incarnation));
-            let (token, sequences): (Option<String>, Vec<u64>) = self
+                .hgetall(shard.acknowledged(incarnation));
+            let (token, sequences): (Option<String>, BTreeMap<u64, String>) = self
                 .0
                 .link
                 .run("read acknowledgements", async |mut connection| {
                     pipeline.query_async(&mut connection).await
                 })
                 .await?;
-            answer.sequences.extend(sequences);
+            let stores = sequences
+                .into_iter()
+                .map(|(sequence, store)| (sequence, StoreToken(store)));
+            answer.sequences.extend(stores);
             if let Some(token) = token {
                 answer.tokens.insert(shard.0, DataSetToken(token));
             }
@@ -229,7 +243,7 @@ impl Queue for RedisQueue {
             }
             let mut pipeline = pipe();
             pipeline
-                .srem(shard.acknowledged(incarnation), of_shard)
+                .hdel(shard.acknowledged(incarnation), of_shard)
                 .ignore();
             self.0
                 .link
@@ -254,15 +268,22 @@ impl Queue for RedisQueue {
         Ok(count > 0)
     }
 
-    async fn claim(&self, key: &str, owner: &str, time: Duration) -> Result<Claim, QueueError> {
+    async fn claim(
+        &self,
+        key: &str,
+        owner: &str,
+        time: Duration,
+        store: Option<&StoreToken>,
+    ) -> Result<Claim, QueueError> {
         let key = self.claim_key(key);
+        let done = store.map(completed).unwrap_or_default();
         let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1);
         let answer: u8 = self
             .0
             .link
             .run("claim work", async |mut connection| {
                 let mut call = CLAIM.key(&key);
-                call.arg(format!("owner {owner}")).arg(time).arg(COMPLETED);
+                call.arg(format!("owner {owner}")).arg(time).arg(&done);
                 call.invoke_async(&mut connection).await
             })
             .await?;
@@ -273,10 +294,10 @@ impl Queue for RedisQueue {
         })
     }
 
-    async fn complete_claim(&self, key: &str) -> Result<(), QueueError> {
+    async fn complete_claim(&self, key: &str, store: &StoreToken) -> Result<(), QueueError> {
         let mut pipeline = pipe();
         pipeline
-            .set_ex(self.claim_key(key), COMPLETED, MEMORY.as_secs())
+            .set_ex(self.claim_key(key), completed(store), MEMORY.as_secs())
             .ignore();
         self.0
             .link
@@ -284,6 +305,29 @@ impl Queue for RedisQueue {
                 pipeline.query_async(&mut connection).await
             })
             .await
+    }
+
+    async fn announce_store(&self, store: &StoreToken) -> Result<(), QueueError> {
+        self.0
+            .link
+            .run("note which store is filled", async |mut connection| {
+                let mut command = ::redis::cmd("SET");
+                command.arg(STORE).arg(&store.0);
+                command.query_async::<()>(&mut connection).await
+            })
+            .await
+    }
+
+    async fn announced_store(&self) -> Result<Option<StoreToken>, QueueError> {
+        let store: Option<String> = self
+            .0
+            .link
+            .run("tell which store is filled", async |mut connection| {
+                let mut command = ::redis::cmd("GET");
+                command.arg(STORE).query_async(&mut connection).await
+            })
+            .await?;
+        Ok(store.map(StoreToken))
     }
 
     async fn receive(
@@ -297,7 +341,11 @@ impl Queue for RedisQueue {
         consumer.receive(&self.0.link, limit.max(1), wait).await
     }
 
-    async fn acknowledge(&self, deliveries: &[Delivery]) -> Result<(), QueueError> {
+    async fn acknowledge(
+        &self,
+        deliveries: &[Delivery],
+        store: &StoreToken,
+    ) -> Result<(), QueueError> {
         let mut by_shard: BTreeMap<u32, Vec<&Delivery>> = BTreeMap::new();
         for delivery in deliveries {
             by_shard.entry(delivery.shard).or_default().push(delivery);
@@ -305,7 +353,7 @@ impl Queue for RedisQueue {
         for (shard, deliveries) in by_shard {
             let mut pipeline = pipe();
             pipeline.atomic();
-            add_acknowledgement(&mut pipeline, Shard(shard), &deliveries);
+            add_acknowledgement(&mut pipeline, Shard(shard), &deliveries, store);
             self.0
                 .link
                 .run("acknowledge", async |mut connection| {
@@ -316,12 +364,17 @@ impl Queue for RedisQueue {
         Ok(())
     }
 
-    async fn dead_letter(&self, delivery: &Delivery, reason: &str) -> Result<(), QueueError> {
+    async fn dead_letter(
+        &self,
+        delivery: &Delivery,
+        reason: &str,
+        store: &StoreToken,
+    ) -> Result<(), QueueError> {
         let shard = Shard(delivery.shard);
         let mut pipeline = pipe();
         pipeline.atomic();
         entry::add_dead(&mut pipeline, &shard.key("dead"), delivery, reason);
-        add_acknowledgement(&mut pipeline, shard, &[delivery]);
+        add_acknowledgement(&mut pipeline, shard, &[delivery], store);
         self.0
             .link
             .run("set an entry aside", async |mut connection| {

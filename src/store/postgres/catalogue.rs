@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use deadpool_postgres::Object;
 
 use crate::model::batch::{Batch, SeriesLabels};
-use crate::model::source::SourceId;
+use crate::model::source::{SourceId, StoreToken};
 use crate::store::StoreError;
 use crate::store::identity::{COLUMNS, columns, series_id, shown};
-use crate::store::postgres::PostgresStore;
 
+use super::Known;
 use super::fault::Fault;
 
 /// Series remembered at most; about 1 KiB each.
@@ -24,10 +24,22 @@ const SOURCE_LIMIT: usize = 10_000;
 /// What is known to be in the database.
 #[derive(Debug, Default)]
 pub(super) struct Catalogue {
+    /// In which life of the data.
+    pub(super) token: Option<StoreToken>,
     sources: HashMap<SourceId, i32>,
     series: HashMap<SeriesLabels, i64>,
     /// Days since the epoch that have a partition.
     pub(super) days: HashSet<i64>,
+}
+
+impl Catalogue {
+    /// Nothing is known yet about this life of the data.
+    pub(super) fn of(token: StoreToken) -> Self {
+        Self {
+            token: Some(token),
+            ..Self::default()
+        }
+    }
 }
 
 /// A batch with the ids that stand for its source and its series in the database.
@@ -46,16 +58,16 @@ type Offered<'a> = BTreeMap<i64, (&'a SeriesLabels, &'a SourceId)>;
 
 /// Finds or makes the ids for batches.
 pub(super) async fn locate<'a>(
-    store: &PostgresStore,
+    known: &Known<'_>,
     client: &Object,
     batches: &[&'a Batch],
 ) -> Result<Vec<Located<'a>>, Fault> {
-    let sources = source_ids(store, client, batches.iter().map(|batch| &batch.source)).await?;
-    let (series, offered) = resolve(&store.catalogue(), batches)?;
+    let sources = source_ids(known, client, batches.iter().map(|batch| &batch.source)).await?;
+    let (series, offered) = resolve(&known.catalogue(), batches)?;
     if !offered.is_empty() {
         upsert_series(client, &offered).await?;
         verify_series(client, &offered).await?;
-        remember(&mut store.catalogue(), &offered);
+        remember(&mut known.catalogue(), &offered);
     }
     let located = batches.iter().zip(series).map(|(batch, series)| Located {
         batch,
@@ -168,14 +180,14 @@ async fn verify_series(client: &Object, offered: &Offered<'_>) -> Result<(), Fau
 
 /// The ids of sources, made if they are new.
 pub(super) async fn source_ids<'a>(
-    store: &PostgresStore,
+    known: &Known<'_>,
     client: &Object,
     sources: impl Iterator<Item = &'a SourceId>,
 ) -> Result<HashMap<SourceId, i32>, Fault> {
     let wanted: BTreeSet<&SourceId> = sources.collect();
     let mut ids: HashMap<SourceId, i32> = HashMap::new();
     {
-        let catalogue = store.catalogue();
+        let catalogue = known.catalogue();
         for source in &wanted {
             if let Some(id) = catalogue.sources.get(*source) {
                 ids.insert((*source).clone(), *id);
@@ -186,11 +198,11 @@ pub(super) async fn source_ids<'a>(
         if !ids.contains_key(source) {
             let id = source_id(client, source).await?;
             ids.insert(source.clone(), id);
-            let known = &mut store.catalogue().sources;
-            if known.len() >= SOURCE_LIMIT {
-                known.clear();
+            let sources = &mut known.catalogue().sources;
+            if sources.len() >= SOURCE_LIMIT {
+                sources.clear();
             }
-            known.insert(source.clone(), id);
+            sources.insert(source.clone(), id);
         }
     }
     Ok(ids)

@@ -33,6 +33,9 @@ pub(super) enum Fault {
     /// Ranges of the ledger kept changing while they were looked at.
     #[error("the ledger kept changing")]
     Contended,
+    /// The data turned into another life in the middle.
+    #[error("the database was replaced meanwhile")]
+    Replaced,
     /// It is an error of the store already.
     #[error(transparent)]
     Store(Box<StoreError>),

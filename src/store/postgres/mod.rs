@@ -7,10 +7,10 @@ use deadpool_postgres::{Object, Pool};
 
 use crate::config::worker::DatabaseSettings;
 use crate::model::batch::{Batch, SignedOff};
-use crate::model::source::BatchId;
+use crate::model::source::{BatchId, StoreToken};
 
 use super::{
-    Gpu, Host, Outcome, SourceProgress, Statistics, Store, StoreError, TelemetryPoint,
+    Gpu, Host, SourceProgress, Statistics, Store, StoreError, Stored, TelemetryPoint,
     TelemetryQuery,
 };
 
@@ -22,6 +22,7 @@ mod partitions;
 mod read;
 mod schema;
 mod tls;
+mod token;
 mod transaction;
 mod write;
 
@@ -46,6 +47,23 @@ struct Inner {
     catalogue: Mutex<Catalogue>,
 }
 
+/// A store whose present life is known: what is remembered holds for no other.
+pub(super) struct Known<'a> {
+    store: &'a PostgresStore,
+    token: StoreToken,
+}
+
+impl Known<'_> {
+    /// What is remembered about this life of the data.
+    fn catalogue(&self) -> std::sync::MutexGuard<'_, Catalogue> {
+        let mut catalogue = self.store.catalogue();
+        if catalogue.token.as_ref() != Some(&self.token) {
+            *catalogue = Catalogue::of(self.token.clone());
+        }
+        catalogue
+    }
+}
+
 impl PostgresStore {
     /// A store that connects when it is first used, so that it may be made while the server is
     /// down.
@@ -63,6 +81,12 @@ impl PostgresStore {
     /// A connection from the pool, or a new one.
     async fn client(&self) -> Result<Object, Fault> {
         self.0.pool.get().await.map_err(Fault::from)
+    }
+
+    /// Finds out which life of the data is behind a connection.
+    async fn known(&self, client: &Object) -> Result<Known<'_>, Fault> {
+        let token = token::read(client).await?;
+        Ok(Known { store: self, token })
     }
 
     /// Ends the use of a connection: one on which something went wrong is not used again, because
@@ -101,7 +125,7 @@ impl PostgresStore {
 }
 
 impl Store for PostgresStore {
-    async fn migrate(&self) -> Result<(), StoreError> {
+    async fn migrate(&self) -> Result<StoreToken, StoreError> {
         let result = match self.client().await {
             Ok(mut client) => {
                 let work = schema::migrate(&mut client, &self.0.address);
@@ -113,13 +137,13 @@ impl Store for PostgresStore {
         result.map_err(self.fails("upgrade its schema"))
     }
 
-    async fn store(&self, batches: &[Batch]) -> Result<Vec<Outcome>, StoreError> {
+    async fn store(&self, batches: &[Batch]) -> Result<Stored, StoreError> {
         write::store(self, batches)
             .await
             .map_err(self.fails("store batches"))
     }
 
-    async fn sign_off(&self, signed_off: &SignedOff) -> Result<(), StoreError> {
+    async fn sign_off(&self, signed_off: &SignedOff) -> Result<StoreToken, StoreError> {
         write::sign_off(self, signed_off)
             .await
             .map_err(self.fails("note the end of a source"))
@@ -130,7 +154,7 @@ impl Store for PostgresStore {
         id: &BatchId,
         payload: &[u8],
         reason: &str,
-    ) -> Result<(), StoreError> {
+    ) -> Result<StoreToken, StoreError> {
         write::dead_letter(self, id, payload, reason)
             .await
             .map_err(self.fails("keep a dead letter"))

@@ -6,8 +6,7 @@ use deadpool_postgres::Object;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
-use crate::store::postgres::PostgresStore;
-
+use super::Known;
 use super::fault::Fault;
 
 /// Key of the advisory lock under which partitions are made.
@@ -15,20 +14,20 @@ const PARTITION_LOCK: i64 = 0x7465_6c65_6374_6c02;
 
 /// Makes the partitions of these days (since the epoch) that are missing.
 pub(super) async fn ensure(
-    store: &PostgresStore,
+    known: &Known<'_>,
     client: &mut Object,
     days: &BTreeSet<i64>,
 ) -> Result<(), Fault> {
     let unknown: Vec<i64> = {
-        let known = &store.catalogue().days;
+        let made = &known.catalogue().days;
         days.iter()
-            .filter(|day| !known.contains(day))
+            .filter(|day| !made.contains(day))
             .copied()
             .collect()
     };
     for day in unknown {
         make(client, day).await?;
-        store.catalogue().days.insert(day);
+        known.catalogue().days.insert(day);
     }
     Ok(())
 }

@@ -1,21 +1,23 @@
 //! The tables, and how an older schema becomes the present one.
 
+use deadpool_postgres::{Object, Transaction};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Transaction};
 
+use crate::model::source::StoreToken;
 use crate::store::StoreError;
 
 use super::fault::Fault;
+use super::token;
 
 /// Key of the advisory lock under which the schema changes. Arbitrary, the same for ever.
 const SCHEMA_LOCK: i64 = 0x7465_6c65_6374_6c01;
 
 /// What leads from each version to the next; the version of a schema is how many were applied.
 /// Never change one that was released: add another.
-const STEPS: &[&str] = &[include_str!("schema_1.sql")];
+const STEPS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 /// Brings the schema to the present version, or finds it there.
-pub(super) async fn migrate(client: &mut Client, address: &str) -> Result<(), Fault> {
+pub(super) async fn migrate(client: &mut Object, address: &str) -> Result<StoreToken, Fault> {
     let known = i32::try_from(STEPS.len()).unwrap_or(i32::MAX);
     let transaction = client.transaction().await?;
     transaction
@@ -40,8 +42,9 @@ pub(super) async fn migrate(client: &mut Client, address: &str) -> Result<(), Fa
             apply(&transaction, step, version).await?;
         }
     }
+    let token = token::read(&transaction).await?;
     transaction.commit().await?;
-    Ok(())
+    Ok(token)
 }
 
 async fn version(transaction: &Transaction<'_>) -> Result<i32, Fault> {

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use tokio::time::timeout;
 
 use crate::model::batch::{Batch, SignedOff};
-use crate::model::source::BatchId;
-use crate::store::Outcome;
+use crate::model::source::{BatchId, StoreToken};
 use crate::store::check::{self, DAY};
 use crate::store::postgres::PostgresStore;
+use crate::store::{Outcome, Stored};
 
 use super::fault::{Fault, Remedy};
 use super::transaction::{Mode, Plan, transact};
-use super::{QUERY_LIMIT, STORE_LIMIT, catalogue, partitions};
+use super::{QUERY_LIMIT, STORE_LIMIT, catalogue, partitions, token};
 
 /// How often a transaction is tried when others were in its way.
 const TRIES: u32 = 8;
@@ -20,8 +20,9 @@ const TRIES: u32 = 8;
 const DAY_LIMIT: usize = 400;
 
 /// Stores batches. A group that cannot be stored is halved until the batch is alone that is the
-/// cause; only that one is refused.
-pub(super) async fn store(store: &PostgresStore, batches: &[Batch]) -> Result<Vec<Outcome>, Fault> {
+/// cause; only that one is refused. If the data turns into another life meanwhile, all of it has to
+/// be offered again.
+pub(super) async fn store(store: &PostgresStore, batches: &[Batch]) -> Result<Stored, Fault> {
     let mut outcomes: Vec<Option<Outcome>> = batches
         .iter()
         .map(|batch| check::defect(batch).map(|reason| Outcome::Refused { reason }))
@@ -29,11 +30,13 @@ pub(super) async fn store(store: &PostgresStore, batches: &[Batch]) -> Result<Ve
     let sound: Vec<usize> = (0..batches.len())
         .filter(|index| outcomes[*index].is_none())
         .collect();
-    let mut groups = vec![sound];
+    let mut groups = Vec::from_iter((!sound.is_empty()).then_some(sound));
+    let mut lives = BTreeSet::new();
     while let Some(group) = groups.pop() {
         let members: Vec<&Batch> = group.iter().map(|index| &batches[*index]).collect();
         match store_group(store, &members).await? {
-            Group::Stored(of_group) => {
+            Group::Stored(of_group, token) => {
+                lives.insert(token);
                 for (index, outcome) in group.into_iter().zip(of_group) {
                     outcomes[index] = Some(outcome);
                 }
@@ -47,18 +50,31 @@ pub(super) async fn store(store: &PostgresStore, batches: &[Batch]) -> Result<Ve
             },
         }
     }
-    Ok(outcomes.into_iter().flatten().collect())
+    let outcomes = outcomes.into_iter().flatten().collect();
+    match (lives.pop_first(), lives.is_empty()) {
+        (Some(token), true) => Ok(Stored { outcomes, token }),
+        (Some(_), false) => Err(Fault::Replaced),
+        // Nothing of it could be stored, which holds for every life.
+        (None, _) => {
+            let token = present(store).await?;
+            Ok(Stored { outcomes, token })
+        }
+    }
+}
+
+/// The present life of the data.
+async fn present(store: &PostgresStore) -> Result<StoreToken, Fault> {
+    let client = store.client().await?;
+    let result = timeout(QUERY_LIMIT, token::read(&client)).await;
+    store.settle(client, QUERY_LIMIT, result)
 }
 
 enum Group {
-    Stored(Vec<Outcome>),
+    Stored(Vec<Outcome>, StoreToken),
     Impossible(String),
 }
 
 async fn store_group(store: &PostgresStore, batches: &[&Batch]) -> Result<Group, Fault> {
-    if batches.is_empty() {
-        return Ok(Group::Stored(Vec::new()));
-    }
     let days = days(batches);
     if days.len() > DAY_LIMIT {
         let reason = format!(
@@ -72,7 +88,7 @@ async fn store_group(store: &PostgresStore, batches: &[&Batch]) -> Result<Group,
     let mut tries = 0;
     loop {
         let fault = match attempt(store, batches, &days, mode).await {
-            Ok(Some(outcomes)) => return Ok(Group::Stored(outcomes)),
+            Ok(Some((outcomes, token))) => return Ok(Group::Stored(outcomes, token)),
             Ok(None) => {
                 mode = Mode::SourcesLocked;
                 continue;
@@ -107,23 +123,28 @@ async fn attempt(
     batches: &[&Batch],
     days: &BTreeSet<i64>,
     mode: Mode,
-) -> Result<Option<Vec<Outcome>>, Fault> {
+) -> Result<Option<(Vec<Outcome>, StoreToken)>, Fault> {
     let mut client = store.client().await?;
     let work = async {
-        let located = catalogue::locate(store, &client, batches).await?;
-        partitions::ensure(store, &mut client, days).await?;
-        transact(&mut client, &Plan::new(located), mode).await
+        // A connection does not outlive its server, so that what it says at first holds until its
+        // end.
+        let known = store.known(&client).await?;
+        let located = catalogue::locate(&known, &client, batches).await?;
+        partitions::ensure(&known, &mut client, days).await?;
+        let outcomes = transact(&mut client, &Plan::new(located), mode).await?;
+        Ok(outcomes.map(|outcomes| (outcomes, known.token)))
     };
     let result = timeout(STORE_LIMIT, work).await;
     store.settle(client, STORE_LIMIT, result)
 }
 
 /// Notes the end of a source.
-pub(super) async fn sign_off(store: &PostgresStore, end: &SignedOff) -> Result<(), Fault> {
+pub(super) async fn sign_off(store: &PostgresStore, end: &SignedOff) -> Result<StoreToken, Fault> {
     let client = store.client().await?;
     let work = async {
+        let known = store.known(&client).await?;
         let sources = std::iter::once(&end.source);
-        let sources = catalogue::source_ids(store, &client, sources).await?;
+        let sources = catalogue::source_ids(&known, &client, sources).await?;
         let statement = client
             .prepare_cached(
                 "INSERT INTO signed_off
@@ -147,7 +168,7 @@ pub(super) async fn sign_off(store: &PostgresStore, end: &SignedOff) -> Result<(
                 ],
             )
             .await?;
-        Ok(())
+        Ok(known.token)
     };
     let result = timeout(QUERY_LIMIT, work).await;
     store.settle(client, QUERY_LIMIT, result)
@@ -159,7 +180,7 @@ pub(super) async fn dead_letter(
     id: &BatchId,
     payload: &[u8],
     reason: &str,
-) -> Result<(), Fault> {
+) -> Result<StoreToken, Fault> {
     let client = store.client().await?;
     let work = async {
         let statement = client
@@ -179,7 +200,7 @@ pub(super) async fn dead_letter(
                 &[&incarnation, &sequence, &digest, &payload, &reason],
             )
             .await?;
-        Ok(())
+        token::read(&client).await
     };
     let result = timeout(QUERY_LIMIT, work).await;
     store.settle(client, QUERY_LIMIT, result)

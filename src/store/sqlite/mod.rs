@@ -7,10 +7,10 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::model::batch::{Batch, SignedOff};
-use crate::model::source::BatchId;
+use crate::model::source::{BatchId, StoreToken};
 
 use super::{
-    Gpu, Host, Outcome, SourceProgress, Statistics, Store, StoreError, TelemetryPoint,
+    Gpu, Host, SourceProgress, Statistics, Store, StoreError, Stored, TelemetryPoint,
     TelemetryQuery,
 };
 
@@ -140,7 +140,7 @@ fn unavailable(
 }
 
 impl Store for SqliteStore {
-    async fn migrate(&self) -> Result<(), StoreError> {
+    async fn migrate(&self) -> Result<StoreToken, StoreError> {
         let address = self.0.address.clone();
         self.write("upgrade its schema", move |connection| {
             schema::migrate(connection, &address)
@@ -148,7 +148,7 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn store(&self, batches: &[Batch]) -> Result<Vec<Outcome>, StoreError> {
+    async fn store(&self, batches: &[Batch]) -> Result<Stored, StoreError> {
         let batches = batches.to_vec();
         self.write("store batches", move |connection| {
             write::store(connection, &batches)
@@ -156,7 +156,7 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn sign_off(&self, signed_off: &SignedOff) -> Result<(), StoreError> {
+    async fn sign_off(&self, signed_off: &SignedOff) -> Result<StoreToken, StoreError> {
         let signed_off = signed_off.clone();
         self.write("note the end of a source", move |connection| {
             write::sign_off(connection, &signed_off)
@@ -169,7 +169,7 @@ impl Store for SqliteStore {
         id: &BatchId,
         payload: &[u8],
         reason: &str,
-    ) -> Result<(), StoreError> {
+    ) -> Result<StoreToken, StoreError> {
         let (id, payload, reason) = (id.clone(), payload.to_vec(), reason.to_owned());
         self.write("keep a dead letter", move |connection| {
             write::dead_letter(connection, &id, &payload, &reason)

@@ -3,23 +3,25 @@
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
 use crate::model::batch::{Batch, SeriesLabels, SignedOff};
-use crate::model::source::{BatchId, ByteRange, SourceId};
+use crate::model::source::{BatchId, ByteRange, SourceId, StoreToken};
 use crate::store::check::{self, printable};
 use crate::store::coverage::{self, Covered, Verdict, judge};
 use crate::store::identity::{COLUMNS, columns, series_id, shown};
-use crate::store::{Outcome, StoreError};
+use crate::store::{Outcome, StoreError, Stored};
 
 use super::Fault;
+use super::schema::token;
 
 /// Stores batches in one transaction.
-pub(super) fn store(connection: &mut Connection, batches: &[Batch]) -> Result<Vec<Outcome>, Fault> {
+pub(super) fn store(connection: &mut Connection, batches: &[Batch]) -> Result<Stored, Fault> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let outcomes = batches
         .iter()
         .map(|batch| store_one(&transaction, batch))
         .collect::<Result<_, _>>()?;
+    let token = token(&transaction)?;
     transaction.commit()?;
-    Ok(outcomes)
+    Ok(Stored { outcomes, token })
 }
 
 fn store_one(transaction: &Transaction<'_>, batch: &Batch) -> Result<Outcome, Fault> {
@@ -240,7 +242,7 @@ fn quarantine(
 }
 
 /// Notes the end of a source.
-pub(super) fn sign_off(connection: &mut Connection, end: &SignedOff) -> Result<(), Fault> {
+pub(super) fn sign_off(connection: &mut Connection, end: &SignedOff) -> Result<StoreToken, Fault> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let source = source_id(&transaction, &end.source)?;
     transaction
@@ -260,8 +262,9 @@ pub(super) fn sign_off(connection: &mut Connection, end: &SignedOff) -> Result<(
             signed(end.id.sequence),
             end.streamer,
         ])?;
+    let token = token(&transaction)?;
     transaction.commit()?;
-    Ok(())
+    Ok(token)
 }
 
 /// Keeps an entry's bytes.
@@ -270,7 +273,7 @@ pub(super) fn dead_letter(
     id: &BatchId,
     payload: &[u8],
     reason: &str,
-) -> Result<(), Fault> {
+) -> Result<StoreToken, Fault> {
     connection
         .prepare_cached(
             "INSERT INTO dead_letter (incarnation, sequence, digest, payload, reason)
@@ -284,7 +287,7 @@ pub(super) fn dead_letter(
             payload,
             printable(reason),
         ])?;
-    Ok(())
+    token(connection)
 }
 
 /// As the database holds it; the callers have checked that it fits, or it is beyond all measure.

@@ -2,10 +2,11 @@
 //!
 //! An entry is acknowledged after the transaction that holds its effect was committed, never
 //! before. Whatever happens in between, it is delivered again, and the ledger of the store tells
-//! that it is there. A server that is down is waited for, for ever; an entry is set aside only
+//! that it is there. The acknowledgement says which life of the store has it, and the collectors
+//! announce the present one, so that what another life had is read again. A server that is down is waited for, for ever; an entry is set aside only
 //! because of what is wrong *in it*.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -14,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::worker::{CollectorSettings, IdentitySettings};
 use crate::model::batch::Batch;
+use crate::model::source::StoreToken;
 use crate::queue::{Delivery, Queue};
-use crate::store::{Outcome, Store, StoreError};
+use crate::store::{Outcome, Store, StoreError, Stored};
 
 use super::runtime::dependency::chain;
 use super::vitals::Vitals;
@@ -28,10 +30,10 @@ use inbox::{Group, Inbox};
 use meters::Meters;
 use patience::{Demand, Patience};
 
-/// Pause between two looks at how full the queue is.
-const DEPTH_INTERVAL: Duration = Duration::from_secs(5);
+/// Pause between two looks at how full the queue is and which life the store is in.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// Longest time for one look.
-const DEPTH_LIMIT: Duration = Duration::from_secs(10);
+const LOOK_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why a collector cannot work.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +71,7 @@ pub async fn run<Q: Queue, S: Store>(
         stop,
     };
     if collector.prepare().await? {
-        tokio::join!(collector.collect(), collector.watch_depth());
+        tokio::join!(collector.collect(), collector.watch());
     }
     Ok(())
 }
@@ -89,7 +91,10 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
     async fn prepare(&self) -> Result<bool, CollectorError> {
         let made = self.insist("store", || hopeful(self.store.migrate())).await;
         match made {
-            Some(Ok(())) => Ok(true),
+            Some(Ok(token)) => {
+                let announce = || self.queue.announce_store(&token);
+                Ok(self.insist("queue", announce).await.is_some())
+            }
             Some(Err(error)) => Err(CollectorError::Store(error)),
             None => Ok(false),
         }
@@ -142,35 +147,39 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
         for (delivery, reason) in &group.poison {
             self.set_aside(delivery, reason).await?;
         }
-        let mut done = Vec::new();
+        let mut done: BTreeMap<StoreToken, Vec<Delivery>> = BTreeMap::new();
         if !group.batches.is_empty() {
-            let outcomes = self.store_batches(&group.batches).await?;
-            for (delivery, outcome) in group.deliveries.into_iter().zip(outcomes) {
+            let mut outcomes = self.store_batches(&group.batches).await?.into_iter();
+            for delivery in group.deliveries {
+                let Some((outcome, token)) = outcomes.next() else {
+                    break;
+                };
                 self.meters.count(&outcome);
                 match outcome {
                     Outcome::Refused { reason } => self.set_aside(&delivery, &reason).await?,
-                    _ => done.push(delivery),
+                    _ => done.entry(token).or_default().push(delivery),
                 }
             }
         }
         for (delivery, end) in group.ends {
-            self.insist("store", || self.store.sign_off(&end)).await?;
-            done.push(delivery);
+            let token = self.insist("store", || self.store.sign_off(&end)).await?;
+            done.entry(token).or_default().push(delivery);
         }
-        if !done.is_empty() {
-            self.insist("queue", || self.queue.acknowledge(&done))
+        for (token, deliveries) in &done {
+            self.insist("queue", || self.queue.acknowledge(deliveries, token))
                 .await?;
         }
         self.meters.publish(&self.vitals);
         Some(())
     }
 
-    async fn store_batches(&self, batches: &[Batch]) -> Option<Vec<Outcome>> {
+    /// What became of each batch, and the life of the store that says so.
+    async fn store_batches(&self, batches: &[Batch]) -> Option<Vec<(Outcome, StoreToken)>> {
         let started = Instant::now();
         let is_again = AtomicBool::new(false);
         let stored = self.insist("store", || hopeful(self.store_prepared(batches, &is_again)));
         let outcomes = match stored.await? {
-            Ok(outcomes) => outcomes,
+            Ok(stored) => with_token(stored),
             Err(error) => self.store_separately(batches, &error).await?,
         };
         self.meters.committed(started.elapsed());
@@ -182,7 +191,7 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
         &self,
         batches: &[Batch],
         is_again: &AtomicBool,
-    ) -> Result<Vec<Outcome>, StoreError> {
+    ) -> Result<Stored, StoreError> {
         if is_again.swap(true, Ordering::Relaxed) {
             self.store.migrate().await?;
         }
@@ -194,17 +203,19 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
         &self,
         batches: &[Batch],
         error: &StoreError,
-    ) -> Option<Vec<Outcome>> {
+    ) -> Option<Vec<(Outcome, StoreToken)>> {
         tracing::error!(error = chain(error), "a batch contradicts the store");
+        let token = self.insist("store", || self.store.migrate()).await?;
         let mut outcomes = Vec::new();
         for batch in batches {
             let one = std::slice::from_ref(batch);
             let stored = self.insist("store", || hopeful(self.store.store(one)));
             outcomes.extend(match stored.await? {
-                Ok(outcomes) => outcomes,
-                Err(error) => vec![Outcome::Refused {
-                    reason: chain(&error),
-                }],
+                Ok(stored) => with_token(stored),
+                Err(error) => {
+                    let reason = chain(&error);
+                    vec![(Outcome::Refused { reason }, token.clone())]
+                }
             });
         }
         Some(outcomes)
@@ -215,8 +226,8 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
         let entry = &delivery.entry;
         tracing::error!(batch = %entry.id, reason, "set aside as a dead letter");
         let keep = || self.store.dead_letter(&entry.id, &entry.payload, reason);
-        self.insist("store", keep).await?;
-        self.insist("queue", || self.queue.dead_letter(delivery, reason))
+        let token = self.insist("store", keep).await?;
+        self.insist("queue", || self.queue.dead_letter(delivery, reason, &token))
             .await?;
         self.meters.set_aside();
         Some(())
@@ -253,22 +264,38 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
         self.vitals.dependency(server, true, outcome);
     }
 
-    /// Keeps the numbers about the queue current until `stop`.
-    async fn watch_depth(&self) {
-        loop {
-            let look = timeout(DEPTH_LIMIT, self.queue.depth());
-            tokio::select! {
-                () = self.stop.cancelled() => return,
-                depth = look => if let Ok(Ok(depth)) = depth {
+    /// Until `stop`: keeps the numbers about the queue current, and the announcement of the store,
+    /// which may be replaced while nothing is to be stored.
+    async fn watch(&self) {
+        let look = async {
+            loop {
+                if let Ok(Ok(depth)) = timeout(LOOK_LIMIT, self.queue.depth()).await {
                     self.meters.depth(&depth, &self.vitals);
                 }
+                if let Ok(looked) = timeout(LOOK_LIMIT, self.store.migrate()).await {
+                    self.note(
+                        "store",
+                        looked.as_ref().map(drop).map_err(|error| chain(error)),
+                    );
+                    if let Ok(token) = looked {
+                        let announced = self.queue.announce_store(&token).await;
+                        self.note("queue", announced.map_err(|error| chain(&error)));
+                    }
+                }
+                sleep(LOOK_INTERVAL).await;
             }
-            tokio::select! {
-                () = self.stop.cancelled() => return,
-                () = sleep(DEPTH_INTERVAL) => {}
-            }
+        };
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = look => {}
         }
     }
+}
+
+fn with_token(stored: Stored) -> Vec<(Outcome, StoreToken)> {
+    let Stored { outcomes, token } = stored;
+    let pairs = outcomes.into_iter().map(|outcome| (outcome, token.clone()));
+    pairs.collect()
 }
 
 /// Takes out of the errors those that trying again does not mend.

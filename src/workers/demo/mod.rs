@@ -15,8 +15,8 @@ use crate::config::worker::{
     AdvertiseSettings, CollectorSettings, GatewaySettings, IdentitySettings, StreamerSettings,
 };
 use crate::model::component::Component;
-use crate::queue::QueueError;
 use crate::queue::embedded::SpoolQueue;
+use crate::queue::{Queue as _, QueueError};
 use crate::registry::address::Reach;
 use crate::registry::memory::MemoryRegistry;
 use crate::store::sqlite::SqliteStore;
@@ -85,7 +85,12 @@ pub struct Demo {
 pub async fn start(source: &Path, folder: &Path, listener: TcpListener) -> Result<Demo, DemoError> {
     let address = listener.local_addr().map_err(DemoError::Listener)?;
     let (queue, store) = open(folder.to_owned()).await?;
-    store.migrate().await.map_err(store_failed)?;
+    let token = store.migrate().await.map_err(store_failed)?;
+    // Before the streamer begins, so that it knows for which store it reads.
+    queue
+        .announce_store(&token)
+        .await
+        .map_err(DemoError::Queue)?;
     let vitals = Vitals::default();
     let times = StopTimes {
         notice: Duration::ZERO,

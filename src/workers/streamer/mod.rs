@@ -19,6 +19,7 @@ use tokio::task::JoinError;
 use crate::queue::codec::EncodeError;
 use crate::queue::spool::SpoolError;
 
+mod announced;
 pub mod csv;
 mod health;
 mod meter;

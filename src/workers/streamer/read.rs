@@ -1,7 +1,7 @@
 //! Reads a source and puts the pieces that are this streamer's into the spool.
 
 use std::fs::File;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -9,11 +9,12 @@ use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::model::batch::{Batch, Message, SignedOff};
-use crate::model::source::{BatchId, PassId};
+use crate::model::source::{BatchId, PassId, StoreToken};
 use crate::queue::spool::SpoolError;
 use crate::queue::{Claim, Queue};
 use crate::workers::vitals::Vitals;
 
+use super::announced::Announced;
 use super::csv::{Chunk, Limits, Place, Reader};
 use super::health::Health;
 use super::meter::Meter;
@@ -35,8 +36,12 @@ const LOOKS: usize = 64;
 const FULL_DISK_PAUSE: Duration = Duration::from_secs(1);
 
 /// What reading needs.
+#[derive(Clone, Copy)]
 pub(super) struct Reading<'a, Q> {
     pub(super) queue: &'a Q,
+    pub(super) announced: &'a Announced,
+    /// The store that this pass is for: the first one that was announced since it began.
+    pub(super) store: &'a OnceLock<StoreToken>,
     pub(super) outbox: &'a Outbox,
     pub(super) health: &'a Health,
     pub(super) meter: &'a Meter,
@@ -245,7 +250,15 @@ impl<Q: Queue> Reading<'_, Q> {
             return None;
         }
         let key = note.key();
-        let claim = self.queue.claim(&key, self.streamer, CLAIM_TIME);
+        if self.store.get().is_none()
+            && let Some(store) = self.announced.current()
+        {
+            // A pass is one task: nobody else sets it.
+            drop(self.store.set(store));
+        }
+        let claim = self
+            .queue
+            .claim(&key, self.streamer, CLAIM_TIME, self.store.get());
         let claim = self.health.note(claim.await).ok();
         if claim == Some(Claim::Completed) && note.piece != Piece::SignOff {
             self.meter.chunks_completed.inc();

@@ -1,15 +1,17 @@
 //! Compares what was published with what the queue has and what the store acknowledged.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::model::source::StoreToken;
 use crate::queue::{Queue, QueueError};
 
 use super::StreamerError;
+use super::announced::Announced;
 use super::health::Health;
 use super::meter::Meter;
 use super::outbox::{Outbox, Outstanding};
@@ -17,8 +19,9 @@ use super::piece::{Note, Piece};
 
 /// Pause between two comparisons; also how late the spool learns of a commit.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// Pause between two looks at a queue that nothing is expected from.
-const PING_INTERVAL: Duration = Duration::from_secs(3);
+/// Pause between two questions which store the collectors fill; also how late it is noticed that a
+/// queue does not answer from which nothing is expected.
+const ASK_INTERVAL: Duration = Duration::from_secs(3);
 /// How long a message may be in the queue before it is looked for there.
 const LOOK_AFTER: Duration = Duration::from_secs(5);
 /// Messages that are looked for in one comparison at most.
@@ -34,6 +37,7 @@ const RENEW_INTERVAL: Duration = Duration::from_secs(5);
 /// Keeps the spool and the queue together.
 pub(super) struct Reconciler<'a, Q> {
     pub(super) queue: &'a Q,
+    pub(super) announced: &'a Announced,
     pub(super) outbox: &'a Outbox,
     pub(super) health: &'a Health,
     pub(super) meter: &'a Meter,
@@ -48,7 +52,7 @@ impl<Q: Queue> Reconciler<'_, Q> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looked_up_to = 0;
         let mut renewed = Instant::now();
-        let mut heard = Instant::now() - PING_INTERVAL;
+        let mut asked = Instant::now() - ASK_INTERVAL;
         loop {
             ticks.tick().await;
             if renewed.elapsed() >= RENEW_INTERVAL {
@@ -57,11 +61,12 @@ impl<Q: Queue> Reconciler<'_, Q> {
             }
             if !self.outbox.outstanding().is_empty() {
                 self.compare(&mut looked_up_to).await?;
-                heard = Instant::now();
-            } else if heard.elapsed() >= PING_INTERVAL {
-                // The outcome is noted, and that is all it is for.
-                drop(self.health.note(self.queue.ping().await));
-                heard = Instant::now();
+            }
+            if asked.elapsed() >= ASK_INTERVAL {
+                if let Ok(store) = self.health.note(self.queue.announced_store().await) {
+                    self.announced.note(store);
+                }
+                asked = Instant::now();
             }
         }
     }
@@ -93,7 +98,7 @@ impl<Q: Queue> Reconciler<'_, Q> {
                 token != Some(&one.published.token) || absent.contains(&one.id.sequence)
             })
             .map(|one| one.id.sequence)
-            .filter(|sequence| !told.sequences.contains(sequence))
+            .filter(|sequence| !told.sequences.contains_key(sequence))
             .collect();
         if !lost.is_empty() {
             tracing::warn!(
@@ -106,18 +111,17 @@ impl<Q: Queue> Reconciler<'_, Q> {
         if told.sequences.is_empty() {
             return Ok(Ok(()));
         }
-        let notes = self.outbox.notes_of(&told.sequences);
-        self.complete_claims(&notes).await;
+        let sequences: BTreeSet<u64> = told.sequences.keys().copied().collect();
+        let notes = self.outbox.notes_of(&sequences);
+        self.complete_claims(&told.sequences).await;
         let chunks = notes.iter().filter(|note| note.piece != Piece::SignOff);
         self.meter.chunks_completed.inc_by(chunks.count() as u64);
         self.meter.acknowledged.inc_by(notes.len() as u64);
-        if let Err(error) = self.outbox.acknowledged(told.sequences.clone()).await {
+        if let Err(error) = self.outbox.acknowledged(sequences.clone()).await {
             return Ok(Err(error));
         }
         // Last: if this is lost, the same ones are told again.
-        let forgotten = self
-            .queue
-            .forget_acknowledgements(incarnation, &told.sequences);
+        let forgotten = self.queue.forget_acknowledgements(incarnation, &sequences);
         self.health.note(forgotten.await)?;
         Ok(Ok(()))
     }
@@ -153,9 +157,16 @@ impl<Q: Queue> Reconciler<'_, Q> {
     }
 
     /// A mark that is lost costs a batch that the ledger ignores.
-    async fn complete_claims(&self, notes: &[Note]) {
-        for together in shared_keys(notes).chunks(CONCURRENCY) {
-            let marks = together.iter().map(|key| self.queue.complete_claim(key));
+    async fn complete_claims(&self, stored: &BTreeMap<u64, StoreToken>) {
+        let mut completed = Vec::new();
+        for (sequence, store) in stored {
+            let notes = self.outbox.notes_of(&BTreeSet::from([*sequence]));
+            completed.extend(shared_keys(&notes).into_iter().map(|key| (key, store)));
+        }
+        for together in completed.chunks(CONCURRENCY) {
+            let marks = together
+                .iter()
+                .map(|(key, store)| self.queue.complete_claim(key, store));
             for mark in join_all(marks).await {
                 if self.health.note(mark).is_err() {
                     return;
@@ -167,10 +178,12 @@ impl<Q: Queue> Reconciler<'_, Q> {
     /// Keeps siblings from doing again what is in this spool. What was taken meanwhile is done
     /// twice, which the ledger does not mind.
     async fn renew_claims(&self) {
+        let store = self.announced.current();
         for together in shared_keys(&self.outbox.notes()).chunks(CONCURRENCY) {
-            let claims = together
-                .iter()
-                .map(|key| self.queue.claim(key, self.owner, CLAIM_TIME));
+            let claims = together.iter().map(|key| {
+                self.queue
+                    .claim(key, self.owner, CLAIM_TIME, store.as_ref())
+            });
             for claim in join_all(claims).await {
                 if self.health.note(claim).is_err() {
                     return;

@@ -1,7 +1,7 @@
 //! The streamer as a whole.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::time::{interval, timeout};
@@ -12,6 +12,7 @@ use crate::model::source::PassId;
 use crate::queue::Queue;
 use crate::workers::vitals::Vitals;
 
+use super::announced::Announced;
 use super::csv::Limits;
 use super::health::Health;
 use super::meter::Meter;
@@ -33,7 +34,8 @@ const DRAIN_LOOK: Duration = Duration::from_millis(20);
 /// How often the status page is brought up to date.
 const SHOW_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Streams the source until `stop` is cancelled; in once mode it stays idle after the end. Returns
+/// Streams the source until `stop` is cancelled; in once mode it stays idle after the end, unless
+/// the collectors get another store, which may lack what was acknowledged. Returns
 /// after what it had begun is in the spool and, if the queue answers, published.
 ///
 /// # Errors
@@ -56,8 +58,11 @@ pub async fn run<Q: Queue>(
     if undrained > 0 {
         tracing::info!(messages = undrained, "publishing what is left in the spool");
     }
+    let announced = Announced::nothing();
     let reading = Reading {
         queue: &queue,
+        announced: &announced,
+        store: &OnceLock::new(),
         outbox: &outbox,
         health: &health,
         meter: &meter,
@@ -73,6 +78,7 @@ pub async fn run<Q: Queue>(
     };
     let reconciler = Reconciler {
         queue: &queue,
+        announced: &announced,
         outbox: &outbox,
         health: &health,
         meter: &meter,
@@ -99,6 +105,9 @@ async fn stream<Q: Queue>(
     cluster: &str,
 ) -> Result<(), StreamerError> {
     let vitals = reading.vitals;
+    if let Ok(store) = reading.health.note(reading.queue.announced_store().await) {
+        reading.announced.note(store);
+    }
     vitals.detail("csv_file", settings.csv_file.display().to_string());
     loop {
         let (path, cluster) = (settings.csv_file.clone(), cluster.to_owned());
@@ -116,14 +125,24 @@ async fn stream<Q: Queue>(
         vitals.detail("source_bytes", source.size);
         vitals.detail("pass", pass.0.clone());
         tracing::info!(source = %source.id, pass = pass.0, "reading");
+        let store = OnceLock::new();
+        let reading = Reading {
+            store: &store,
+            ..*reading
+        };
         if reading.pass(&source, &pass).await? == Flow::Stopped {
             return Ok(());
         }
-        if !settings.loop_mode {
-            vitals.detail("source_state", "finished");
-            tracing::info!(source = %source.id, "read to its end");
-            return Ok(());
+        if settings.loop_mode {
+            continue;
         }
+        vitals.detail("source_state", "finished");
+        tracing::info!(source = %source.id, "read to its end");
+        tokio::select! {
+            () = reading.stop.cancelled() => return Ok(()),
+            () = reading.announced.another_than(store.get()) => {}
+        }
+        tracing::info!("the collectors fill another store: reading again what it may lack");
     }
 }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use telectl::model::batch::{Batch, SignedOff};
-use telectl::model::source::BatchId;
+use telectl::model::source::{BatchId, StoreToken};
 use telectl::store::{
-    Gpu, Host, Outcome, SourceProgress, Statistics, Store, StoreError, TelemetryPoint,
+    Gpu, Host, SourceProgress, Statistics, Store, StoreError, Stored, TelemetryPoint,
     TelemetryQuery,
 };
 use tokio::sync::Notify;
@@ -29,16 +29,16 @@ impl<S: Store> StuckStore<S> {
 }
 
 impl<S: Store> Store for StuckStore<S> {
-    async fn migrate(&self) -> Result<(), StoreError> {
+    async fn migrate(&self) -> Result<StoreToken, StoreError> {
         self.inner.migrate().await
     }
 
-    async fn store(&self, _batches: &[Batch]) -> Result<Vec<Outcome>, StoreError> {
+    async fn store(&self, _batches: &[Batch]) -> Result<Stored, StoreError> {
         self.entered.notify_one();
         std::future::pending().await
     }
 
-    async fn sign_off(&self, signed_off: &SignedOff) -> Result<(), StoreError> {
+    async fn sign_off(&self, signed_off: &SignedOff) -> Result<StoreToken, StoreError> {
         self.inner.sign_off(signed_off).await
     }
 
@@ -47,7 +47,7 @@ impl<S: Store> Store for StuckStore<S> {
         id: &BatchId,
         payload: &[u8],
         reason: &str,
-    ) -> Result<(), StoreError> {
+    ) -> Result<StoreToken, StoreError> {
         self.inner.dead_letter(id, payload, reason).await
     }
 

@@ -1,9 +1,9 @@
 //! What every queue has to do. Each function takes an empty queue whose idle time is [`IDLE`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use telectl::model::source::{BatchId, IncarnationId};
+use telectl::model::source::{BatchId, IncarnationId, StoreToken};
 use telectl::queue::{Claim, Delivery, Entry, Queue};
 
 use crate::servers::eventually;
@@ -15,6 +15,16 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 fn incarnation() -> IncarnationId {
     IncarnationId("11112222333344445555666677778888".to_owned())
+}
+
+/// The store that everything goes to, where it matters to nobody.
+pub(crate) fn store_token() -> StoreToken {
+    StoreToken("the first store".to_owned())
+}
+
+fn all_into(store: &StoreToken, sequences: &[u64]) -> BTreeMap<u64, StoreToken> {
+    let told = sequences.iter().map(|one| (*one, store.clone()));
+    told.collect()
 }
 
 pub(crate) fn entry(sequence: u64) -> Entry {
@@ -68,12 +78,15 @@ pub(crate) async fn w08_an_entry_stays_until_it_is_acknowledged<Q: Queue>(queue:
     assert_eq!((depth.entries, depth.pending), (10, 10));
     assert!(depth.oldest.expect("there are entries") < LIMIT);
     queue
-        .acknowledge(&received[..4])
+        .acknowledge(&received[..4], &store_token())
         .await
         .expect("it takes it");
     let depth = queue.depth().await.expect("a depth");
     assert_eq!((depth.entries, depth.pending), (6, 6));
-    queue.acknowledge(&received).await.expect("again is fine");
+    queue
+        .acknowledge(&received, &store_token())
+        .await
+        .expect("again is fine");
     let depth = queue.depth().await.expect("a depth");
     assert_eq!((depth.entries, depth.pending), (0, 0));
     assert_eq!((depth.oldest, depth.dead), (None, 0));
@@ -82,22 +95,25 @@ pub(crate) async fn w08_an_entry_stays_until_it_is_acknowledged<Q: Queue>(queue:
 /// The streamer learns what was acknowledged, until it forgets it.
 pub(crate) async fn acknowledgements_are_told_until_they_are_forgotten<Q: Queue>(queue: Q) {
     let before = queue.acknowledgements(&incarnation()).await.expect("none");
-    assert_eq!(before.sequences, BTreeSet::new());
+    assert_eq!(before.sequences, BTreeMap::new());
     publish(&queue, 0..4).await;
     let received = receive(&queue, "a", 4).await;
-    queue.acknowledge(&received).await.expect("it takes it");
+    queue
+        .acknowledge(&received, &store_token())
+        .await
+        .expect("it takes it");
     let told = queue.acknowledgements(&incarnation()).await.expect("some");
-    assert_eq!(told.sequences, BTreeSet::from([0, 1, 2, 3]));
+    assert_eq!(told.sequences, all_into(&store_token(), &[0, 1, 2, 3]));
     let forgotten = BTreeSet::from([0, 3]);
     queue
         .forget_acknowledgements(&incarnation(), &forgotten)
         .await
         .expect("it forgets");
     let told = queue.acknowledgements(&incarnation()).await.expect("some");
-    assert_eq!(told.sequences, BTreeSet::from([1, 2]));
+    assert_eq!(told.sequences, all_into(&store_token(), &[1, 2]));
     let other = IncarnationId("another".to_owned());
     let told = queue.acknowledgements(&other).await.expect("none");
-    assert_eq!(told.sequences, BTreeSet::new());
+    assert_eq!(told.sequences, BTreeMap::new());
 }
 
 /// Where an entry went, in which data set, and whether it is still there.
@@ -115,7 +131,10 @@ pub(crate) async fn a_published_entry_can_be_looked_for<Q: Queue>(queue: Q) {
     assert!(present().await);
     let received = receive(&queue, "a", 2).await;
     assert!(present().await, "a delivered entry is still there");
-    queue.acknowledge(&received).await.expect("it takes it");
+    queue
+        .acknowledge(&received, &store_token())
+        .await
+        .expect("it takes it");
     assert!(!present().await);
 }
 
@@ -130,7 +149,10 @@ pub(crate) async fn consumers_share_the_entries<Q: Queue>(queue: Q) {
         for sequence in sequences(&received) {
             assert!(had.insert(sequence), "{sequence} was delivered twice");
         }
-        queue.acknowledge(&received).await.expect("it takes it");
+        queue
+            .acknowledge(&received, &store_token())
+            .await
+            .expect("it takes it");
         if had.len() == 8 {
             return;
         }
@@ -146,8 +168,14 @@ pub(crate) async fn w09_entries_of_a_silent_consumer_are_taken_over<Q: Queue>(qu
     let taken_over = receive(&queue, "thief", 6).await;
     assert_eq!(sequences(&taken_over), sequences(&stuck));
     assert!(begun.elapsed() < IDLE * 5, "{:?}", begun.elapsed());
-    queue.acknowledge(&taken_over).await.expect("it takes it");
-    queue.acknowledge(&stuck).await.expect("late is fine");
+    queue
+        .acknowledge(&taken_over, &store_token())
+        .await
+        .expect("it takes it");
+    queue
+        .acknowledge(&stuck, &store_token())
+        .await
+        .expect("late is fine");
     assert_eq!(queue.depth().await.expect("a depth").entries, 0);
     let nothing = queue
         .receive("thief", 10, IDLE * 2)
@@ -190,19 +218,21 @@ pub(crate) async fn w09_a_dead_entry_is_set_aside<Q: Queue>(queue: Q) {
     let received = receive(&queue, "a", 2).await;
     let poison = received.first().expect("an entry");
     queue
-        .dead_letter(poison, "checksum mismatch")
+        .dead_letter(poison, "checksum mismatch", &store_token())
         .await
         .expect("it is set aside");
     let depth = queue.depth().await.expect("a depth");
     assert_eq!((depth.entries, depth.dead), (1, 1));
     let told = queue.acknowledgements(&incarnation()).await.expect("some");
-    assert_eq!(told.sequences, sequences(std::slice::from_ref(poison)));
+    let sequence = poison.entry.id.sequence;
+    assert_eq!(told.sequences, all_into(&store_token(), &[sequence]));
 }
 
 /// A claim keeps others out until it expires, is renewed by its owner, and may be completed.
 pub(crate) async fn w17_a_claim_is_held_by_one<Q: Queue>(queue: Q) {
     let claim = async |key: &str, owner: &str, time| {
-        let claimed = queue.claim(key, owner, time).await;
+        let store = store_token();
+        let claimed = queue.claim(key, owner, time, Some(&store)).await;
         claimed.expect("an answer")
     };
     assert_eq!(claim("x", "a", IDLE).await, Claim::Mine);
@@ -215,7 +245,37 @@ pub(crate) async fn w17_a_claim_is_held_by_one<Q: Queue>(queue: Q) {
     });
     assert_eq!(taken.await, Claim::Mine);
     assert_eq!(claim("x", "a", IDLE).await, Claim::Theirs);
-    queue.complete_claim("x").await.expect("it is noted");
+    let noted = queue.complete_claim("x", &store_token()).await;
+    noted.expect("it is noted");
     assert_eq!(claim("x", "a", IDLE).await, Claim::Completed);
     assert_eq!(claim("x", "b", IDLE).await, Claim::Completed);
+}
+
+/// What one store has is not done for another one, and the streamer hears which has it.
+pub(crate) async fn w17_work_is_completed_into_one_store<Q: Queue>(queue: Q) {
+    let (first, second) = (store_token(), StoreToken("the second store".to_owned()));
+    let claim = async |owner: &str, store| {
+        let claimed = queue.claim("x", owner, LIMIT, store).await;
+        claimed.expect("an answer")
+    };
+    assert_eq!(queue.announced_store().await.expect("an answer"), None);
+    for store in [&first, &second] {
+        queue.announce_store(store).await.expect("it is noted");
+        let announced = queue.announced_store().await.expect("an answer");
+        assert_eq!(announced.as_ref(), Some(store));
+        assert_eq!(claim("a", Some(store)).await, Claim::Mine);
+        assert_eq!(claim("b", Some(store)).await, Claim::Theirs);
+        let noted = queue.complete_claim("x", store).await;
+        noted.expect("it is noted");
+        assert_eq!(claim("b", Some(store)).await, Claim::Completed);
+    }
+    assert_eq!(claim("b", Some(&first)).await, Claim::Mine);
+    publish(&queue, 0..2).await;
+    for (delivery, store) in receive(&queue, "c", 2).await.iter().zip([&first, &second]) {
+        let one = std::slice::from_ref(delivery);
+        queue.acknowledge(one, store).await.expect("it takes it");
+        let told = queue.acknowledgements(&incarnation()).await.expect("some");
+        let sequence = delivery.entry.id.sequence;
+        assert_eq!(told.sequences.get(&sequence), Some(store));
+    }
 }

@@ -98,6 +98,13 @@ impl PostgresServer {
         self.process = launch(&self.programs, self.folder.path(), self.port, tls).await;
     }
 
+    /// Lets a stopped server start as a standby, which waits to be promoted.
+    pub(crate) fn be_standby(&self) {
+        let signal = self.folder.path().join("data").join("standby.signal");
+        std::fs::write(&signal, "").expect("a file");
+        give_away(&signal);
+    }
+
     /// A new, empty database, and how a worker reaches it.
     pub(crate) fn database(&self) -> DatabaseSettings {
         let number = self.databases.fetch_add(1, Ordering::Relaxed);

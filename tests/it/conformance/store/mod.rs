@@ -80,7 +80,7 @@ pub(crate) async fn w10_replay_adds_no_rows(fixture: &impl StoreFixture) {
     let store = fixture.open();
     let source = MadeUp::of("edge", "a.csv", 200);
     let batches = source.cut(50);
-    let first = store.store(&batches).await.unwrap();
+    let first = store.store(&batches).await.unwrap().outcomes;
     let rows: Vec<u64> = batches
         .iter()
         .map(|batch| batch.rows.len() as u64)
@@ -88,12 +88,12 @@ pub(crate) async fn w10_replay_adds_no_rows(fixture: &impl StoreFixture) {
     assert_eq!(first, rows.into_iter().map(stored).collect::<Vec<_>>());
     // By the same process, by another one, and twice in one transaction.
     for store in [store.clone(), fixture.open()] {
-        let again = store.store(&batches).await.unwrap();
+        let again = store.store(&batches).await.unwrap().outcomes;
         assert_eq!(again, vec![Outcome::AlreadyStored; 4]);
     }
     let twice = [batches[1].clone(), batches[1].clone()];
     assert_eq!(
-        store.store(&twice).await.unwrap(),
+        store.store(&twice).await.unwrap().outcomes,
         vec![Outcome::AlreadyStored; 2]
     );
     assert_complete(fixture, &store, &source).await;
@@ -106,7 +106,7 @@ pub(crate) async fn w10_a_batch_delivered_twice_at_once_is_stored_once(
     let store = fixture.open();
     let source = MadeUp::of("edge", "a.csv", 20);
     let batch = source.batch(0..20);
-    let outcomes = store.store(&[batch.clone(), batch]).await.unwrap();
+    let outcomes = store.store(&[batch.clone(), batch]).await.unwrap().outcomes;
     assert_eq!(
         outcomes,
         vec![stored(source.rows()), Outcome::AlreadyStored]
@@ -126,7 +126,11 @@ pub(crate) async fn w10_partial_overlaps_add_only_what_is_missing(fixture: &impl
             .unwrap();
     }
     let one = async |records, expected: Outcome| {
-        let outcomes = store.store(&[source.batch(records)]).await.unwrap();
+        let outcomes = store
+            .store(&[source.batch(records)])
+            .await
+            .unwrap()
+            .outcomes;
         assert_eq!(outcomes, vec![expected]);
     };
     // Overlaps at its end (record 10 is quarantined): 5..10 are new.
@@ -145,11 +149,11 @@ pub(crate) async fn w10_partial_overlaps_add_only_what_is_missing(fixture: &impl
         source.batch(60..100),
         source.batch(90..100),
     ];
-    let outcomes = store.store(&rest).await.unwrap();
+    let outcomes = store.store(&rest).await.unwrap().outcomes;
     assert_eq!(outcomes, vec![completed(5), completed(22), completed(0)]);
     assert_complete(fixture, &store, &source).await;
     // And all of it again, cut in yet another way.
-    let outcomes = store.store(&source.cut(33)).await.unwrap();
+    let outcomes = store.store(&source.cut(33)).await.unwrap().outcomes;
     assert_eq!(outcomes, vec![completed(0); 4]);
     assert_complete(fixture, &store, &source).await;
 }
@@ -162,7 +166,7 @@ pub(crate) async fn w10_the_rest_of_an_overlap_may_be_delivered_by_itself(
     let source = MadeUp::of("edge", "a.csv", 20);
     store.store(&[source.batch(0..10)]).await.unwrap();
     store.store(&[source.batch(5..20)]).await.unwrap();
-    let outcomes = store.store(&[source.batch(10..20)]).await.unwrap();
+    let outcomes = store.store(&[source.batch(10..20)]).await.unwrap().outcomes;
     assert_eq!(outcomes, vec![Outcome::AlreadyStored]);
     assert_complete(fixture, &store, &source).await;
 }
@@ -216,7 +220,7 @@ pub(crate) async fn w17_concurrent_stores_store_every_row_once(fixture: &impl St
         async move {
             let mut rows = 0;
             for group in batches.chunks(3) {
-                for outcome in store.store(group).await.unwrap() {
+                for outcome in store.store(group).await.unwrap().outcomes {
                     rows += match outcome {
                         Outcome::Stored { rows } | Outcome::Completed { rows } => rows,
                         Outcome::AlreadyStored => 0,
@@ -241,7 +245,7 @@ pub(crate) async fn w12_migrations_at_once_do_not_disturb_each_other(fixture: &i
             result.unwrap();
         }
     }
-    assert_eq!(fixture.count("store_schema"), 1);
+    assert_eq!(fixture.count("store_schema"), 2, "each step once");
     fixture.open().ping().await.unwrap();
 }
 
@@ -252,6 +256,27 @@ pub(crate) async fn w12_an_unprepared_store_says_so(fixture: &impl StoreFixture)
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
     store.migrate().await.unwrap();
     store.ping().await.unwrap();
+}
+
+/// Whoever stores something learns in which life of the data it is, and all learn the same.
+pub(crate) async fn w10_every_answer_tells_which_life_of_the_data_it_is(
+    fixture: &impl StoreFixture,
+) {
+    let token = fixture.open().migrate().await.unwrap();
+    let store = fixture.open();
+    assert_eq!(store.migrate().await.unwrap(), token);
+    let source = MadeUp::of("edge", "a.csv", 20);
+    let stored = store.store(&source.cut(10)).await.unwrap();
+    assert_eq!(stored.token, token);
+    assert_eq!(store.store(&[]).await.unwrap().token, token);
+    assert_eq!(store.sign_off(&source.signed_off()).await.unwrap(), token);
+    let id = source.batch(0..10).id;
+    let kept = store.dead_letter(&id, b"payload", "a reason").await;
+    assert_eq!(kept.unwrap(), token);
+    fixture.sql("DELETE FROM store_token");
+    fixture.sql("INSERT INTO store_token VALUES ('another')");
+    assert_ne!(fixture.open().migrate().await.unwrap(), token);
+    assert_ne!(store.store(&source.cut(10)).await.unwrap().token, token);
 }
 
 /// A schema of a later version is left alone.
@@ -273,7 +298,7 @@ pub(crate) async fn w09_only_the_batch_that_is_bad_is_refused(fixture: &impl Sto
     let mut bad = MadeUp::of("edge", "b.csv", 10).batch(0..10);
     bad.series[0].host = "a\0b".to_owned();
     let batches = [source.batch(0..20), bad, source.batch(20..40)];
-    let outcomes = store.store(&batches).await.unwrap();
+    let outcomes = store.store(&batches).await.unwrap().outcomes;
     assert_eq!(outcomes[0], stored(19));
     assert_eq!(outcomes[2], stored(18));
     let Outcome::Refused { reason } = &outcomes[1] else {
@@ -283,7 +308,7 @@ pub(crate) async fn w09_only_the_batch_that_is_bad_is_refused(fixture: &impl Sto
     // The same bytes of the same source, with another checksum.
     let mut contradicts: Batch = source.batch(0..20);
     contradicts.checksum += 1;
-    let outcomes = store.store(&[contradicts]).await.unwrap();
+    let outcomes = store.store(&[contradicts]).await.unwrap().outcomes;
     assert!(matches!(&outcomes[0], Outcome::Refused { reason } if reason.contains("checksum")));
     assert_complete(fixture, &store, &source).await;
 }
@@ -334,7 +359,7 @@ pub(crate) async fn w09_dead_letters_keep_their_bytes(fixture: &impl StoreFixtur
 /// Nothing to do is nothing done.
 pub(crate) async fn an_empty_store_answers_with_nothing(fixture: &impl StoreFixture) {
     let store = fixture.open();
-    assert_eq!(store.store(&[]).await.unwrap(), Vec::new());
+    assert_eq!(store.store(&[]).await.unwrap().outcomes, Vec::new());
     assert_eq!(store.gpus().await.unwrap(), Vec::new());
     assert_eq!(store.hosts().await.unwrap(), Vec::new());
     assert_eq!(store.sources().await.unwrap(), Vec::new());
