@@ -193,6 +193,7 @@ fn names(values: &Values, broken: &mut Vec<Broken>) {
     for (key, name) in [
         ("nameOverride", &values.name_override),
         ("namespace", &values.namespace),
+        ("global.pipeline", &values.global.pipeline),
     ] {
         let valid = name.len() <= 40
             && !name.starts_with('-')

@@ -148,6 +148,14 @@ impl Resolved {
         }
     }
 
+    /// Name of the pipeline, part of its keys in Redis.
+    pub fn pipeline(&self) -> &str {
+        match self.values.global.pipeline.as_str() {
+            "" => self.namespace(),
+            chosen => chosen,
+        }
+    }
+
     /// The values as a tree, every key present.
     pub const fn tree(&self) -> &Value {
         &self.merged.tree

@@ -6,6 +6,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
 use crate::config::worker::RedisSettings;
+use crate::queue::redis::Shard;
 
 use super::course::{Failure, HOP_LIMIT, Reached, cause_of_io};
 use super::result::Cause;
@@ -63,7 +64,7 @@ pub(super) async fn ping(mut session: Session) -> Result<Reached<Session>, Failu
 /// Answers the role and how many entries the streams hold.
 pub(super) async fn role(
     mut session: Session,
-    shards: u32,
+    settings: &RedisSettings,
 ) -> Result<Reached<(String, u64)>, Failure> {
     let information = redis::cmd("INFO")
         .arg("replication")
@@ -82,10 +83,11 @@ pub(super) async fn role(
         ));
     }
     let mut entries = 0;
-    for shard in 0..shards {
-        let key = format!("tele:{{{shard}}}");
+    for number in 0..settings.shards {
+        let shard = Shard::of(&settings.pipeline, number);
+        let key = shard.stream();
         let length = redis::cmd("XLEN")
-            .arg(&key)
+            .arg(key)
             .query_async::<u64>(&mut session.connection)
             .await;
         entries += length.map_err(|error| {

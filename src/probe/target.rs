@@ -187,9 +187,7 @@ async fn probe_redis(
         .await;
     let session = course.then(Hop::Command, session, redis::ping).await;
     let role = course
-        .then(Hop::Role, session, |session| {
-            redis::role(session, settings.shards)
-        })
+        .then(Hop::Role, session, |session| redis::role(session, settings))
         .await;
     if let Some((role, entries)) = role {
         sight.fact("role", role);

@@ -31,6 +31,7 @@ pub(super) struct RedisFacts {
     pub(super) ca_cert: String,
     /// Empty if there is no TLS, or `ca_cert` has the text.
     pub(super) ca_secret: String,
+    pub(super) pipeline: String,
     pub(super) shards: String,
     pub(super) claim_idle: String,
     #[serde(skip)]
@@ -184,6 +185,7 @@ fn redis(resolved: &Resolved) -> RedisFacts {
         password_key: auth.existing_secret_password_key.clone(),
         ca_cert: when(tls, ca_cert),
         ca_secret: when(tls, ca_secret),
+        pipeline: resolved.pipeline().to_owned(),
         shards: values.queue.shards.to_string(),
         claim_idle: values.queue.claim_idle.clone(),
         port,

@@ -42,13 +42,12 @@ pub fn component(registration: &Registration) -> Option<Component> {
         .find(|component| component.registry_type() == Some(registry_type))
 }
 
-/// Whether a registration is a pod's: it has the pod's name, alone or after its cluster's.
+/// Whether a registration is a pod's: it has the pod's name, alone or after those of its cluster and
+/// namespace.
 pub fn names(site: &SiteFacts, registration: &Registration, worker: Component, pod: &Pod) -> bool {
     let id = registration.key.rsplit('/').next().unwrap_or_default();
-    let with_cluster = id
-        .strip_prefix(cluster_id(site))
-        .and_then(|rest| rest.strip_prefix(['-', '.', ':']));
-    component(registration) == Some(worker) && (id == pod.name || with_cluster == Some(&pod.name))
+    let full = format!("{}.{}.{}", cluster_id(site), pod.namespace, pod.name);
+    component(registration) == Some(worker) && (id == pod.name || id == full)
 }
 
 /// The worker pods of a component in a cluster.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use telectl::config::worker::RedisSettings;
 use telectl::queue::embedded::SpoolQueue;
 use telectl::queue::redis::{Failure, FailureKind, RedisQueue};
-use telectl::queue::{Entry, Queue as _, QueueError};
+use telectl::queue::{Claim, Entry, Queue as _, QueueError};
 use tempfile::TempDir;
 
 use crate::conformance::queue as suite;
@@ -81,6 +81,34 @@ pub(crate) fn chain(error: &QueueError) -> String {
 pub(crate) fn kind(error: &QueueError) -> Option<FailureKind> {
     let source = error.source()?;
     source.downcast_ref::<Failure>().map(|failure| failure.kind)
+}
+
+#[tokio::test]
+async fn pipelines_share_a_server_and_nothing_else() {
+    let Some(server) = RedisServer::start().await else {
+        return;
+    };
+    let queue_of = |pipeline: &str| {
+        RedisQueue::new(&RedisSettings {
+            pipeline: pipeline.to_owned(),
+            ..settings(&server)
+        })
+        .unwrap()
+    };
+    let (ours, theirs) = (queue_of("ours"), queue_of("theirs"));
+    ours.publish(entry(0)).await.unwrap();
+    ours.announce_store(&store_token()).await.unwrap();
+    let claim = ours.claim("x", "a", IDLE, None).await.unwrap();
+    assert_eq!(claim, Claim::Mine);
+    assert_eq!(theirs.depth().await.unwrap().entries, 0);
+    assert_eq!(theirs.announced_store().await.unwrap(), None);
+    let claim = theirs.claim("x", "b", IDLE, None).await.unwrap();
+    assert_eq!(claim, Claim::Mine);
+    assert!(theirs.receive("b", 10, IDLE).await.unwrap().is_empty());
+    assert_eq!(
+        sequences(&receive(&ours, "a", 1).await),
+        BTreeSet::from([0])
+    );
 }
 
 #[tokio::test]
@@ -196,9 +224,19 @@ async fn w09_a_foreign_entry_is_set_aside_and_the_flow_goes_on() {
         return;
     };
     let queue = queue_on(&server);
-    server.cli(&["XADD", "tele:{0}", "*", "hello", "world"]);
+    server.cli(&["XADD", "tele:{lab.0}", "*", "hello", "world"]);
     server.cli(&[
-        "XADD", "tele:{1}", "*", "v", "9", "i", "x", "q", "0", "d", "",
+        "XADD",
+        "tele:{lab.1}",
+        "*",
+        "v",
+        "9",
+        "i",
+        "x",
+        "q",
+        "0",
+        "d",
+        "",
     ]);
     queue.publish(entry(0)).await.unwrap();
     let received = receive(&queue, "a", 1).await;
@@ -212,7 +250,7 @@ async fn w09_a_foreign_entry_is_set_aside_and_the_flow_goes_on() {
     assert_eq!((depth.entries, depth.pending), (1, 1));
     assert!(
         server
-            .cli(&["LRANGE", "tele:{0}:dead", "0", "-1"])
+            .cli(&["LRANGE", "tele:{lab.0}:dead", "0", "-1"])
             .contains("hello=world")
     );
 }

@@ -43,7 +43,7 @@ async fn w06_w07_redis_with_tls_a_private_authority_a_password_and_a_database() 
     let queue = RedisQueue::new(&sound).unwrap();
     queue.publish(entry(0)).await.unwrap();
     assert_eq!(receive(&queue, "a", 1).await.len(), 1);
-    assert_eq!(server.cli(&["-n", "3", "EXISTS", "tele:{0}"]), "1");
+    assert_eq!(server.cli(&["-n", "3", "EXISTS", "tele:{lab.0}"]), "1");
 
     let wrong_password = RedisSettings {
         password: Some(Secret::from("canary-wrong")),
@@ -85,6 +85,7 @@ async fn w06_w07_redis_with_tls_a_private_authority_a_password_and_a_database() 
 #[test]
 fn w06_tls_is_never_unverified() {
     let sound = RedisSettings {
+        pipeline: "lab".to_owned(),
         endpoint: Endpoint::new("127.0.0.1", 6379),
         tls: true,
         ca_cert: Some(Certificates::for_names(&["127.0.0.1"]).ca),

@@ -132,7 +132,10 @@ fn x04_worker_environment_is_what_the_workers_understand() {
                     "{name} lacks {variable}"
                 );
             }
-            assert_eq!(environment[*id]["value"], "$(CLUSTER_ID)-$(POD_NAME)");
+            assert_eq!(
+                environment[*id]["value"],
+                "$(CLUSTER_ID).$(NAMESPACE).$(POD_NAME)"
+            );
             assert_eq!(
                 environment["POD_NAME"]["valueFrom"]["fieldRef"]["fieldPath"],
                 "metadata.name"

@@ -66,7 +66,7 @@ async fn w19_a_single_entry_that_vanished_is_published_again() {
         })
         .await;
     // Whatever deletes a stream, but not the token beside it.
-    server.cli(&["DEL", "tele:{0}"]);
+    server.cli(&["DEL", "tele:{lab.0}"]);
     let mut ledger = Ledger::default();
     ledger
         .collect_until(&queue, "the sample", |ledger| {

@@ -86,6 +86,9 @@ pub struct Global {
     /// `CLUSTER_ID` of the workers; empty for the profile's name.
     #[serde(default)]
     pub cluster_id: String,
+    /// Name of the pipeline; empty for the namespace.
+    #[serde(default)]
+    pub pipeline: String,
     /// Registry of every image; empty to take images as they are.
     #[serde(default)]
     pub image_registry: String,

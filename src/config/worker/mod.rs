@@ -60,6 +60,10 @@ pub const VARIABLES: &[(&str, &str)] = &[
         "REDIS_CA_CERT",
         "PEM text of the authority that signed the server's certificate",
     ),
+    (
+        "PIPELINE",
+        "name of the pipeline, the same for all its workers; telemetry-system if unset",
+    ),
     ("QUEUE_SHARDS", "number of streams"),
     (
         "CLAIM_IDLE",
@@ -196,6 +200,8 @@ pub struct RedisSettings {
     pub password: Option<Secret<String>>,
     /// Number of the database.
     pub database: i64,
+    /// Name of the pipeline, part of every key.
+    pub pipeline: String,
     /// Number of streams.
     pub shards: u32,
     /// Silence after which another consumer takes over an entry.

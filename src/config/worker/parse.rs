@@ -14,6 +14,9 @@ use super::{
     IdentitySettings, RedisSettings, SettingError, SslMode, StreamerSettings, VARIABLES,
 };
 
+/// The pipeline of workers that are told of none: the namespace that the profiles use.
+const DEFAULT_PIPELINE: &str = "telemetry-system";
+
 fn meaning(name: &str) -> &'static str {
     VARIABLES
         .iter()
@@ -159,6 +162,7 @@ impl RedisSettings {
                 .map(Secret::new)
                 .or_else(|| secret(environment, "REDIS_PASSWORD")),
             database,
+            pipeline: text(environment, "PIPELINE").unwrap_or_else(|| DEFAULT_PIPELINE.to_owned()),
             shards: parsed(environment, "QUEUE_SHARDS", "a number of streams from 1 on")?
                 .unwrap_or(2)
                 .max(1),

@@ -16,7 +16,6 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, select_all};
 use tokio::time::{timeout, timeout_at};
 
-use crate::config::worker::RedisSettings;
 use crate::queue::{Delivery, QueueError};
 
 use super::connection::{Connector, Link};
@@ -36,17 +35,17 @@ const LOOKS_PER_IDLE: u32 = 4;
 /// The consumers of one queue, by name.
 pub(super) struct Consumers {
     connector: Connector,
-    shards: u32,
+    shards: Vec<Shard>,
     idle: Duration,
     by_name: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<Consumer>>>>,
 }
 
 impl Consumers {
-    pub(super) fn new(connector: Connector, settings: &RedisSettings) -> Self {
+    pub(super) fn new(connector: Connector, shards: Vec<Shard>, idle: Duration) -> Self {
         Self {
             connector,
-            shards: settings.shards.max(1),
-            idle: settings.claim_idle,
+            shards,
+            idle,
             by_name: Mutex::default(),
         }
     }
@@ -54,7 +53,8 @@ impl Consumers {
     pub(super) fn named(&self, name: &str) -> Arc<tokio::sync::Mutex<Consumer>> {
         let mut by_name = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || {
-            let lanes = (0..self.shards).map(|shard| Lane::new(&self.connector, name, shard));
+            let shards = self.shards.iter().cloned();
+            let lanes = shards.map(|shard| Lane::new(&self.connector, name, shard));
             Arc::new(tokio::sync::Mutex::new(Consumer {
                 name: name.to_owned(),
                 idle: self.idle,
@@ -151,7 +151,7 @@ impl Consumer {
             let idle = u64::try_from(self.idle.as_millis()).unwrap_or(u64::MAX);
             let mut command = cmd("XAUTOCLAIM");
             command
-                .arg(Shard(lane.shard).stream())
+                .arg(lane.shard.stream())
                 .arg(GROUP)
                 .arg(&self.name)
                 .arg(idle)
@@ -167,7 +167,7 @@ impl Consumer {
                     }
                 })
                 .await?;
-            let (cursor, received) = of_takeover(reply, lane.shard);
+            let (cursor, received) = of_takeover(reply, lane.shard.number);
             if cursor == "0-0" {
                 lane.next_look = Instant::now() + self.idle / LOOKS_PER_IDLE;
             }
@@ -183,7 +183,7 @@ type Read = Result<(MultiplexedConnection, Value), Failure>;
 
 /// The way to one shard.
 struct Lane {
-    shard: u32,
+    shard: Shard,
     reader: Reader,
     /// The read under way.
     read: Option<BoxFuture<'static, Read>>,
@@ -199,10 +199,10 @@ struct Lane {
 }
 
 impl Lane {
-    fn new(connector: &Connector, consumer: &str, shard: u32) -> Self {
+    fn new(connector: &Connector, consumer: &str, shard: Shard) -> Self {
         let reader = Reader {
             connector: connector.clone(),
-            stream: Shard(shard).stream(),
+            stream: shard.stream().to_owned(),
             consumer: consumer.to_owned(),
         };
         Self {
@@ -232,7 +232,7 @@ impl Lane {
         match read {
             Ok((connection, reply)) => {
                 self.connection = Some(connection);
-                let received = of_read(reply, self.shard);
+                let received = of_read(reply, self.shard.number);
                 if self.own.is_some() {
                     self.own = received.last().map(position);
                 }
@@ -256,11 +256,11 @@ impl Lane {
                     }
                 }
                 Received::Foreign { position, fields } => {
-                    tracing::warn!(shard = self.shard, %position, "set a foreign entry aside");
-                    set_aside(link, Shard(self.shard), &position, Some(&fields)).await?;
+                    tracing::warn!(shard = self.shard.number, %position, "set a foreign entry aside");
+                    set_aside(link, &self.shard, &position, Some(&fields)).await?;
                 }
                 Received::Gone { position } => {
-                    set_aside(link, Shard(self.shard), &position, None).await?;
+                    set_aside(link, &self.shard, &position, None).await?;
                 }
             }
         }
@@ -271,7 +271,7 @@ impl Lane {
 /// Removes an entry that has no streamer to tell; its fields go to the dead list.
 async fn set_aside(
     link: &Link,
-    shard: Shard,
+    shard: &Shard,
     position: &str,
     fields: Option<&[(Vec<u8>, Vec<u8>)]>,
 ) -> Result<(), QueueError> {
@@ -289,7 +289,7 @@ async fn set_aside(
             element.push(b'=');
             element.extend_from_slice(value);
         }
-        pipeline.rpush(shard.key("dead"), element).ignore();
+        pipeline.rpush(shard.dead(), element).ignore();
     }
     pipeline.xack(shard.stream(), GROUP, &[position]).ignore();
     pipeline.xdel(shard.stream(), &[position]).ignore();

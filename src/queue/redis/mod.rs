@@ -1,15 +1,15 @@
 //! The queue on Redis Streams.
 //!
-//! All keys of shard `k` carry the hash tag `{k}`, so that they live on one node of a cluster:
+//! The keys of shard `k` of pipeline `p`:
 //!
 //! | key | holds |
 //! |---|---|
-//! | `tele:{k}` | the stream; consumer group `collectors` |
-//! | `tele:{k}:token` | random name of this data set, made by whoever publishes first |
-//! | `tele:{k}:acked:<incarnation>` | sequences that were acknowledged and not yet forgotten, each with the store that has it |
-//! | `tele:{k}:claim:<hash>` | who works on a piece of a source, or into which store it was completed |
-//! | `tele:{k}:dead` | entries that were set aside |
-//! | `tele:store` | which store the collectors fill |
+//! | `tele:{p.k}` | the stream; consumer group `collectors` |
+//! | `tele:{p.k}:token` | random name of this data set, made by whoever publishes first |
+//! | `tele:{p.k}:acked:<incarnation>` | sequences that were acknowledged and not yet forgotten, each with the store that has it |
+//! | `tele:{p.k}:claim:<hash>` | who works on a piece of a source, or into which store it was completed |
+//! | `tele:{p.k}:dead` | entries that were set aside |
+//! | `tele:{p}:store` | which store the collectors fill |
 //!
 //! Nothing is ever trimmed by length: an entry leaves with its acknowledgement. There is no
 //! substitute for a server that does not answer: calls fail until it does.
@@ -34,15 +34,15 @@ mod connection;
 mod consumer;
 mod entry;
 mod failure;
+mod keys;
 
 pub use failure::{Failure, FailureKind};
+pub use keys::Shard;
 
 /// The one consumer group.
 const GROUP: &str = "collectors";
 /// How long acknowledgements wait for their streamer, and marks of completed claims live.
 const MEMORY: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Where the collectors announce which store they fill.
-const STORE: &str = "tele:store";
 
 static CLAIM: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
@@ -79,26 +79,10 @@ pub struct RedisQueue(Arc<Shared>);
 
 struct Shared {
     link: Link,
-    shards: u32,
+    shards: Vec<Shard>,
+    /// Key of the announcement.
+    store: String,
     consumers: Consumers,
-}
-
-/// Names of the keys of one shard.
-#[derive(Clone, Copy)]
-struct Shard(u32);
-
-impl Shard {
-    fn stream(self) -> String {
-        format!("tele:{{{}}}", self.0)
-    }
-
-    fn key(self, part: &str) -> String {
-        format!("{}:{part}", self.stream())
-    }
-
-    fn acknowledged(self, incarnation: &IncarnationId) -> String {
-        self.key(&format!("acked:{}", incarnation.0))
-    }
 }
 
 impl RedisQueue {
@@ -106,19 +90,23 @@ impl RedisQueue {
     /// authority, or an authority that is no certificate.
     pub fn new(settings: &RedisSettings) -> Result<Self, QueueError> {
         let connector = Connector::new(settings)?;
+        let numbers = 0..settings.shards.max(1);
+        let shards: Vec<Shard> = numbers
+            .map(|number| Shard::of(&settings.pipeline, number))
+            .collect();
         Ok(Self(Arc::new(Shared {
-            consumers: Consumers::new(connector.clone(), settings),
+            consumers: Consumers::new(connector.clone(), shards.clone(), settings.claim_idle),
             link: Link::new(connector),
-            shards: settings.shards.max(1),
+            store: keys::store(&settings.pipeline),
+            shards,
         })))
     }
 
-    fn shard(&self, number: u64) -> Shard {
-        Shard((number % u64::from(self.0.shards)) as u32)
-    }
-
-    fn shards(&self) -> impl Iterator<Item = Shard> {
-        (0..self.0.shards).map(Shard)
+    /// The shard of a number that is spread evenly.
+    fn shard(&self, number: u64) -> &Shard {
+        let shards = &self.0.shards;
+        // There is at least one.
+        &shards[(number % shards.len() as u64) as usize]
     }
 
     /// Where the claim on `key` is kept.
@@ -128,8 +116,7 @@ impl RedisQueue {
             .iter()
             .take(8)
             .fold(0, |number, byte| (number << 8) | u64::from(*byte));
-        self.shard(number)
-            .key(&format!("claim:{}", hex::encode(&hash[..16])))
+        self.shard(number).claim(&hash[..16])
     }
 }
 
@@ -141,13 +128,13 @@ fn completed(store: &StoreToken) -> String {
 /// Removes an entry's delivery and tells its incarnation, within a transaction.
 fn add_acknowledgement(
     pipeline: &mut ::redis::Pipeline,
-    shard: Shard,
+    shard: &Shard,
     deliveries: &[&Delivery],
     store: &StoreToken,
 ) {
     let stream = shard.stream();
     for (command, group) in [("XACK", Some(GROUP)), ("XDEL", None)] {
-        let command = pipeline.cmd(command).arg(&stream).arg(group);
+        let command = pipeline.cmd(command).arg(stream).arg(group);
         for delivery in deliveries {
             command.arg(&delivery.position);
         }
@@ -169,7 +156,7 @@ fn add_acknowledgement(
 impl Queue for RedisQueue {
     async fn publish(&self, entry: Entry) -> Result<Published, QueueError> {
         let shard = self.shard(entry.id.sequence);
-        let token = shard.key("token");
+        let token = shard.token();
         let mut pipeline = pipe();
         pipeline
             .atomic()
@@ -189,7 +176,7 @@ impl Queue for RedisQueue {
             })
             .await?;
         Ok(Published {
-            shard: shard.0,
+            shard: shard.number,
             position,
             token: DataSetToken(token),
         })
@@ -203,11 +190,11 @@ impl Queue for RedisQueue {
             tokens: BTreeMap::new(),
             sequences: BTreeMap::new(),
         };
-        for shard in self.shards() {
+        for shard in &self.0.shards {
             let mut pipeline = pipe();
             pipeline
                 .atomic()
-                .get(shard.key("token"))
+                .get(shard.token())
                 .hgetall(shard.acknowledged(incarnation));
             let (token, sequences): (Option<String>, BTreeMap<u64, String>) = self
                 .0
@@ -221,7 +208,7 @@ impl Queue for RedisQueue {
                 .map(|(sequence, store)| (sequence, StoreToken(store)));
             answer.sequences.extend(stores);
             if let Some(token) = token {
-                answer.tokens.insert(shard.0, DataSetToken(token));
+                answer.tokens.insert(shard.number, DataSetToken(token));
             }
         }
         Ok(answer)
@@ -232,11 +219,11 @@ impl Queue for RedisQueue {
         incarnation: &IncarnationId,
         sequences: &BTreeSet<u64>,
     ) -> Result<(), QueueError> {
-        for shard in self.shards() {
+        for shard in &self.0.shards {
             let of_shard: Vec<u64> = sequences
                 .iter()
                 .copied()
-                .filter(|sequence| self.shard(*sequence).0 == shard.0)
+                .filter(|sequence| self.shard(*sequence).number == shard.number)
                 .collect();
             if of_shard.is_empty() {
                 continue;
@@ -261,7 +248,7 @@ impl Queue for RedisQueue {
             .0
             .link
             .run("look for an entry", async |mut connection| {
-                let mut call = COUNT_AT.key(&stream);
+                let mut call = COUNT_AT.key(stream);
                 call.arg(position).invoke_async(&mut connection).await
             })
             .await?;
@@ -312,7 +299,7 @@ impl Queue for RedisQueue {
             .link
             .run("note which store is filled", async |mut connection| {
                 let mut command = ::redis::cmd("SET");
-                command.arg(STORE).arg(&store.0);
+                command.arg(&self.0.store).arg(&store.0);
                 command.query_async::<()>(&mut connection).await
             })
             .await
@@ -324,7 +311,10 @@ impl Queue for RedisQueue {
             .link
             .run("tell which store is filled", async |mut connection| {
                 let mut command = ::redis::cmd("GET");
-                command.arg(STORE).query_async(&mut connection).await
+                command
+                    .arg(&self.0.store)
+                    .query_async(&mut connection)
+                    .await
             })
             .await?;
         Ok(store.map(StoreToken))
@@ -353,7 +343,7 @@ impl Queue for RedisQueue {
         for (shard, deliveries) in by_shard {
             let mut pipeline = pipe();
             pipeline.atomic();
-            add_acknowledgement(&mut pipeline, Shard(shard), &deliveries, store);
+            add_acknowledgement(&mut pipeline, self.shard(shard.into()), &deliveries, store);
             self.0
                 .link
                 .run("acknowledge", async |mut connection| {
@@ -370,10 +360,10 @@ impl Queue for RedisQueue {
         reason: &str,
         store: &StoreToken,
     ) -> Result<(), QueueError> {
-        let shard = Shard(delivery.shard);
+        let shard = self.shard(delivery.shard.into());
         let mut pipeline = pipe();
         pipeline.atomic();
-        entry::add_dead(&mut pipeline, &shard.key("dead"), delivery, reason);
+        entry::add_dead(&mut pipeline, &shard.dead(), delivery, reason);
         add_acknowledgement(&mut pipeline, shard, &[delivery], store);
         self.0
             .link
@@ -385,13 +375,13 @@ impl Queue for RedisQueue {
 
     async fn depth(&self) -> Result<Depth, QueueError> {
         let mut depth = Depth::default();
-        for shard in self.shards() {
+        for shard in &self.0.shards {
             let (entries, pending, dead, age): (u64, u64, u64, i64) = self
                 .0
                 .link
                 .run("tell its depth", async |mut connection| {
                     let mut call = DEPTH.key(shard.stream());
-                    call.key(shard.key("dead")).arg(GROUP);
+                    call.key(shard.dead()).arg(GROUP);
                     call.invoke_async(&mut connection).await
                 })
                 .await?;

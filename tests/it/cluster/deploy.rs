@@ -283,8 +283,8 @@ fn d06_a_second_edge_gets_its_namespace_and_doubles_the_rows() {
     let _told_apart = lab
         .telectl(&[&["status"][..], &edges].concat())
         .exits(0)
-        .says("nexus-streamer/edge-streamer-0")
-        .says("nexus-streamer/edge-2-streamer-0");
+        .says("nexus-streamer/edge.telemetry-system.streamer-0")
+        .says("nexus-streamer/edge-2.telemetry-system.streamer-0");
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn s04_registrations_have_address_health_and_age() {
     let Some(lab) = Lab::take() else { return };
     let status = lab.on_both(&["status"]).exits(0);
     let _shown = status
-        .says("nexus-streamer/edge-streamer-0")
+        .says("nexus-streamer/edge.telemetry-system.streamer-0")
         .says("nexus-collector/central-collector-")
         .says("nexus-gateway/central-api-gateway-")
         .says("healthy")

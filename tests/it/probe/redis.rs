@@ -82,7 +82,7 @@ async fn v08_a_user_without_rights_on_the_streams_is_denied() {
     let report = probed(Target::Redis(settings)).await;
     let (hop, cause, detail) = failure(&report);
     assert_eq!((hop, cause), (Hop::Role, Cause::PermissionDenied));
-    assert!(detail.contains("tele:{0}"), "{detail}");
+    assert!(detail.contains("tele:{lab.0}"), "{detail}");
 }
 
 #[tokio::test]
@@ -103,6 +103,7 @@ fn settings_at(port: u16) -> RedisSettings {
         username: None,
         password: Some(Secret::from(PASSWORD)),
         database: 0,
+        pipeline: "lab".to_owned(),
         shards: 1,
         claim_idle: std::time::Duration::from_secs(1),
     }

@@ -89,6 +89,7 @@ impl RedisServer {
             username: None,
             password: self.options.password.map(Secret::from),
             database: 0,
+            pipeline: "lab".to_owned(),
             shards: 2,
             claim_idle: Duration::from_secs(2),
         }
