@@ -20,7 +20,7 @@ impl CliError {
         Self::with_code(ExitCode::Error, message)
     }
 
-    /// The command line or a file that it names is wrong.
+    /// The command line or a file that it needs is wrong.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::with_code(ExitCode::Usage, message)
     }

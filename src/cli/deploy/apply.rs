@@ -261,7 +261,10 @@ fn how_far(
 impl From<ClusterError> for CliError {
     fn from(error: ClusterError) -> Self {
         let exit = match &error {
-            ClusterError::UnknownContext { .. } | ClusterError::NoKubeconfig => ExitCode::Usage,
+            ClusterError::NoKubeconfig { .. }
+            | ClusterError::Kubeconfig { .. }
+            | ClusterError::UnknownContext { .. }
+            | ClusterError::BrokenContext { .. } => ExitCode::Usage,
             ClusterError::LockHeld { .. } => ExitCode::LockHeld,
             ClusterError::Deadline { .. } | ClusterError::TimedOut { .. } => ExitCode::Timeout,
             _ => ExitCode::Error,
@@ -273,9 +276,24 @@ impl From<ClusterError> for CliError {
                     "is the API server up and reachable? curl -k {server}/livez"
                 ))
             }
-            ClusterError::UnknownContext { .. } => {
-                made.hint("kubectl config get-contexts lists the contexts of your kubeconfig")
+            ClusterError::NoKubeconfig { .. } => {
+                made.hint("name the file: --kubeconfig FILE, or KUBECONFIG=FILE")
             }
+            ClusterError::Kubeconfig { file, .. } => made.hint(format!(
+                "kubectl --kubeconfig {} config view shows whether kubectl can read it; another \
+                 file: --kubeconfig FILE",
+                file.display()
+            )),
+            ClusterError::UnknownContext { known, .. } => made.hint(match known.first() {
+                Some(nearest) => format!(
+                    "give a context that there is, such as `{nearest}`, or another file: \
+                     --kubeconfig FILE"
+                ),
+                None => "name a file with contexts: --kubeconfig FILE".to_owned(),
+            }),
+            ClusterError::BrokenContext { context, .. } => made.hint(format!(
+                "mend its cluster and user; then `kubectl --context {context} version` answers"
+            )),
             ClusterError::LockHeld { .. } => {
                 made.hint("wait for the other run; a lock that nobody renews expires after 30 s")
             }
