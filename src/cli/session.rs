@@ -72,6 +72,15 @@ impl Session {
         Self { ui, environment }
     }
 
+    /// Writes the answer of a command whose exit code says something about it: the code stays the
+    /// same where nobody reads the answer to its end.
+    pub fn answer(&self, text: &str, code: ExitCode) -> Result<ExitCode, CliError> {
+        match self.ui.data(text) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+            Ok(()) | Err(_) => Ok(code),
+        }
+    }
+
     /// Prints the error, if there is one, and gives the exit code.
     pub fn finish(&self, outcome: Result<ExitCode, CliError>) -> ExitCode {
         match outcome {

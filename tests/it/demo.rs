@@ -91,6 +91,20 @@ async fn the_demo_ends_by_itself_after_a_time() {
 }
 
 #[tokio::test]
+async fn a_demo_whose_reader_has_seen_enough_ends_quietly() {
+    let temporary = TempDir::new().unwrap();
+    let environment = [("TMPDIR", temporary.path().to_str().unwrap())];
+    for arguments in [&["demo"][..], &["demo", "--once"], &["demo", "--for", "1h"]] {
+        let mut demo = Program::start(arguments, &environment);
+        demo.line(|line| line.starts_with("http://")).await;
+        let (status, errors) = demo.end_unread().await;
+        assert_eq!(status.code(), Some(0), "{arguments:?}: {errors}");
+        assert!(!errors.contains("rror"), "{arguments:?}: {errors}");
+        assert_eq!(files_in(temporary.path()), 0, "files are left");
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_streamed_is_named() {
     let output = run(&["demo", "--once", "--file", "/no/such.csv"], &[]).await;
     let stderr = String::from_utf8(output.stderr).unwrap();

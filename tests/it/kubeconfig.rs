@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::program::run;
+use crate::program::{run, run_unread};
 
 const GOOD: &str = r#"
 clusters:
@@ -100,4 +100,22 @@ async fn d15_a_context_whose_cluster_is_missing_is_wrong_input_too() {
     let said = refused(&["status", "-e", "edge-west"], &good).await;
     assert!(said.contains("context `edge-west`"), "{said}");
     assert!(said.contains(&good) && said.contains("gone"), "{said}");
+}
+
+#[tokio::test]
+async fn s02_a_verdict_keeps_its_exit_code_where_nobody_reads_the_report() {
+    let folder = TempDir::new().expect("a folder");
+    let good = file(&folder, "good", GOOD);
+    for (arguments, code) in [
+        (&["status", "-c", "central-west"][..], 1),
+        (&["validate", "health", "-c", "central-west"], 4),
+        (&["render", "dev", "shared"], 0),
+        (&["config", "view", "dev"], 0),
+        (&["completions", "bash"], 0),
+    ] {
+        let output = run_unread(arguments, &[("KUBECONFIG", &good)]).await;
+        let said = String::from_utf8(output.stderr).expect("it is text");
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(!said.contains("error"), "{arguments:?}: {said}");
+    }
 }

@@ -141,11 +141,23 @@ async fn show(
         url,
         file: file_name(source),
         started,
-        done: args.once.then_some(done),
+        until: if args.once {
+            Until::Stored
+        } else {
+            Until::Stopped
+        },
+        done: Some(done),
     };
     let stop = supervisor.token(Phase::Work);
     supervisor.start("display", Phase::Work, async move {
-        Ok(display.run(&stop).await?)
+        match display.run(&stop).await {
+            // Whoever read the output has seen enough.
+            Err(DisplayError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                display.end();
+                Ok(())
+            }
+            outcome => Ok(outcome?),
+        }
     });
     let ended = supervisor.run(until_end(signals, args, finished)).await;
     match ended {
@@ -174,20 +186,30 @@ fn file_name(path: &Path) -> String {
         .into_owned()
 }
 
-/// Signals of the process, and one more when the demo has shown what it was asked for.
+/// Signals of the process, and one more when the time is over or the display has ended: it has
+/// shown what it was asked for, or nobody looks any more.
 fn until_end(
     signals: impl Stream<Item = Signal> + Unpin,
     args: &DemoArgs,
     finished: oneshot::Receiver<()>,
 ) -> impl Stream<Item = Signal> + Unpin {
     let lifetime = args.lifetime;
-    let once = args.once;
     let end = async move {
-        match lifetime {
-            Some(lifetime) => sleep(lifetime).await,
+        let over = async {
+            match lifetime {
+                Some(lifetime) => sleep(lifetime).await,
+                None => std::future::pending().await,
+            }
+        };
+        let shown = async {
             // A display that fails ends the demo by its error.
-            None if once && finished.await.is_ok() => {}
-            None => std::future::pending().await,
+            if finished.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = over => {}
+            () = shown => {}
         }
         Signal::Terminate
     };
@@ -202,7 +224,17 @@ struct Display {
     url: String,
     file: String,
     started: Instant,
+    until: Until,
     done: Option<oneshot::Sender<()>>,
+}
+
+/// How long the demo goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// Until the file is stored.
+    Stored,
+    /// Until somebody stops it.
+    Stopped,
 }
 
 /// Why the display ended.
@@ -264,15 +296,21 @@ impl Display {
         self.ui
             .data(&view::summary(&statistics, complete.quarantined_rows, time))?;
         self.tell_set_aside(complete.quarantined_rows);
-        match self.done.take() {
-            // Nobody waits any more if the demo is being stopped.
-            Some(done) => drop(done.send(())),
-            None => self.ui.note(&format!(
+        match self.until {
+            Until::Stored => self.end(),
+            Until::Stopped => self.ui.note(&format!(
                 "Ask for more: curl {0}/api/v1/gpus, or look at {0}/docs. Ctrl-C stops the demo.",
                 self.url
             )),
         }
         Ok(())
+    }
+
+    /// Ends the demo; nobody waits for that any more if it is being stopped.
+    fn end(&mut self) {
+        if let Some(done) = self.done.take() {
+            done.send(()).ok();
+        }
     }
 
     /// Where the first rows are that could not be stored, and why.
