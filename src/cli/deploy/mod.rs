@@ -1,6 +1,7 @@
 //! `telectl plan`, `telectl deploy` and `telectl deploy-all`
 
 mod apply;
+mod outcome;
 mod progress;
 mod stages;
 mod view;
