@@ -22,6 +22,7 @@ use crate::report::Ui;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{SourceProgress, Store as _, StoreError};
 use crate::workers::demo::folder::Folder;
+use crate::workers::demo::source::{self, SourceError};
 use crate::workers::demo::{self, Demo, sample};
 use crate::workers::runtime::logging::{self, LogFormat};
 use crate::workers::runtime::signals::{Signal, signals};
@@ -74,7 +75,8 @@ pub(super) fn run(args: &DemoArgs, session: &Session) -> Result<ExitCode, CliErr
     let level = if session.ui.is_verbose() {
         "info"
     } else {
-        "error"
+        // Why the demo ends is told as its error.
+        "warn,telectl=error,telectl::workers::runtime::supervisor=off"
     };
     logging::start(level, LogFormat::Text)
         .map_err(|error| CliError::from_error(ExitCode::Error, &error))?;
@@ -95,11 +97,8 @@ pub(super) fn run(args: &DemoArgs, session: &Session) -> Result<ExitCode, CliErr
 /// The folder to work in and the file to stream.
 fn prepare(args: &DemoArgs, session: &Session) -> Result<(Folder, PathBuf), CliError> {
     let failed = |error| CliError::from_error(ExitCode::Error, &error);
-    if let Some(file) = &args.file
-        && let Err(error) = std::fs::File::open(file)
-    {
-        let message = format!("cannot read `{}`", file.display());
-        return Err(CliError::usage(message).because(error));
+    if let Some(file) = &args.file {
+        check(file)?;
     }
     let folder = match &args.data_dir {
         Some(path) => Folder::given(path),
@@ -114,6 +113,24 @@ fn prepare(args: &DemoArgs, session: &Session) -> Result<(Folder, PathBuf), CliE
         None => sample::write_into(folder.path()).map_err(failed)?,
     };
     Ok((folder, source))
+}
+
+/// A file that cannot be streamed is wrong input.
+fn check(file: &Path) -> Result<(), CliError> {
+    source::check(file).map_err(|error| {
+        let hint = match &error {
+            SourceError::Unreadable { .. } => "name a file that can be read: --file CSV",
+            SourceError::NoFile(_) => "a source is read twice: save it as a file and name that",
+            SourceError::NoRows(_) => {
+                "append rows below the header, or leave --file out to stream the sample"
+            }
+            _ => {
+                "the first line names the columns: timestamp, metric_name, gpu_id, uuid, Hostname \
+                 and value at least"
+            }
+        };
+        CliError::from_error(ExitCode::Usage, &error).hint(hint)
+    })
 }
 
 async fn show(
