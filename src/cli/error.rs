@@ -11,6 +11,7 @@ pub struct CliError {
     exit: ExitCode,
     message: String,
     causes: Vec<String>,
+    details: Vec<String>,
     hints: Vec<String>,
 }
 
@@ -20,7 +21,7 @@ impl CliError {
         Self::with_code(ExitCode::Error, message)
     }
 
-    /// The command line or a file that it names is wrong.
+    /// The command line or a file that it needs is wrong.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::with_code(ExitCode::Usage, message)
     }
@@ -31,6 +32,7 @@ impl CliError {
             exit,
             message: message.into(),
             causes: Vec::new(),
+            details: Vec::new(),
             hints: Vec::new(),
         }
     }
@@ -53,6 +55,13 @@ impl CliError {
     #[must_use]
     pub fn cause(mut self, cause: impl Into<String>) -> Self {
         self.causes.push(cause.into());
+        self
+    }
+
+    /// Adds a line that says more about what is and what is not.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.details.push(detail.into());
         self
     }
 
@@ -80,15 +89,31 @@ impl CliError {
         if self.message.is_empty() {
             return;
         }
+        ui.error(&self.said());
+        for hint in &self.hints {
+            ui.hint(hint);
+        }
+    }
+
+    /// Everything but the hints.
+    fn said(&self) -> String {
         let mut text = self.message.clone();
         for cause in &self.causes {
             text.push_str("\n  caused by: ");
             text.push_str(cause);
         }
-        ui.error(&text);
-        for hint in &self.hints {
-            ui.hint(hint);
+        for detail in &self.details {
+            text.push_str("\n  ");
+            text.push_str(detail);
         }
+        text
+    }
+
+    /// Everything, for tests.
+    #[cfg(test)]
+    pub(super) fn text(&self) -> String {
+        let lines = std::iter::once(self.said()).chain(self.hints.iter().cloned());
+        lines.collect::<Vec<String>>().join("\n")
     }
 
     /// Some libraries repeat their source in their own text: a cause that its parent already

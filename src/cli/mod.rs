@@ -49,7 +49,7 @@ struct Arguments {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0 ok · 1 error · 2 usage · 3 changes pending (with --exit-code) · 4 validation failed
+  0 ok · 1 error · 2 wrong flags or input files · 3 changes pending (with --exit-code) · 4 validation failed
   5 partial · 6 rolled back · 7 timeout · 8 lock held · 130 interrupted · 143 terminated";
 
 #[derive(Debug, Subcommand)]

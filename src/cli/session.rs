@@ -1,5 +1,7 @@
 //! What every command has: the terminal, the environment and the global flags.
 
+use std::ffi::OsString;
+
 use clap::{Args, ValueEnum};
 
 use crate::config::environment::Environment;
@@ -53,6 +55,8 @@ pub struct Session {
     pub ui: Ui,
     /// The environment of the process.
     pub environment: Environment,
+    /// The command line as it can be typed again. Secrets are never in it: flags take references.
+    pub command_line: String,
 }
 
 impl Session {
@@ -69,7 +73,20 @@ impl Session {
             Color::Never => ColorChoice::Never,
         };
         let ui = Ui::new(verbosity, choice, environment.get("NO_COLOR"));
-        Self { ui, environment }
+        Self {
+            ui,
+            environment,
+            command_line: typed(std::env::args_os()),
+        }
+    }
+
+    /// Writes the answer of a command whose exit code says something about it: the code stays the
+    /// same where nobody reads the answer to its end.
+    pub fn answer(&self, text: &str, code: ExitCode) -> Result<ExitCode, CliError> {
+        match self.ui.data(text) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+            Ok(()) | Err(_) => Ok(code),
+        }
     }
 
     /// Prints the error, if there is one, and gives the exit code.
@@ -81,5 +98,32 @@ impl Session {
                 error.exit_code()
             }
         }
+    }
+}
+
+/// Words as a shell takes them.
+fn typed(words: impl Iterator<Item = OsString>) -> String {
+    let is_plain = |symbol: char| symbol.is_ascii_alphanumeric() || "-_./:=,@%+".contains(symbol);
+    let quoted: Vec<String> = words
+        .map(|word| word.to_string_lossy().into_owned())
+        .map(
+            |word| match !word.is_empty() && word.chars().all(is_plain) {
+                true => word,
+                false => format!("'{}'", word.replace('\'', "'\\''")),
+            },
+        )
+        .collect();
+    quoted.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::typed;
+
+    #[test]
+    fn a_command_line_can_be_typed_again() {
+        let words = ["telectl", "deploy", "--set", "a=b c", "it's", ""];
+        let line = typed(words.into_iter().map(Into::into));
+        assert_eq!(line, r"telectl deploy --set 'a=b c' 'it'\''s' ''");
     }
 }

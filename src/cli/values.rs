@@ -44,6 +44,12 @@ impl ValuesArgs {
 
 impl From<ConfigError> for CliError {
     fn from(error: ConfigError) -> Self {
-        Self::from_error(ExitCode::Usage, &error)
+        let made = Self::from_error(ExitCode::Usage, &error);
+        match error {
+            ConfigError::Duplicates { .. } => {
+                made.hint("keep one of them; YAML would silently take the last")
+            }
+            _ => made,
+        }
     }
 }

@@ -45,6 +45,7 @@ impl Cluster {
         let broken =
             |source: Box<dyn std::error::Error + Send + Sync>| ClusterError::BrokenContext {
                 context: context.to_owned(),
+                files: contexts.files().to_vec(),
                 source,
             };
         let options = KubeConfigOptions {

@@ -10,30 +10,46 @@ use crate::model::object::ObjectRef;
 #[non_exhaustive]
 pub enum ClusterError {
     /// No file to look for contexts in.
-    #[error("there is no kubeconfig: neither --kubeconfig nor KUBECONFIG nor HOME is set")]
-    NoKubeconfig,
+    #[error("there is no kubeconfig: {}", not_found(tried))]
+    NoKubeconfig {
+        /// The files that were looked for.
+        tried: Vec<PathBuf>,
+    },
     /// The file cannot be read.
-    #[error("cannot read the kubeconfig {}", file.display())]
+    #[error("cannot read the kubeconfig {}{}", file.display(), at_line(*line))]
     Kubeconfig {
         /// Which.
         file: PathBuf,
+        /// The line that is wrong, from 1, if it is known.
+        line: Option<u64>,
         /// Why.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// No such context.
-    #[error("the kubeconfig has no context `{context}` (it has: {})", known.join(", "))]
+    #[error(
+        "there is no context `{context}` in {}, which {}{}",
+        listed(files),
+        has(known),
+        besides(missing)
+    )]
     UnknownContext {
         /// What was asked for.
         context: String,
-        /// What there is.
+        /// What there is, the most alike first.
         known: Vec<String>,
+        /// The files that were read.
+        files: Vec<PathBuf>,
+        /// The files that should have been read and do not exist.
+        missing: Vec<PathBuf>,
     },
     /// The context's entry is unusable.
-    #[error("context `{context}` of the kubeconfig is unusable")]
+    #[error("context `{context}` of {} is unusable", listed(files))]
     BrokenContext {
         /// Which.
         context: String,
+        /// The files that were read.
+        files: Vec<PathBuf>,
         /// Why.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -119,4 +135,40 @@ pub enum ClusterError {
         /// Since when (RFC 3339).
         since: String,
     },
+}
+
+fn listed(files: &[PathBuf]) -> String {
+    let names: Vec<String> = files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
+    names.join(", ")
+}
+
+fn besides(missing: &[PathBuf]) -> String {
+    match missing {
+        [] => String::new(),
+        [file] => format!("; {} does not exist", file.display()),
+        several => format!("; {} do not exist", listed(several)),
+    }
+}
+
+fn not_found(tried: &[PathBuf]) -> String {
+    match tried {
+        [] => "neither --kubeconfig nor KUBECONFIG nor HOME is set".to_owned(),
+        [file] => format!("{} does not exist", file.display()),
+        several => format!("none of {} exists", listed(several)),
+    }
+}
+
+fn at_line(line: Option<u64>) -> String {
+    line.map_or_else(String::new, |line| format!(":{line}"))
+}
+
+fn has(known: &[String]) -> String {
+    if known.is_empty() {
+        "has no contexts".to_owned()
+    } else {
+        format!("has: {}", known.join(", "))
+    }
 }

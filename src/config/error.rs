@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::duplicate::Duplicate;
 use super::layer::Place;
 
 /// Values that cannot be used.
@@ -29,6 +30,14 @@ pub enum ConfigError {
     NotAMap {
         /// The file.
         name: String,
+    },
+    /// Keys stand twice in a file.
+    #[error("{}", list_twice(name, duplicates))]
+    Duplicates {
+        /// The file.
+        name: String,
+        /// All that were found.
+        duplicates: Vec<Duplicate>,
     },
     /// A `--set` that cannot be understood.
     #[error("cannot understand `--set {key}…`: {reason}")]
@@ -65,6 +74,21 @@ fn list(problems: &[Problem]) -> String {
             format!("{} settings are wrong:{}", several.len(), lines.concat())
         }
     }
+}
+
+fn list_twice(name: &str, duplicates: &[Duplicate]) -> String {
+    let lines: Vec<String> = duplicates
+        .iter()
+        .map(
+            |Duplicate {
+                 key,
+                 lines: [first, second],
+             }| {
+                format!("{name}:{second}: `{key}` stands in {name}:{first} already")
+            },
+        )
+        .collect();
+    lines.join("\n  ")
 }
 
 fn nearest_text(nearest: Option<&str>) -> String {

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::duplicate;
 use super::environment::Environment;
 use super::error::ConfigError;
 use super::resolve::ValuesFile;
@@ -95,6 +96,7 @@ impl Fleet {
                 name: file.to_owned(),
                 source,
             })?;
+        duplicate::refuse(file, text)?;
         file.clone_into(&mut fleet.file);
         Ok(fleet)
     }
@@ -140,6 +142,14 @@ mod tests {
         assert_eq!(fleet.common().unwrap().text, "image:\n  tag: '2'\n");
         let own = fleet.of_cluster(&fleet.clusters[0]).unwrap();
         assert_eq!(own.name, "telectl.yaml (values of north)");
+    }
+
+    #[test]
+    fn a_value_that_stands_twice_is_refused_with_both_lines() {
+        let text = "values:\n  image: {tag: '2'}\n  streamer: {}\n  image: {tag: '3'}\n";
+        let error = Fleet::parse("telectl.yaml", text).unwrap_err().to_string();
+        assert!(error.contains("telectl.yaml:4"), "{error}");
+        assert!(error.contains("telectl.yaml:2"), "{error}");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod aliases;
 mod check;
+mod duplicate;
 pub mod environment;
 mod error;
 pub mod fleet;
@@ -25,6 +26,7 @@ pub mod values;
 mod variables;
 pub mod worker;
 
+pub use duplicate::Duplicate;
 pub use error::{ConfigError, Problem, ProblemKind, Warning};
 pub use intake::GivenSecret;
 pub use key_path::KeyPath;

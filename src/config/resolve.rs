@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::model::profile::Profile;
 
 use super::check;
+use super::duplicate;
 use super::environment::Environment;
 use super::error::{ConfigError, Problem, ProblemKind, Warning};
 use super::intake::{Findings, GivenSecret, Intake};
@@ -79,9 +80,11 @@ impl ValuesFile {
     }
 
     fn layer(&self, source: Source) -> Result<Layer, ConfigError> {
+        let tree = parsed(&self.name, &self.text)?;
+        duplicate::refuse(&self.name, &self.text)?;
         Ok(Layer {
             source,
-            tree: parsed(&self.name, &self.text)?,
+            tree,
             text: self.text.clone(),
         })
     }

@@ -8,7 +8,7 @@ pub enum ExitCode {
     Ok = 0,
     /// It failed.
     Error = 1,
-    /// The command line or a values file is wrong.
+    /// The command line, or a file that it names (values, kubeconfig, CSV), is wrong.
     Usage = 2,
     /// There are changes to apply (only with `--exit-code`).
     ChangesPending = 3,

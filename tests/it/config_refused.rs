@@ -84,6 +84,19 @@ fn r39_an_unknown_key_is_refused_with_file_line_and_nearest_key() {
 }
 
 #[test]
+fn r39_a_key_that_stands_twice_is_refused_with_both_lines() {
+    let text = "streamer:\n  replicaCount: 1\ncollector:\n  replicaCount: 2\nstreamer:\n  \
+                replicaCount: 3\n";
+    let error = refused(&with_file(text));
+    assert_eq!(
+        error,
+        "values.yaml:5: `streamer` stands in values.yaml:1 already"
+    );
+    let error = refused(&with_file("streamer:\n  a: {b: 1, b: 2}\n"));
+    assert!(error.contains("values.yaml:2: `streamer.a.b`"), "{error}");
+}
+
+#[test]
 fn r39_a_value_of_the_wrong_type_is_refused_with_key_and_line() {
     let cases = [
         (

@@ -91,28 +91,95 @@ async fn the_demo_ends_by_itself_after_a_time() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_streamed_is_named() {
-    let output = run(&["demo", "--once", "--file", "/no/such.csv"], &[]).await;
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{stderr}");
-    assert!(stderr.contains("cannot read `/no/such.csv`"), "{stderr}");
-    assert!(stderr.contains("No such file"), "{stderr}");
+async fn a_demo_whose_reader_has_seen_enough_ends_quietly() {
+    let temporary = TempDir::new().unwrap();
+    let environment = [("TMPDIR", temporary.path().to_str().unwrap())];
+    for arguments in [&["demo"][..], &["demo", "--once"], &["demo", "--for", "1h"]] {
+        let mut demo = Program::start(arguments, &environment);
+        demo.line(|line| line.starts_with("http://")).await;
+        let (status, errors) = demo.end_unread().await;
+        assert_eq!(status.code(), Some(0), "{arguments:?}: {errors}");
+        assert!(!errors.contains("rror"), "{arguments:?}: {errors}");
+        assert_eq!(files_in(temporary.path()), 0, "files are left");
+    }
+}
+
+/// What a demo of a file with this content says, and its exit code.
+async fn streamed(name: &str, content: &[u8]) -> (Option<i32>, String, String) {
+    let temporary = TempDir::new().unwrap();
+    let file = temporary.path().join(name);
+    std::fs::write(&file, content).unwrap();
+    let arguments = ["demo", "--once", "--file", file.to_str().unwrap()];
+    let environment = [("TMPDIR", temporary.path().to_str().unwrap())];
+    let output = run(&arguments, &environment).await;
+    assert_eq!(files_in(temporary.path()), 1, "files are left");
+    (
+        output.status.code(),
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+const HEADER: &str = "timestamp,metric_name,gpu_id,uuid,Hostname,value\n";
+const ROW: &str = "2025-07-18T20:42:34Z,X,0,GPU-1,host-1,1\n";
+
+#[tokio::test]
+async fn a_file_that_is_no_source_is_wrong_input_named_with_its_line_and_what_to_do() {
+    let no_column = "timestamp,metric_name\n2025-07-18T20:42:34Z,X\n";
+    let long = "x".repeat(10_000_000);
+    let cases: [(&[u8], &str); 8] = [
+        (b"", "bad.csv:1`: the file is empty"),
+        (b"\n\n", "bad.csv:1`: the file is empty"),
+        (HEADER.as_bytes(), "bad.csv` has a header and no rows"),
+        (
+            HEADER.trim_end().as_bytes(),
+            "bad.csv` has a header and no rows",
+        ),
+        (no_column.as_bytes(), "bad.csv:1`: column `gpu_id` is miss"),
+        (b"\"timestamp,value\n1,2\n", "bad.csv:1`: the header cannot"),
+        (b"\xff\xfe,value\n1,2\n", "bad.csv:1`: the header cannot"),
+        (long.as_bytes(), "bad.csv:1`: the header cannot be read: it"),
+    ];
+    for (content, says) in cases {
+        let (code, stdout, stderr) = streamed("bad.csv", content).await;
+        assert_eq!(code, Some(2), "{says}: {stderr}");
+        assert!(stderr.contains(says), "{says}: {stderr}");
+        assert!(stderr.contains("hint: "), "{says}: {stderr}");
+        assert_eq!(stderr.matches("bad.csv").count(), 1, "said twice: {stderr}");
+        assert_eq!(stdout, "", "nothing was begun");
+    }
+    for (file, says) in [
+        ("/no/such.csv", "cannot read `/no/such.csv`"),
+        ("/proc", "`/proc` is no regular file"),
+    ] {
+        let output = run(&["demo", "--once", "--file", file], &[]).await;
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(says), "{stderr}");
+        assert!(stderr.contains("hint: "), "{stderr}");
+    }
 }
 
 #[tokio::test]
-async fn a_file_with_a_missing_column_ends_the_demo_with_the_reason() {
-    let temporary = TempDir::new().unwrap();
-    let file = temporary.path().join("bad.csv");
-    std::fs::write(&file, "timestamp,metric_name\n2025-07-18T20:42:34Z,X\n").unwrap();
-    let arguments = ["demo", "--once", "--file", file.to_str().unwrap()];
-    let output = run(
-        &arguments,
-        &[("TMPDIR", temporary.path().to_str().unwrap())],
-    )
-    .await;
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("the demo's streamer failed"), "{stderr}");
-    assert!(stderr.contains("bad.csv"), "{stderr}");
-    assert_eq!(files_in(temporary.path()), 1, "files are left");
+async fn a_row_that_cannot_be_stored_is_named_and_the_others_are_stored() {
+    let long = "x".repeat(10_000_000);
+    let cases: [(&[u8], &str); 4] = [
+        (b"\"2025,X,0,GPU-1,host-1,1", "unbalanced quote"),
+        (
+            b"2025-07-18T20:42:34Z,\xff,0,GPU-2,host-1,1",
+            "invalid UTF-8",
+        ),
+        (long.as_bytes(), "record longer than 1048576 bytes"),
+        (b"a,b,c", "3 fields, the header has 6"),
+    ];
+    for (line, says) in cases {
+        let row = ROW.as_bytes();
+        let later = ROW.replace(":34Z", ":35Z");
+        let content = [HEADER.as_bytes(), row, line, b"\n", later.as_bytes()].concat();
+        let (code, stdout, stderr) = streamed("rows.csv", &content).await;
+        assert_eq!(code, Some(0), "{says}: {stderr}");
+        let place = format!("warning: rows.csv:3: set aside: {says}");
+        assert!(stderr.contains(&place), "{place}: {stderr}");
+        assert!(stdout.contains("2 samples, 1 GPUs"), "{says}: {stdout}");
+    }
 }

@@ -8,6 +8,7 @@ mod conformance;
 mod demo;
 mod gateway;
 mod golden;
+mod kubeconfig;
 mod layers;
 mod pipeline;
 mod probe;

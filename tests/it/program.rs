@@ -40,6 +40,18 @@ pub(crate) async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Out
         .expect("the program starts")
 }
 
+/// Runs it to its end with a standard output whose reader is gone, as after `| head`.
+pub(crate) async fn run_unread(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let (reader, writer) = std::io::pipe().expect("there are pipes");
+    drop(reader);
+    let mut command = command(arguments, environment);
+    command.stdout(writer);
+    timeout(LIMIT, command.output())
+        .await
+        .expect("the program ends in time")
+        .expect("the program starts")
+}
+
 impl Program {
     /// Starts it with nothing but these variables.
     pub(crate) fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
@@ -89,17 +101,31 @@ impl Program {
         assert!(status.success(), "cannot send {name}");
     }
 
-    /// Waits for its end; answers how it ended and what it wrote to standard error.
-    pub(crate) async fn end(mut self) -> (ExitStatus, String) {
-        let mut errors = String::new();
-        let mut stderr = self.child.stderr.take().expect("its errors are piped");
-        let ended = timeout(LIMIT, async {
-            let read = stderr.read_to_string(&mut errors).await;
-            read.expect("its errors are text");
-            self.child.wait().await.expect("it can be waited for")
-        })
-        .await
-        .expect("the program ends in time");
-        (ended, errors)
+    /// Reads nothing more of its standard output, and waits for its end as [`Self::end`] does.
+    pub(crate) async fn end_unread(self) -> (ExitStatus, String) {
+        let Self { child, stdout, .. } = self;
+        drop(stdout);
+        end(child).await
     }
+
+    /// Waits for its end; answers how it ended and what it wrote to standard error.
+    pub(crate) async fn end(self) -> (ExitStatus, String) {
+        let Self { child, stdout, .. } = self;
+        let ended = end(child).await;
+        drop(stdout);
+        ended
+    }
+}
+
+async fn end(mut child: Child) -> (ExitStatus, String) {
+    let mut errors = String::new();
+    let mut stderr = child.stderr.take().expect("its errors are piped");
+    let ended = timeout(LIMIT, async {
+        let read = stderr.read_to_string(&mut errors).await;
+        read.expect("its errors are text");
+        child.wait().await.expect("it can be waited for")
+    })
+    .await
+    .expect("the program ends in time");
+    (ended, errors)
 }

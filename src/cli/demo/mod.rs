@@ -22,6 +22,7 @@ use crate::report::Ui;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{SourceProgress, Store as _, StoreError};
 use crate::workers::demo::folder::Folder;
+use crate::workers::demo::source::{self, SourceError};
 use crate::workers::demo::{self, Demo, sample};
 use crate::workers::runtime::logging::{self, LogFormat};
 use crate::workers::runtime::signals::{Signal, signals};
@@ -74,7 +75,8 @@ pub(super) fn run(args: &DemoArgs, session: &Session) -> Result<ExitCode, CliErr
     let level = if session.ui.is_verbose() {
         "info"
     } else {
-        "error"
+        // Why the demo ends is told as its error.
+        "warn,telectl=error,telectl::workers::runtime::supervisor=off"
     };
     logging::start(level, LogFormat::Text)
         .map_err(|error| CliError::from_error(ExitCode::Error, &error))?;
@@ -95,11 +97,8 @@ pub(super) fn run(args: &DemoArgs, session: &Session) -> Result<ExitCode, CliErr
 /// The folder to work in and the file to stream.
 fn prepare(args: &DemoArgs, session: &Session) -> Result<(Folder, PathBuf), CliError> {
     let failed = |error| CliError::from_error(ExitCode::Error, &error);
-    if let Some(file) = &args.file
-        && let Err(error) = std::fs::File::open(file)
-    {
-        let message = format!("cannot read `{}`", file.display());
-        return Err(CliError::usage(message).because(error));
+    if let Some(file) = &args.file {
+        check(file)?;
     }
     let folder = match &args.data_dir {
         Some(path) => Folder::given(path),
@@ -114,6 +113,24 @@ fn prepare(args: &DemoArgs, session: &Session) -> Result<(Folder, PathBuf), CliE
         None => sample::write_into(folder.path()).map_err(failed)?,
     };
     Ok((folder, source))
+}
+
+/// A file that cannot be streamed is wrong input.
+fn check(file: &Path) -> Result<(), CliError> {
+    source::check(file).map_err(|error| {
+        let hint = match &error {
+            SourceError::Unreadable { .. } => "name a file that can be read: --file CSV",
+            SourceError::NoFile(_) => "a source is read twice: save it as a file and name that",
+            SourceError::NoRows(_) => {
+                "append rows below the header, or leave --file out to stream the sample"
+            }
+            _ => {
+                "the first line names the columns: timestamp, metric_name, gpu_id, uuid, Hostname \
+                 and value at least"
+            }
+        };
+        CliError::from_error(ExitCode::Usage, &error).hint(hint)
+    })
 }
 
 async fn show(
@@ -141,11 +158,23 @@ async fn show(
         url,
         file: file_name(source),
         started,
-        done: args.once.then_some(done),
+        until: if args.once {
+            Until::Stored
+        } else {
+            Until::Stopped
+        },
+        done: Some(done),
     };
     let stop = supervisor.token(Phase::Work);
     supervisor.start("display", Phase::Work, async move {
-        Ok(display.run(&stop).await?)
+        match display.run(&stop).await {
+            // Whoever read the output has seen enough.
+            Err(DisplayError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                display.end();
+                Ok(())
+            }
+            outcome => Ok(outcome?),
+        }
     });
     let ended = supervisor.run(until_end(signals, args, finished)).await;
     match ended {
@@ -174,20 +203,30 @@ fn file_name(path: &Path) -> String {
         .into_owned()
 }
 
-/// Signals of the process, and one more when the demo has shown what it was asked for.
+/// Signals of the process, and one more when the time is over or the display has ended: it has
+/// shown what it was asked for, or nobody looks any more.
 fn until_end(
     signals: impl Stream<Item = Signal> + Unpin,
     args: &DemoArgs,
     finished: oneshot::Receiver<()>,
 ) -> impl Stream<Item = Signal> + Unpin {
     let lifetime = args.lifetime;
-    let once = args.once;
     let end = async move {
-        match lifetime {
-            Some(lifetime) => sleep(lifetime).await,
+        let over = async {
+            match lifetime {
+                Some(lifetime) => sleep(lifetime).await,
+                None => std::future::pending().await,
+            }
+        };
+        let shown = async {
             // A display that fails ends the demo by its error.
-            None if once && finished.await.is_ok() => {}
-            None => std::future::pending().await,
+            if finished.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = over => {}
+            () = shown => {}
         }
         Signal::Terminate
     };
@@ -202,7 +241,17 @@ struct Display {
     url: String,
     file: String,
     started: Instant,
+    until: Until,
     done: Option<oneshot::Sender<()>>,
+}
+
+/// How long the demo goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// Until the file is stored.
+    Stored,
+    /// Until somebody stops it.
+    Stopped,
 }
 
 /// Why the display ended.
@@ -264,15 +313,21 @@ impl Display {
         self.ui
             .data(&view::summary(&statistics, complete.quarantined_rows, time))?;
         self.tell_set_aside(complete.quarantined_rows);
-        match self.done.take() {
-            // Nobody waits any more if the demo is being stopped.
-            Some(done) => drop(done.send(())),
-            None => self.ui.note(&format!(
+        match self.until {
+            Until::Stored => self.end(),
+            Until::Stopped => self.ui.note(&format!(
                 "Ask for more: curl {0}/api/v1/gpus, or look at {0}/docs. Ctrl-C stops the demo.",
                 self.url
             )),
         }
         Ok(())
+    }
+
+    /// Ends the demo; nobody waits for that any more if it is being stopped.
+    fn end(&mut self) {
+        if let Some(done) = self.done.take() {
+            done.send(()).ok();
+        }
     }
 
     /// Where the first rows are that could not be stored, and why.

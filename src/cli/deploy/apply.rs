@@ -24,6 +24,7 @@ use super::super::consent;
 use super::super::error::CliError;
 use super::super::session::Session;
 use super::super::signal;
+use super::outcome::{Written, how_far};
 use super::stages::Job;
 use super::{ApplyArgs, progress, view};
 
@@ -53,7 +54,11 @@ pub(super) async fn run(
     let renderer = renderer(job, session);
     let stop = CancellationToken::new();
     let mut progress = session.ui.progress();
-    let mut show = |event: Event| progress::show(&mut progress, event);
+    let mut written = Written::default();
+    let mut show = |event: Event| {
+        written.note(&event);
+        progress::show(&mut progress, event);
+    };
     let options = options(session, ownership, deadline);
     let inputs = inputs(job, &clusters, &renderer, options, stop.clone());
     let mut run = Run::new(inputs, &mut show);
@@ -64,19 +69,8 @@ pub(super) async fn run(
         session.ui.note("Dry run: nothing was changed.");
         return Ok(ExitCode::Ok);
     }
-    if !plans.iter().any(StagePlan::has_changes) {
-        let unready = run.not_ready().await?;
-        if unready.is_empty() {
-            session
-                .ui
-                .note("No changes: the clusters are as rendered, and everything is ready.");
-            return Ok(ExitCode::Ok);
-        }
-        for (stage, object, why) in unready {
-            session
-                .ui
-                .warn(&format!("{stage}: {object} is not ready: {why}"));
-        }
+    if !plans.iter().any(StagePlan::has_changes) && all_ready(&run, session).await? {
+        return Ok(ExitCode::Ok);
     }
     if ownership == Ownership::Respect {
         refuse_conflicts(&plans)?;
@@ -84,24 +78,40 @@ pub(super) async fn run(
     let question = format!("Apply this to {}?", named_clusters(&clusters));
     let confirmed = consent::obtain(session, args.consent(), &question)?;
     let mut progressed = Progressed::default();
-    let signalled = Cell::new(ExitCode::Interrupted);
-    let outcome = {
+    let (outcome, signalled) = {
+        let signalled = Cell::new(ExitCode::Interrupted);
         let signals = stop_on_signal(session, stop.clone(), &signalled);
         let applying = run.apply(&confirmed, &mut progressed);
-        tokio::select! {
+        let outcome = tokio::select! {
             outcome = applying => outcome,
             () = signals => Err(DeployError::Stopped),
-        }
+        };
+        (outcome, signalled.get())
     };
-    match outcome {
-        Ok(()) => {
-            session
-                .ui
-                .note(&format!("Done: {} objects written.", progressed.written));
-            Ok(ExitCode::Ok)
-        }
-        Err(error) => Err(how_far(job, &progressed, error, signalled.get())),
+    drop(run);
+    let objects = progressed.written;
+    let again = &session.command_line;
+    outcome.map_err(|error| how_far(&progressed, &written, error, signalled, again))?;
+    session
+        .ui
+        .note(&format!("Done: {objects} objects written."));
+    Ok(ExitCode::Ok)
+}
+
+/// Whether everything that is deployed is ready; says what is not.
+async fn all_ready(run: &Run<'_>, session: &Session) -> Result<bool, CliError> {
+    let unready = run.not_ready().await?;
+    if unready.is_empty() {
+        session
+            .ui
+            .note("No changes: the clusters are as rendered, and everything is ready.");
     }
+    for (stage, object, why) in &unready {
+        session
+            .ui
+            .warn(&format!("{stage}: {object} is not ready: {why}"));
+    }
+    Ok(unready.is_empty())
 }
 
 /// First signal: no new write is begun, and the run says how far it got. Second: it ends here.
@@ -218,50 +228,13 @@ fn refuse_conflicts(plans: &[StagePlan]) -> Result<(), CliError> {
     }
 }
 
-/// What is done, what is not, and how to go on.
-fn how_far(
-    job: &Job,
-    progressed: &Progressed,
-    error: DeployError,
-    signalled: ExitCode,
-) -> CliError {
-    let partial = !progressed.done.is_empty();
-    let interrupted = matches!(error, DeployError::Stopped);
-    let mut error = CliError::from(error);
-    if interrupted {
-        error = error.exiting(signalled);
-    } else if partial && error.exit_code() == ExitCode::Error {
-        error = error.exiting(ExitCode::Partial);
-    }
-    let list = |stages: &[Stage]| {
-        let names: Vec<String> = stages.iter().map(Stage::to_string).collect();
-        if names.is_empty() {
-            "none".to_owned()
-        } else {
-            names.join(", ")
-        }
-    };
-    let failed = progressed
-        .failed
-        .as_ref()
-        .map_or("none".to_owned(), Stage::to_string);
-    error
-        .hint(format!(
-            "stages done: {}; failed: {failed}; not begun: {}; {} objects were written",
-            list(&progressed.done),
-            list(&progressed.not_begun),
-            progressed.written
-        ))
-        .hint(format!(
-            "the same `telectl {}` again continues from here",
-            job.command
-        ))
-}
-
 impl From<ClusterError> for CliError {
     fn from(error: ClusterError) -> Self {
         let exit = match &error {
-            ClusterError::UnknownContext { .. } | ClusterError::NoKubeconfig => ExitCode::Usage,
+            ClusterError::NoKubeconfig { .. }
+            | ClusterError::Kubeconfig { .. }
+            | ClusterError::UnknownContext { .. }
+            | ClusterError::BrokenContext { .. } => ExitCode::Usage,
             ClusterError::LockHeld { .. } => ExitCode::LockHeld,
             ClusterError::Deadline { .. } | ClusterError::TimedOut { .. } => ExitCode::Timeout,
             _ => ExitCode::Error,
@@ -273,9 +246,24 @@ impl From<ClusterError> for CliError {
                     "is the API server up and reachable? curl -k {server}/livez"
                 ))
             }
-            ClusterError::UnknownContext { .. } => {
-                made.hint("kubectl config get-contexts lists the contexts of your kubeconfig")
+            ClusterError::NoKubeconfig { .. } => {
+                made.hint("name the file: --kubeconfig FILE, or KUBECONFIG=FILE")
             }
+            ClusterError::Kubeconfig { file, .. } => made.hint(format!(
+                "kubectl --kubeconfig {} config view shows whether kubectl can read it; another \
+                 file: --kubeconfig FILE",
+                file.display()
+            )),
+            ClusterError::UnknownContext { known, .. } => made.hint(match known.first() {
+                Some(nearest) => format!(
+                    "give a context that there is, such as `{nearest}`, or another file: \
+                     --kubeconfig FILE"
+                ),
+                None => "name a file with contexts: --kubeconfig FILE".to_owned(),
+            }),
+            ClusterError::BrokenContext { context, .. } => made.hint(format!(
+                "mend its cluster and user; then `kubectl --context {context} version` answers"
+            )),
             ClusterError::LockHeld { .. } => {
                 made.hint("wait for the other run; a lock that nobody renews expires after 30 s")
             }

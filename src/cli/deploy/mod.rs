@@ -1,6 +1,7 @@
 //! `telectl plan`, `telectl deploy` and `telectl deploy-all`
 
 mod apply;
+mod outcome;
 mod progress;
 mod stages;
 mod view;
@@ -118,15 +119,15 @@ pub(super) fn plan(
         PlanOutput::Text => view::text(&plans),
         PlanOutput::Json => view::json(&plans),
     };
-    session.ui.data(&text)?;
     let changes = plans
         .iter()
         .any(crate::deploy::plan::StagePlan::has_changes);
-    Ok(if args.exit_code && changes {
+    let code = if args.exit_code && changes {
         ExitCode::ChangesPending
     } else {
         ExitCode::Ok
-    })
+    };
+    session.answer(&text, code)
 }
 
 pub(super) fn deploy_all(

@@ -20,8 +20,6 @@ use super::SourceArgs;
 
 /// A run, as far as flags and files tell.
 pub(super) struct Job {
-    /// The command, as it is called.
-    pub(super) command: String,
     /// The stages, in order.
     pub(super) stages: Vec<(Stage, Part)>,
     /// Where servers are that no stage deploys.
@@ -71,7 +69,7 @@ pub(super) fn all(
         .into_iter()
         .map(|stage| (stage, Part::Applied))
         .collect();
-    job(command, stages, source, targets, session)
+    job(stages, source, targets, session)
 }
 
 /// The stages of `deploy PROFILE`: the one is applied, those that it gets addresses and passwords
@@ -110,7 +108,7 @@ pub(super) fn one(
         targets,
         session,
     )?;
-    job(&command, stages, source, targets, session)
+    job(stages, source, targets, session)
 }
 
 /// The stage of a profile, and before it those that it gets addresses and passwords from.
@@ -207,7 +205,6 @@ fn infrastructure(
 }
 
 fn job(
-    command: &str,
     stages: Vec<(Stage, Part)>,
     source: &SourceArgs,
     targets: &Targets,
@@ -237,7 +234,6 @@ fn job(
     let mut secrets = given_by_values(&stages, &layers)?;
     secrets.extend(given(source, session)?);
     Ok(Job {
-        command: command.to_owned(),
         stages,
         handover,
         given: secrets,

@@ -70,14 +70,14 @@ pub(super) fn run(
         Ok(summarise(&collected, jiff::Timestamp::now()))
     })?;
     let color = session.ui.colors_data();
-    session.ui.data(&match args.output {
+    let text = match args.output {
         StatusOutput::Table => view::table(&report, view::Width::Narrow, color),
         StatusOutput::Wide => view::table(&report, view::Width::Wide, color),
         StatusOutput::Json => serde_json::to_string_pretty(&report).unwrap_or_default(),
         StatusOutput::Yaml => serde_yaml::to_string(&report)
             .map_err(|error| CliError::failed("cannot write YAML").because(error))?,
-    })?;
-    Ok(verdict(&report))
+    };
+    session.answer(&text, verdict(&report))
 }
 
 /// Ready: 0. A cluster that does not answer, or something that is not ready: 1.

@@ -121,15 +121,13 @@ pub(super) fn run(
         findings.retain(|finding| args.subset.shows(finding));
         Ok(findings)
     })?;
-    match args.output {
-        ReportOutput::Table => session
-            .ui
-            .data(&view::table(&findings, session.ui.colors_data()))?,
-        ReportOutput::Short => session.ui.data(&view::short(&findings))?,
-        ReportOutput::Json => session.ui.data(&view::json(&findings))?,
-        ReportOutput::Junit => session.ui.data(&junit::report(&findings))?,
-    }
-    Ok(verdict(args.fail_on, &Summary::of(&findings)))
+    let text = match args.output {
+        ReportOutput::Table => view::table(&findings, session.ui.colors_data()),
+        ReportOutput::Short => view::short(&findings),
+        ReportOutput::Json => view::json(&findings),
+        ReportOutput::Junit => junit::report(&findings),
+    };
+    session.answer(&text, verdict(args.fail_on, &Summary::of(&findings)))
 }
 
 fn verdict(fail_on: FailOn, summary: &Summary) -> ExitCode {

@@ -3,6 +3,7 @@
 
 pub mod folder;
 pub mod sample;
+pub mod source;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
