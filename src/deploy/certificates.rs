@@ -14,8 +14,16 @@ use crate::model::secret::Secret;
 const AUTHORITY_DAYS: i64 = 3650;
 /// How long a certificate is valid: the longest that clients commonly accept.
 const CERTIFICATE_DAYS: i64 = 825;
+/// A certificate is signed anew once it has fewer days left than this, or less than a third of its
+/// lifetime, whichever is the shorter: one that lives shortly must not be renewed by every run.
+pub const RENEWAL_DAYS: i64 = 30;
+/// Days left below which checks warn. Half of [`RENEWAL_DAYS`], so that whoever is warned and
+/// deploys again gets a new certificate.
+pub const WARNING_DAYS: i64 = RENEWAL_DAYS / 2;
 /// A certificate is valid from a while ago on, for clocks that run behind.
 const BACKDATED_HOURS: i64 = 1;
+/// Seconds of a day.
+const DAY: i64 = 86_400;
 
 /// What can go wrong with certificates.
 #[derive(Debug, thiserror::Error)]
@@ -143,29 +151,90 @@ pub fn issue(
     })
 }
 
-/// Whether a certificate (PEM) was signed by the authority, is valid now and names all of these.
-pub fn covers(certificate: &str, authority: &str, names: &[String], now: jiff::Timestamp) -> bool {
+/// Why a certificate does not do any longer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lack {
+    /// It is no certificate.
+    Unreadable,
+    /// Another authority signed it.
+    AnotherAuthority,
+    /// It is valid only later.
+    NotYetValid,
+    /// It names not everything that it has to.
+    Name(String),
+    /// It ends soon, or has ended: whole days left, negative once it has.
+    DaysLeft(i64),
+}
+
+impl std::fmt::Display for Lack {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unreadable => formatter.write_str("it cannot be read"),
+            Self::AnotherAuthority => formatter.write_str("another authority signed it"),
+            Self::NotYetValid => formatter.write_str("it is not valid yet"),
+            Self::Name(name) => write!(formatter, "it does not name {name}"),
+            Self::DaysLeft(days) if *days < 0 => formatter.write_str("it has expired"),
+            Self::DaysLeft(1) => formatter.write_str("it has 1 day left"),
+            Self::DaysLeft(days) => write!(formatter, "it has {days} days left"),
+        }
+    }
+}
+
+/// Why a certificate (PEM) has to be signed anew; `None` if the authority signed it, it names all
+/// of these and it is valid for long enough.
+pub fn lack(
+    certificate: &str,
+    authority: &str,
+    names: &[String],
+    now: jiff::Timestamp,
+) -> Option<Lack> {
     let parsed = |pem: &str| {
         x509_parser::pem::parse_x509_pem(pem.as_bytes())
             .ok()
             .map(|(_, pem)| pem.contents)
     };
     let (Some(certificate), Some(authority)) = (parsed(certificate), parsed(authority)) else {
-        return false;
+        return Some(Lack::Unreadable);
     };
     let (Ok((_, certificate)), Ok((_, authority))) = (
         X509Certificate::from_der(&certificate),
         X509Certificate::from_der(&authority),
     ) else {
-        return false;
+        return Some(Lack::Unreadable);
     };
-    let validity = certificate.validity();
-    let valid = validity.not_before.timestamp() <= now.as_second()
-        && now.as_second() < validity.not_after.timestamp();
     // Every authority has a name of its own, so a name tells whose signature it is.
-    let ours = certificate.issuer() == authority.subject();
+    if certificate.issuer() != authority.subject() {
+        return Some(Lack::AnotherAuthority);
+    }
+    let validity = certificate.validity();
+    let (from, until) = (
+        validity.not_before.timestamp(),
+        validity.not_after.timestamp(),
+    );
+    if now.as_second() < from {
+        return Some(Lack::NotYetValid);
+    }
+    if let Some(days) = due(from, until, now.as_second()) {
+        return Some(Lack::DaysLeft(days));
+    }
     let named = named(&certificate);
-    valid && ours && names.iter().all(|name| named.contains(name))
+    let unnamed = names.iter().find(|name| !named.contains(name));
+    unnamed.map(|name| Lack::Name(name.clone()))
+}
+
+/// The whole days that a certificate has left, if it is time to renew it: less than
+/// [`RENEWAL_DAYS`] or a third of its lifetime is left, whichever is the shorter. Seconds since
+/// the epoch.
+const fn due(from: i64, until: i64, now: i64) -> Option<i64> {
+    let third = (until - from) / 3;
+    let longest = RENEWAL_DAYS * DAY;
+    let ahead = if third < longest { third } else { longest };
+    let left = until - now;
+    if left < ahead {
+        Some(left.div_euclid(DAY))
+    } else {
+        None
+    }
 }
 
 fn named(certificate: &X509Certificate<'_>) -> Vec<String> {
@@ -199,27 +268,49 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_covers_its_names_until_it_expires_and_only_under_its_authority() {
+    fn a_certificate_lacks_a_name_or_its_authority_and_says_so() {
         let authority = new_authority("authority-1", now()).unwrap();
         let other = new_authority("authority-2", now()).unwrap();
         let names = vec!["redis.shared.svc".to_owned(), "192.0.2.7".to_owned()];
         let pair = issue(&authority, "redis", &names, Purpose::Server, now()).unwrap();
-        let covered =
-            |names: &[String], at| covers(&pair.certificate, &authority.certificate, names, at);
-        assert!(covered(&names, now()));
-        assert!(!covered(&["192.0.2.8".to_owned()], now()));
-        assert!(!covered(&names, "2030-01-01T00:00:00Z".parse().unwrap()));
-        assert!(!covers(
-            &pair.certificate,
-            &other.certificate,
-            &names,
-            now()
-        ));
-        assert!(!covers(
-            "no certificate",
-            &authority.certificate,
-            &names,
-            now()
-        ));
+        let lacks = |names: &[String], authority: &Pair| {
+            lack(&pair.certificate, &authority.certificate, names, now())
+        };
+        assert_eq!(lacks(&names, &authority), None);
+        let another = "192.0.2.8".to_owned();
+        assert_eq!(
+            lacks(std::slice::from_ref(&another), &authority),
+            Some(Lack::Name(another))
+        );
+        assert_eq!(lacks(&names, &other), Some(Lack::AnotherAuthority));
+        assert_eq!(
+            lack("no certificate", &authority.certificate, &names, now()),
+            Some(Lack::Unreadable)
+        );
+    }
+
+    #[test]
+    fn a_certificate_is_due_thirty_days_before_its_end_and_not_a_second_sooner() {
+        let authority = new_authority("authority", now()).unwrap();
+        let pair = issue(&authority, "redis", &[], Purpose::Client, now()).unwrap();
+        let after = |seconds: i64| {
+            let at = jiff::Timestamp::from_second(now().as_second() + seconds).unwrap();
+            lack(&pair.certificate, &authority.certificate, &[], at)
+        };
+        let end = CERTIFICATE_DAYS * DAY;
+        assert_eq!(after(-2 * 3600), Some(Lack::NotYetValid));
+        assert_eq!(after(end - RENEWAL_DAYS * DAY), None);
+        assert_eq!(
+            after(end - RENEWAL_DAYS * DAY + 1),
+            Some(Lack::DaysLeft(RENEWAL_DAYS - 1))
+        );
+        assert_eq!(after(end - 1), Some(Lack::DaysLeft(0)));
+        assert_eq!(after(end + 1).unwrap().to_string(), "it has expired");
+    }
+
+    #[test]
+    fn a_short_lived_certificate_is_due_after_two_thirds_of_its_life() {
+        assert_eq!(due(0, 9 * DAY, 6 * DAY), None);
+        assert_eq!(due(0, 9 * DAY, 6 * DAY + 1), Some(2));
     }
 }

@@ -10,8 +10,8 @@ use super::error::DeployError;
 use super::handover::{certificate_names, is_complete, reach, service_of, values_for};
 use super::layout::Stage;
 use super::plan::{
-    Action, ObjectPlan, StagePlan, authority_change, is_autoscaled, later_addresses, object_plan,
-    secret_change, secrets_of, with_live_replicas,
+    Action, ObjectPlan, StagePlan, authority_change, is_autoscaled, later_addresses, name_restarts,
+    object_plan, secret_change, secrets_of, with_live_replicas,
 };
 use super::run::Run;
 use super::secrets::{
@@ -29,6 +29,8 @@ use crate::model::secret::Secret;
 const AT_ONCE: usize = 16;
 /// The annotation of a pod template that changes when a Secret does, so that pods restart.
 const SECRETS_ANNOTATION: &str = "telectl.io/secrets";
+/// Stands for the digest in a plan while a Secret is still to be made.
+const SECRETS_TO_COME: &str = "known-once-the-secrets-are-made";
 
 /// A stage as rendered and as it is.
 pub struct Observed {
@@ -137,11 +139,10 @@ impl Run<'_> {
         observed: &Observed,
     ) -> Result<StagePlan, DeployError> {
         let planned = self.plan_secrets(stage, observed, Making::Planned)?;
-        let secrets: Vec<_> = planned
+        let mut secrets: Vec<_> = planned
             .iter()
             .map(|plan| secret_change(&stage.namespace, plan))
             .collect();
-        let mut secrets = secrets;
         if self.makes_authority(&observed.set) && !self.authority_planned {
             self.authority_planned = true;
             secrets.insert(0, authority_change(&stage.namespace));
@@ -156,6 +157,7 @@ impl Run<'_> {
         );
         let mut objects: Vec<ObjectPlan> =
             objects.await?.into_iter().map(later_addresses).collect();
+        name_restarts(&mut secrets, &observed.set.manifests, &objects);
         objects.extend(self.plan_record(stage, observed).await?);
         Ok(StagePlan {
             stage: stage.clone(),
@@ -229,47 +231,53 @@ impl Run<'_> {
         observed: &Observed,
         planned: &[SecretPlan],
     ) -> Vec<Manifest> {
-        let Some(authority) = &self.vault.authority else {
-            return without_digests(observed.set.manifests.clone());
-        };
-        let mut data: BTreeMap<&str, SecretData> = observed
-            .secrets
-            .iter()
-            .map(|(name, live)| (name.as_str(), live.data.clone()))
-            .collect();
-        for plan in planned {
-            if let Some(manifest) = &plan.manifest {
-                data.insert(&plan.name, LiveSecret::from_object(&manifest.value).data);
-            }
-        }
-        let mut manifests = observed.set.manifests.clone();
-        for manifest in &mut manifests {
-            let names = secrets_of(manifest);
-            if names.is_empty() {
-                continue;
-            }
-            let known: Vec<(&str, &SecretData)> = names
-                .iter()
-                .filter_map(|name| {
-                    data.get_key_value(name.as_str())
-                        .map(|(name, data)| (*name, data))
-                })
-                .collect();
-            let digest = digest(&authority.key, &known);
-            manifest.value["spec"]["template"]["metadata"]["annotations"][SECRETS_ANNOTATION] =
-                digest.into();
-        }
-        manifests
+        let key = self
+            .vault
+            .authority
+            .as_ref()
+            .map(|authority| &authority.key);
+        with_digests(
+            observed.set.manifests.clone(),
+            &observed.secrets,
+            planned,
+            key,
+        )
     }
 }
 
-/// The manifests while there is no authority yet: the Secrets are still to be made.
-fn without_digests(mut manifests: Vec<Manifest>) -> Vec<Manifest> {
+/// The manifests, with a digest of the Secrets that their pods read; with a word that stands for
+/// it while one of these is still to be made, or the key that signs digests is.
+fn with_digests(
+    mut manifests: Vec<Manifest>,
+    live: &BTreeMap<String, LiveSecret>,
+    planned: &[SecretPlan],
+    key: Option<&Secret<String>>,
+) -> Vec<Manifest> {
+    let mut data: BTreeMap<&str, Option<SecretData>> = live
+        .iter()
+        .map(|(name, live)| (name.as_str(), Some(live.data.clone())))
+        .collect();
+    for plan in planned.iter().filter(|plan| plan.changes()) {
+        let made = plan.manifest.as_ref();
+        let made = made.map(|manifest| LiveSecret::from_object(&manifest.value).data);
+        data.insert(&plan.name, made);
+    }
     for manifest in &mut manifests {
-        if !secrets_of(manifest).is_empty() {
-            manifest.value["spec"]["template"]["metadata"]["annotations"][SECRETS_ANNOTATION] =
-                "known-once-the-secrets-are-made".into();
+        let names = secrets_of(manifest);
+        if names.is_empty() {
+            continue;
         }
+        let known: Option<Vec<(&str, &SecretData)>> = names
+            .iter()
+            .filter_map(|name| data.get_key_value(name.as_str()))
+            .map(|(name, data)| Some((*name, data.as_ref()?)))
+            .collect();
+        let digest = match (key, known) {
+            (Some(key), Some(known)) => digest(key, &known),
+            _ => SECRETS_TO_COME.to_owned(),
+        };
+        manifest.value["spec"]["template"]["metadata"]["annotations"][SECRETS_ANNOTATION] =
+            digest.into();
     }
     manifests
 }
@@ -363,5 +371,45 @@ pub(super) fn with_scale_of(
     match live {
         Some(live) if is_autoscaled(set, &manifest.object) => with_live_replicas(manifest, live),
         _ => manifest,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::secrets::Origin;
+    use super::*;
+
+    #[test]
+    fn pods_restart_in_the_plan_when_a_secret_that_they_read_is_still_to_be_made() {
+        let manifest = Manifest {
+            object: ObjectRef::new(ObjectKind::StatefulSet, "ns", "redis"),
+            value: json!({"spec": {"template": {"spec": {
+                "volumes": [{"secret": {"secretName": "redis-tls"}}],
+            }}}}),
+        };
+        let data = SecretData::from([("tls.crt".to_owned(), Secret::new(b"old".to_vec()))]);
+        let live = BTreeMap::from([("redis-tls".to_owned(), LiveSecret { ours: true, data })]);
+        let planned = |origin| SecretPlan {
+            name: "redis-tls".to_owned(),
+            keys: vec![("tls.crt".to_owned(), origin)],
+            renewals: Vec::new(),
+            manifest: None,
+            exists: true,
+        };
+        let key = Secret::from("key");
+        let annotation = |plans: &[SecretPlan], key| {
+            let made = with_digests(vec![manifest.clone()], &live, plans, key);
+            let annotations = &made[0].value["spec"]["template"]["metadata"]["annotations"];
+            annotations[SECRETS_ANNOTATION].as_str().unwrap().to_owned()
+        };
+        let now = annotation(&[], Some(&key));
+        assert_eq!(annotation(&[planned(Origin::Kept)], Some(&key)), now);
+        assert_eq!(
+            annotation(&[planned(Origin::Issued)], Some(&key)),
+            SECRETS_TO_COME
+        );
+        assert_eq!(annotation(&[], None), SECRETS_TO_COME);
     }
 }

@@ -3,11 +3,13 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::certificates::Lack;
 use super::handover::NOT_YET_KNOWN;
 use super::layout::Stage;
 use super::secrets::{AUTHORITY_SECRET, Origin, SecretPlan};
 use crate::cluster::apply::DryRun;
 use crate::cluster::diff::{FieldChange, changes, masked};
+use crate::model::component::Component;
 use crate::model::manifest::{Manifest, RenderedSet};
 use crate::model::object::{ObjectKind, ObjectRef};
 
@@ -57,6 +59,21 @@ pub struct SecretChange {
     pub action: Action,
     /// The keys that get a value, and where it comes from.
     pub keys: Vec<(String, String)>,
+    /// The certificates in it that are signed anew.
+    pub renewals: Vec<Renewal>,
+    /// The workloads, as `StatefulSet/redis`, whose pods restart because they read it.
+    pub restarts: Vec<String>,
+}
+
+/// A certificate that is signed anew although there is one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Renewal {
+    /// The component that shows it.
+    pub certificate: String,
+    /// Why.
+    pub because: String,
+    /// Whole days that the old one has left, if that is why.
+    pub days_left: Option<i64>,
 }
 
 /// What happens in one stage.
@@ -206,6 +223,8 @@ pub fn authority_change(namespace: &str) -> SecretChange {
         keys: ["tls.crt", "tls.key"]
             .map(|key| (key.to_owned(), made.to_owned()))
             .into(),
+        renewals: Vec::new(),
+        restarts: Vec::new(),
     }
 }
 
@@ -231,6 +250,37 @@ pub fn secret_change(namespace: &str, planned: &SecretPlan) -> SecretChange {
         object: ObjectRef::new(ObjectKind::Secret, namespace, &planned.name),
         action,
         keys: keys.collect(),
+        renewals: planned.renewals.iter().map(renewal).collect(),
+        restarts: Vec::new(),
+    }
+}
+
+fn renewal((component, lack): &(Component, Lack)) -> Renewal {
+    Renewal {
+        certificate: component.to_string(),
+        because: lack.to_string(),
+        days_left: match lack {
+            Lack::DaysLeft(days) => Some(*days),
+            _ => None,
+        },
+    }
+}
+
+/// Says with every Secret that changes which workloads restart because of it: those that read it
+/// and are there already.
+pub fn name_restarts(secrets: &mut [SecretChange], manifests: &[Manifest], objects: &[ObjectPlan]) {
+    let is_there = |object: &ObjectRef| {
+        let planned = objects.iter().find(|plan| plan.object == *object);
+        planned.is_some_and(|plan| plan.action != Action::Create)
+    };
+    let changed = secrets.iter_mut();
+    for secret in changed.filter(|secret| secret.action != Action::Keep) {
+        let readers = manifests.iter().filter(|manifest| {
+            secrets_of(manifest).contains(&secret.object.name) && is_there(&manifest.object)
+        });
+        secret.restarts = readers
+            .map(|manifest| format!("{}/{}", manifest.object.kind, manifest.object.name))
+            .collect();
     }
 }
 

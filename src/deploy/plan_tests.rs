@@ -98,3 +98,54 @@ fn an_address_that_is_not_known_yet_is_no_conflict() {
     let plan = later_addresses(object_plan(&deployment(), Some(&live), &both));
     assert_eq!((plan.action, plan.conflicts.len()), (Action::Conflict, 1));
 }
+
+#[test]
+fn a_secret_that_changes_names_what_restarts_and_only_what_is_there() {
+    let reader = |name: &str, secret: &str| Manifest {
+        object: ObjectRef::new(ObjectKind::StatefulSet, "ns", name),
+        value: json!({"spec": {"template": {"spec": {
+            "volumes": [{"secret": {"secretName": secret}}],
+        }}}}),
+    };
+    let manifests = [
+        reader("redis", "redis-tls"),
+        reader("etcd", "etcd-tls"),
+        reader("new", "redis-tls"),
+    ];
+    let planned = |object: &ObjectRef, action| ObjectPlan {
+        object: object.clone(),
+        action,
+        changes: Vec::new(),
+        conflicts: Vec::new(),
+    };
+    let objects = [
+        planned(&manifests[0].object, Action::Update),
+        planned(&manifests[1].object, Action::Keep),
+        planned(&manifests[2].object, Action::Create),
+    ];
+    let secret = |name: &str, origin, renewals| {
+        secret_change(
+            "ns",
+            &SecretPlan {
+                name: name.to_owned(),
+                keys: vec![("tls.crt".to_owned(), origin)],
+                renewals,
+                manifest: None,
+                exists: true,
+            },
+        )
+    };
+    let mut secrets = [
+        secret(
+            "redis-tls",
+            Origin::Issued,
+            vec![(Component::Redis, Lack::DaysLeft(12))],
+        ),
+        secret("etcd-tls", Origin::Kept, Vec::new()),
+    ];
+    name_restarts(&mut secrets, &manifests, &objects);
+    assert_eq!(secrets[0].restarts, ["StatefulSet/redis"]);
+    assert_eq!(secrets[0].renewals[0].days_left, Some(12));
+    assert_eq!(secrets[0].renewals[0].because, "it has 12 days left");
+    assert!(secrets[1].restarts.is_empty());
+}

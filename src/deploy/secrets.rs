@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::certificates::{CertificateError, Pair, Purpose, covers, issue};
+use super::certificates::{CertificateError, Lack, Pair, Purpose, issue, lack};
 use crate::model::component::Component;
 use crate::model::labels;
 use crate::model::manifest::{Manifest, SecretContent, SecretKey, SecretNeed};
@@ -82,6 +82,8 @@ pub struct SecretPlan {
     pub name: String,
     /// Every key and where its value comes from.
     pub keys: Vec<(String, Origin)>,
+    /// The certificates that are signed in the place of one that is there, and why.
+    pub renewals: Vec<(Component, Lack)>,
     /// The Secret to apply, if a value changes and all of them are known already.
     pub manifest: Option<Manifest>,
     /// Whether it exists.
@@ -179,6 +181,7 @@ pub fn plan(
     let mut planned = SecretPlan {
         name: need.name.clone(),
         keys: Vec::new(),
+        renewals: Vec::new(),
         manifest: None,
         exists: live.is_some(),
     };
@@ -199,7 +202,10 @@ pub fn plan(
                 let pair = match issued.entry(subject.0) {
                     std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
                     std::collections::btree_map::Entry::Vacant(entry) => {
-                        entry.insert(certificate(need, live, subject, vault, circumstances)?)
+                        let issue = certificate(need, live, subject, vault, circumstances)?;
+                        let because = issue.because.map(|lack| (subject.0, lack));
+                        planned.renewals.extend(because);
+                        entry.insert(issue.pair)
                     }
                 };
                 from_pair(key, pair.as_ref(), present)
@@ -255,47 +261,58 @@ const fn is_certificate(content: SecretContent) -> bool {
     )
 }
 
-/// A new pair, if the one in the Secret does not do; `None` if it does or cannot be made yet.
+/// What becomes of a certificate.
+#[derive(Default)]
+struct Issue {
+    /// A new pair; `None` if the one in the Secret does or none can be made yet.
+    pair: Option<Pair>,
+    /// What the one in the Secret lacks, if it is there and does not do.
+    because: Option<Lack>,
+}
+
+/// A new pair, if the one in the Secret does not do.
 fn certificate(
     need: &SecretNeed,
     live: Option<&LiveSecret>,
     (component, purpose): (Component, Purpose),
     vault: &Vault,
     circumstances: &Circumstances<'_>,
-) -> Result<Option<Pair>, SecretError> {
+) -> Result<Issue, SecretError> {
+    let of_this = |key: &&SecretKey| {
+        is_certificate(key.content) && certified(key.content) == Some((component, purpose))
+    };
+    let mut certificates = need.keys.iter().filter(of_this);
+    let current = certificates.find_map(|key| live?.text(&key.key));
     if vault.authority.is_none() && circumstances.make == Making::Planned {
         // A new authority will be made, and then every certificate is signed anew.
-        return Ok(Some(Pair::unmade()));
+        return Ok(Issue {
+            pair: Some(Pair::unmade()),
+            because: current.map(|_| Lack::AnotherAuthority),
+        });
     }
     let names = match purpose {
         Purpose::Client => Some(Vec::new()),
         Purpose::Server => (circumstances.names)(component),
     };
     let (Some(names), Some(authority)) = (names, &vault.authority) else {
-        return Ok(None);
+        return Ok(Issue::default());
     };
-    let of_this = |key: &&SecretKey| {
-        is_certificate(key.content) && certified(key.content) == Some((component, purpose))
-    };
-    let current = need
-        .keys
-        .iter()
-        .find(of_this)
-        .and_then(|key| live?.text(&key.key));
-    if current.is_some_and(|pem| covers(&pem, &authority.certificate, &names, circumstances.now)) {
-        return Ok(None);
+    let now = circumstances.now;
+    let because = current
+        .as_ref()
+        .map(|pem| lack(pem, &authority.certificate, &names, now));
+    if because == Some(None) {
+        return Ok(Issue::default());
     }
-    if circumstances.make == Making::Planned {
+    let pair = match circumstances.make {
         // Shown as a change; made when it is applied.
-        return Ok(Some(Pair::unmade()));
-    }
-    Ok(Some(issue(
-        authority,
-        component.name(),
-        &names,
-        purpose,
-        circumstances.now,
-    )?))
+        Making::Planned => Pair::unmade(),
+        Making::Real => issue(authority, component.name(), &names, purpose, now)?,
+    };
+    Ok(Issue {
+        pair: Some(pair),
+        because: because.flatten(),
+    })
 }
 
 fn from_pair(

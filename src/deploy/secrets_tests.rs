@@ -33,6 +33,16 @@ fn decide(
     hosts: bool,
     make: Making,
 ) -> Result<SecretPlan, SecretError> {
+    decide_at(now(), need, live, vault, (hosts, make))
+}
+
+fn decide_at(
+    now: jiff::Timestamp,
+    need: &SecretNeed,
+    live: Option<&LiveSecret>,
+    vault: &mut Vault,
+    (hosts, make): (bool, Making),
+) -> Result<SecretPlan, SecretError> {
     let names = |_: Component| Some(vec!["redis.shared.svc".to_owned()]);
     let circumstances = Circumstances {
         namespace: "ns",
@@ -41,7 +51,7 @@ fn decide(
         make,
         database_initialised: false,
         password: || "fresh-password".to_owned(),
-        now: now(),
+        now,
     };
     plan(need, live, vault, &circumstances)
 }
@@ -110,16 +120,44 @@ fn a_secret_that_the_user_made_is_never_changed_but_must_be_complete() {
     );
 }
 
-#[test]
-fn a_server_certificate_is_issued_once_and_again_when_it_does_not_cover() {
-    let tls = need(
+fn redis_tls() -> SecretNeed {
+    need(
         "redis-tls",
         &[
             ("tls.crt", SecretContent::RedisServerCertificate),
             ("tls.key", SecretContent::RedisServerKey),
             ("ca.crt", SecretContent::CaCertificate),
         ],
-    );
+    )
+}
+
+#[test]
+fn a_certificate_is_signed_anew_well_before_it_ends_and_the_plan_says_why() {
+    let mut vault = Vault {
+        authority: Some(new_authority("authority", now()).unwrap()),
+        ..Vault::default()
+    };
+    let first = decide(&redis_tls(), None, &mut vault, true, Making::Real).unwrap();
+    assert_eq!(first.renewals, [], "there was none to be renewed");
+    let applied = LiveSecret::from_object(&first.manifest.unwrap().value);
+    let mut later = |days: i64, make| {
+        let at = jiff::Timestamp::from_second(now().as_second() + days * 86_400).unwrap();
+        decide_at(at, &redis_tls(), Some(&applied), &mut vault, (true, make)).unwrap()
+    };
+    let young = later(825 - 30, Making::Real);
+    assert!(!young.changes() && young.renewals.is_empty());
+    let planned = later(825 - 12, Making::Planned);
+    assert_eq!(planned.renewals, [(Component::Redis, Lack::DaysLeft(12))]);
+    assert!(planned.changes() && planned.manifest.is_none());
+    let renewed = later(825 - 12, Making::Real).manifest.unwrap();
+    let renewed = LiveSecret::from_object(&renewed.value);
+    assert_ne!(renewed.text("tls.crt"), applied.text("tls.crt"));
+    assert_eq!(renewed.text("ca.crt"), applied.text("ca.crt"));
+}
+
+#[test]
+fn a_server_certificate_is_issued_once_and_again_when_it_does_not_cover() {
+    let tls = redis_tls();
     let mut vault = Vault {
         authority: Some(new_authority("authority-1", now()).unwrap()),
         ..Vault::default()

@@ -100,8 +100,8 @@ catalogue! {
          registrations, which needs a quorum. Workers go on without etcd, unseen by others.";
     /// A certificate has enough days left.
     CERTIFICATE = "TEL-TLS-001", Connectivity, "server certificate stays valid",
-        "Days until the certificate that the server showed expires: a warning below 30 days, a \
-         failure below 7.";
+        "Days until the certificate that the server showed expires: a warning below 15 days, a \
+         failure below 7. Deploying signs telectl's own anew once they have less than 30 days left.";
     /// A worker says that it is well.
     HEALTH = "TEL-HLT-001", Health, "worker is healthy",
         "Asks every worker pod for /health through the API server and looks at the body's status \

@@ -175,6 +175,15 @@ fn secret_line(plan: &SecretChange, lines: &mut Vec<String>) {
         plan.object.name,
         keys.join(", ")
     ));
+    for renewal in &plan.renewals {
+        let (certificate, because) = (&renewal.certificate, &renewal.because);
+        lines.push(format!(
+            "      certificate of {certificate}: {because}; it is signed anew"
+        ));
+    }
+    if !plan.restarts.is_empty() {
+        lines.push(format!("      restarts {}", plan.restarts.join(", ")));
+    }
 }
 
 fn shown(value: Option<&Value>) -> String {
@@ -187,5 +196,37 @@ fn shown(value: Option<&Value>) -> String {
                 None => text,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::plan::Renewal;
+    use crate::model::object::{ObjectKind, ObjectRef};
+
+    #[test]
+    fn a_renewal_names_the_certificate_the_days_left_and_what_restarts() {
+        let change = SecretChange {
+            object: ObjectRef::new(ObjectKind::Secret, "shared", "redis-tls"),
+            action: Action::Update,
+            keys: vec![("tls.crt".to_owned(), "signed".to_owned())],
+            renewals: vec![Renewal {
+                certificate: "redis".to_owned(),
+                because: "it has 12 days left".to_owned(),
+                days_left: Some(12),
+            }],
+            restarts: vec!["StatefulSet/redis".to_owned()],
+        };
+        let mut lines = Vec::new();
+        secret_line(&change, &mut lines);
+        assert_eq!(
+            lines,
+            [
+                "  ~ Secret/redis-tls (tls.crt signed)",
+                "      certificate of redis: it has 12 days left; it is signed anew",
+                "      restarts StatefulSet/redis",
+            ]
+        );
     }
 }

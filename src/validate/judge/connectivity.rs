@@ -1,5 +1,6 @@
 //! What the probes found.
 
+use crate::deploy::certificates::{RENEWAL_DAYS, WARNING_DAYS};
 use crate::probe::{Cause, Hop, Outcome, ProbeReport, TargetKind, TargetReport};
 use crate::validate::check;
 use crate::validate::finding::{Finding, Remedy};
@@ -8,9 +9,10 @@ use crate::validate::remedy;
 
 use super::{check_of, targets_of, vantage};
 
-/// Days from which on a certificate is worth a warning, and from which on it is a failure.
-const WARNING_DAYS: i64 = 30;
+/// Days left below which a certificate is a failure; the warning comes before it, and deploy's
+/// renewal before both.
 const FAILURE_DAYS: i64 = 7;
+const _: () = assert!(FAILURE_DAYS < WARNING_DAYS && WARNING_DAYS < RENEWAL_DAYS);
 
 pub(super) fn probes(observed: &Observed, site: &SiteFacts) -> Vec<Finding> {
     let each = site.probes.iter();

@@ -1,5 +1,6 @@
 //! Clusters, workloads, Services, probes and registrations.
 
+use crate::deploy::certificates::RENEWAL_DAYS;
 use crate::model::object::ObjectKind;
 use crate::probe::{Cause, TargetKind};
 use crate::validate::facts::{Pod, Role, ServiceFacts, Workload, labels::Labels, text_map};
@@ -209,7 +210,8 @@ pub(crate) fn probe_out_of_time(site: &SiteFacts, probe: &ProbeFacts) -> Remedy 
 pub(crate) fn renew(kind: TargetKind) -> Remedy {
     Remedy::text(format!(
         "deploy again: `telectl deploy-all` signs a new server certificate for {kind} when the old \
-         one runs out or lacks an address; give a certificate of your own if somebody else signs"
+         one has less than {RENEWAL_DAYS} days left or lacks an address; give a certificate of your \
+         own if somebody else signs"
     ))
 }
 

@@ -90,6 +90,35 @@ fn v08_an_authority_that_did_not_sign_is_copied_from_where_it_is_trusted() {
 }
 
 #[test]
+fn s06_a_warning_comes_only_when_deploying_again_gives_a_new_certificate() {
+    let verdict = |days_left: i64| {
+        let mut observed = pipeline(None, None);
+        let ProbeEnd::Reported(report) = &mut observed.sites[0].probes[0].end else {
+            unreachable!()
+        };
+        report.targets[0].certificate = Some(crate::probe::CertificateFacts {
+            subject: String::new(),
+            issuer: String::new(),
+            names: Vec::new(),
+            not_after: "2026-07-01T00:00:00Z".to_owned(),
+            days_left,
+        });
+        found(&judge(&observed), "TEL-TLS-001", "edge")
+            .verdict
+            .clone()
+    };
+    let warned = crate::deploy::certificates::WARNING_DAYS;
+    assert_eq!(verdict(warned), Verdict::Passed);
+    assert_eq!(verdict(warned - 1), Verdict::Warning);
+    assert_eq!(verdict(7), Verdict::Warning);
+    assert_eq!(verdict(6), Verdict::Failed);
+    let explained = crate::validate::check::CERTIFICATE.explanation;
+    let renewed = crate::deploy::certificates::RENEWAL_DAYS;
+    assert!(explained.contains(&format!("warning below {warned} days")));
+    assert!(explained.contains(&format!("less than {renewed} days left")));
+}
+
+#[test]
 fn v09_a_database_that_keeps_its_old_password_is_given_the_secrets() {
     let mut observed = pipeline(None, None);
     let site = &mut observed.sites[1];
