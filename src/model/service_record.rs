@@ -37,4 +37,11 @@ impl ServiceRecord {
     pub fn key(&self) -> String {
         format!("/services/{}/{}", self.service_type, self.id)
     }
+
+    /// Whether the worker is in one of these namespaces, as far as it tells: one registry may serve
+    /// several pipelines.
+    pub fn is_in(&self, namespaces: &[String]) -> bool {
+        let namespace = self.metadata.get("namespace");
+        namespace.is_none_or(|namespace| namespaces.contains(namespace))
+    }
 }

@@ -201,10 +201,24 @@ async fn registrations(
     match probed.end {
         ProbeEnd::Reported(report) => report
             .registrations
+            .map(|all| of_sites(sites, all))
             .ok_or_else(|| format!("the {component}'s probe could not read etcd")),
         ProbeEnd::NotStarted { reason } | ProbeEnd::Failed { reason } => Err(reason),
         ProbeEnd::OutOfTime => Err("the probe did not report in time".to_owned()),
     }
+}
+
+/// Those of the pipeline that is looked at.
+fn of_sites(sites: &[Site], all: Vec<Registration>) -> Vec<Registration> {
+    let namespaces: Vec<String> = sites
+        .iter()
+        .flat_map(|site| site.namespaces.clone())
+        .collect();
+    let is_ours = |one: &Registration| {
+        let record = one.record.as_ref();
+        record.is_none_or(|record| record.is_in(&namespaces))
+    };
+    all.into_iter().filter(is_ours).collect()
 }
 
 fn stand_in(objects: &Objects) -> Option<(Component, &Workload)> {

@@ -154,6 +154,8 @@ pub enum SettingError {
 pub struct IdentitySettings {
     /// Name of the cluster.
     pub cluster_id: String,
+    /// Namespace of the pod; `None` outside a cluster.
+    pub namespace: Option<String>,
     /// Name of the worker, unique in its type.
     pub id: String,
     /// Port to listen on.

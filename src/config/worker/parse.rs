@@ -106,6 +106,7 @@ impl IdentitySettings {
             .unwrap_or_else(|| component.name().to_owned());
         Ok(Self {
             cluster_id: required(environment, "CLUSTER_ID")?.to_owned(),
+            namespace: text(environment, "NAMESPACE"),
             id,
             listen_port: parsed(environment, "LISTEN_PORT", "a port number")?
                 .unwrap_or(component.default_port()),

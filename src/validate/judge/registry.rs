@@ -23,6 +23,10 @@ pub(super) fn registrations(observed: &Observed, site: &SiteFacts) -> Vec<Findin
     let mine: Vec<&Registration> = all
         .iter()
         .filter(|registration| claimed_cluster(registration) == Some(cluster_id(site)))
+        .filter(|registration| {
+            let record = registration.record.as_ref();
+            record.is_none_or(|record| record.is_in(&site.namespaces))
+        })
         .collect();
     let mut findings = unregistered(site, &mine, &position);
     findings.push(stale(site, &mine, &position));

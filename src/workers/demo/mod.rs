@@ -130,6 +130,7 @@ fn store_failed(error: StoreError) -> DemoError {
 fn identity(component: Component) -> IdentitySettings {
     IdentitySettings {
         cluster_id: CLUSTER.to_owned(),
+        namespace: None,
         id: format!("{component}-0"),
         listen_port: 0,
         advertise: AdvertiseSettings::default(),

@@ -17,6 +17,8 @@ pub struct About {
     pub id: String,
     /// Name of the cluster.
     pub cluster_id: String,
+    /// Namespace of the pod, if it is one.
+    pub namespace: Option<String>,
     /// Version of this program.
     pub version: &'static str,
     /// Random, 16 hexadecimal digits: tells two processes with one name apart.
@@ -33,6 +35,7 @@ impl About {
             component,
             id: identity.id.clone(),
             cluster_id: identity.cluster_id.clone(),
+            namespace: identity.namespace.clone(),
             version: env!("CARGO_PKG_VERSION"),
             instance_uid: format!("{:016x}", rand::random::<u64>()),
             started_at: Timestamp::now(),

@@ -145,6 +145,9 @@ fn record(
     ] {
         metadata.insert(name.to_owned(), value);
     }
+    if let Some(namespace) = &about.namespace {
+        metadata.insert("namespace".to_owned(), namespace.clone());
+    }
     ServiceRecord {
         id: about.id.clone(),
         service_type: about.service().to_owned(),

@@ -78,6 +78,7 @@ impl Running {
 fn identity(id: String) -> IdentitySettings {
     IdentitySettings {
         cluster_id: "central".to_owned(),
+        namespace: None,
         id,
         listen_port: 0,
         advertise: AdvertiseSettings::default(),

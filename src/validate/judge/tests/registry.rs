@@ -78,6 +78,21 @@ fn v13_another_clusters_worker_of_the_same_name_is_not_this_one() {
 }
 
 #[test]
+fn v13_workers_of_another_pipeline_are_not_judged() {
+    let mut registrations = all();
+    let mut foreign = registration("nexus-collector", "gone", "10.0.2.9", "POD_IP");
+    let record = foreign.record.as_mut().unwrap();
+    let elsewhere = "another-pipeline".to_owned();
+    record.metadata.insert("namespace".to_owned(), elsewhere);
+    registrations.push(foreign);
+    let findings = judge(&registered(registrations));
+    assert_eq!(
+        found(&findings, "TEL-REG-002", "central").verdict,
+        Verdict::Passed
+    );
+}
+
+#[test]
 fn v13_a_registration_without_worker_is_a_warning_until_its_lease_ends() {
     let mut registrations = all();
     registrations.push(registration(
