@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 
 use crate::model::component::Component;
-use crate::probe::Registration;
+use crate::probe::{Registration, TargetKind};
 
 use super::facts::Pod;
-use super::observe::{Observed, SiteFacts};
+use super::observe::{Observed, ProbeEnd, SiteFacts};
 
 /// What etcd holds, by the first probe that could read it: the central cluster's is preferred,
 /// because it has the shortest way there.
@@ -34,6 +34,18 @@ pub fn claimed_cluster(registration: &Registration) -> Option<&str> {
     record.metadata.get("cluster_id").map(String::as_str)
 }
 
+/// Whether a registration says one of these namespaces, or none.
+fn is_in(registration: &Registration, namespaces: &[String]) -> bool {
+    let record = registration.record.as_ref();
+    record.is_none_or(|record| record.is_in(namespaces))
+}
+
+/// Whether a registration is about a worker that was looked at: of this cluster, and not of another
+/// deployment in another namespace of it.
+pub fn is_of(site: &SiteFacts, registration: &Registration) -> bool {
+    claimed_cluster(registration) == Some(cluster_id(site)) && is_in(registration, &site.namespaces)
+}
+
 /// The worker component that a registration is for, by its key.
 pub fn component(registration: &Registration) -> Option<Component> {
     let registry_type = registration.key.split('/').nth(2)?;
@@ -43,11 +55,13 @@ pub fn component(registration: &Registration) -> Option<Component> {
 }
 
 /// Whether a registration is a pod's: it has the pod's name, alone or after those of its cluster and
-/// namespace.
+/// namespace, and says no other namespace.
 pub fn names(site: &SiteFacts, registration: &Registration, worker: Component, pod: &Pod) -> bool {
     let id = registration.key.rsplit('/').next().unwrap_or_default();
     let full = format!("{}.{}.{}", cluster_id(site), pod.namespace, pod.name);
-    component(registration) == Some(worker) && (id == pod.name || id == full)
+    component(registration) == Some(worker)
+        && (id == pod.name || id == full)
+        && is_in(registration, std::slice::from_ref(&pod.namespace))
 }
 
 /// The worker pods of a component in a cluster.
@@ -115,30 +129,81 @@ pub fn reach(site: &SiteFacts, registration: &Registration) -> Reach {
     Reach::Outside
 }
 
-/// Health URLs of what other clusters registered for everybody.
-pub fn foreign_urls(observed: &Observed, from: &SiteFacts) -> Vec<String> {
+/// An address that a worker registered for everybody.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ForeignAddress {
+    /// Where it tells its health.
+    pub url: String,
+    /// The context of the cluster that the worker is in.
+    pub home: String,
+}
+
+/// What other clusters registered for everybody.
+pub fn foreign_addresses(observed: &Observed, from: &SiteFacts) -> Vec<ForeignAddress> {
     let Some((_, _, registrations)) = seen(observed) else {
         return Vec::new();
     };
-    let mut urls: Vec<String> = registrations
+    let mut found: Vec<ForeignAddress> = registrations
         .iter()
         .filter_map(|registration| {
             let record = registration.record.as_ref()?;
-            let cluster = claimed_cluster(registration)?;
             let home = observed
                 .sites
                 .iter()
-                .find(|site| cluster_id(site) == cluster && site.context != from.context)?;
+                .find(|site| is_of(site, registration) && site.context != from.context)?;
             let worker = component(registration)?;
             let is_live = pods(home, worker).any(|pod| names(home, registration, worker, pod));
             let scheme = record.metadata.get("scheme").map_or("http", String::as_str);
-            (is_live && scheme == "http" && reach(home, registration) == Reach::Outside)
-                .then(|| health_url(&record.address, record.port))
+            let is_asked =
+                is_live && scheme == "http" && reach(home, registration) == Reach::Outside;
+            is_asked.then(|| ForeignAddress {
+                url: health_url(&record.address, record.port),
+                home: home.context.clone(),
+            })
         })
         .collect();
-    urls.sort();
-    urls.dedup();
-    urls
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// The clusters (by position) whose API server is to be asked once more before anything is judged:
+/// something that goes through it failed, or nobody reached a worker of theirs. An API server that
+/// was lost on the way would otherwise look like many other faults.
+pub fn doubtful(observed: &Observed) -> Vec<usize> {
+    let unreached: Vec<String> = observed
+        .sites
+        .iter()
+        .flat_map(|site| unreached(observed, site))
+        .map(|address| address.home)
+        .collect();
+    let is_doubtful = |site: &SiteFacts| {
+        let mut probes = site.probes.iter().chain(&site.reached);
+        !site.gaps.is_empty()
+            || probes.any(|probe| !matches!(probe.end, ProbeEnd::Reported(_)))
+            || unreached.contains(&site.context)
+    };
+    let sites = observed.sites.iter().enumerate();
+    sites
+        .filter(|(_, site)| site.answers() && is_doubtful(site))
+        .map(|(index, _)| index)
+        .collect()
+}
+
+/// The addresses of others that did not answer a cluster.
+fn unreached(observed: &Observed, from: &SiteFacts) -> Vec<ForeignAddress> {
+    let Some(ProbeEnd::Reported(report)) = from.reached.as_ref().map(|probe| &probe.end) else {
+        return Vec::new();
+    };
+    let failed: Vec<&str> = report
+        .targets
+        .iter()
+        .filter(|target| target.kind == TargetKind::Http && target.failed_hop().is_some())
+        .map(|target| target.endpoint.as_str())
+        .collect();
+    let mut addresses = foreign_addresses(observed, from);
+    addresses.retain(|address| failed.contains(&address.url.as_str()));
+    addresses
 }
 
 fn health_url(address: &str, port: u16) -> String {

@@ -41,15 +41,22 @@ pub fn judge(observed: &Observed) -> Vec<Finding> {
 
 /// What cannot be judged while the API server does not answer.
 fn unanswered(site: &SiteFacts) -> Vec<Finding> {
-    let because = format!(
+    let because = silent(site);
+    let roles = site.roles.iter();
+    let mut findings: Vec<Finding> = roles
+        .flat_map(|role| skipped(*role, &site.context, &because))
+        .collect();
+    findings
+        .push(Finding::new(&check::UNREGISTERED, &site.context, "registrations").skipped(&because));
+    findings
+}
+
+fn silent(site: &SiteFacts) -> String {
+    format!(
         "the API server of {} does not answer ({})",
         site.context,
         check::API_SERVER.id
-    );
-    let roles = site.roles.iter();
-    roles
-        .flat_map(|role| skipped(*role, &site.context, &because))
-        .collect()
+    )
 }
 
 fn absent(role: Role) -> Vec<Finding> {

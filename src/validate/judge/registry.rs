@@ -1,16 +1,18 @@
 //! Registrations and live pods.
 
+use std::collections::BTreeMap;
+
 use crate::model::component::Component;
 use crate::probe::{Registration, TargetKind};
 use crate::validate::check;
 use crate::validate::finding::{Finding, Remedy};
 use crate::validate::observe::{Observed, ProbeEnd, SiteFacts};
 use crate::validate::registrations::{
-    Reach, claimed_cluster, cluster_id, component, names, pods, reach, seen,
+    Reach, component, foreign_addresses, is_of, names, pods, reach, seen,
 };
 use crate::validate::remedy;
 
-use super::vantage;
+use super::{silent, vantage};
 
 pub(super) fn registrations(observed: &Observed, site: &SiteFacts) -> Vec<Finding> {
     let Some((reader, reading, all)) = seen(observed) else {
@@ -22,11 +24,7 @@ pub(super) fn registrations(observed: &Observed, site: &SiteFacts) -> Vec<Findin
     let position = vantage(&reader.context, reading);
     let mine: Vec<&Registration> = all
         .iter()
-        .filter(|registration| claimed_cluster(registration) == Some(cluster_id(site)))
-        .filter(|registration| {
-            let record = registration.record.as_ref();
-            record.is_none_or(|record| record.is_in(&site.namespaces))
-        })
+        .filter(|registration| is_of(site, registration))
         .collect();
     let mut findings = unregistered(site, &mine, &position);
     findings.push(stale(site, &mine, &position));
@@ -34,7 +32,7 @@ pub(super) fn registrations(observed: &Observed, site: &SiteFacts) -> Vec<Findin
     if std::ptr::eq(reader, site) {
         findings.extend(malformed(site, all, &position));
     }
-    findings.extend(reachable(site));
+    findings.extend(reachable(observed, site));
     findings
 }
 
@@ -165,7 +163,7 @@ fn malformed(site: &SiteFacts, all: &[Registration], position: &str) -> Vec<Find
 }
 
 /// Addresses of other clusters, as a pod of this one reaches them.
-fn reachable(site: &SiteFacts) -> Vec<Finding> {
+fn reachable(observed: &Observed, site: &SiteFacts) -> Vec<Finding> {
     let Some(probe) = &site.reached else {
         return Vec::new();
     };
@@ -176,6 +174,7 @@ fn reachable(site: &SiteFacts) -> Vec<Finding> {
                 .skipped("the probe that was to ask for them did not run"),
         ];
     };
+    let unknown = unknown_homes(observed, site);
     let asked = report.targets.iter();
     asked
         .filter(|target| target.kind == TargetKind::Http)
@@ -185,11 +184,29 @@ fn reachable(site: &SiteFacts) -> Vec<Finding> {
                 .timed(target.address(), target.latency_ms());
             match target.failed_hop().and_then(|hop| hop.outcome.failure()) {
                 None => finding.seen("it answers, healthy"),
-                Some((cause, detail)) => finding
-                    .seen(format!("{cause}: {detail}"))
-                    .failed(Some(cause), "an answer that says healthy")
-                    .remedy(remedy::unreachable_registration(&target.endpoint)),
+                Some((cause, detail)) => match unknown.get(&target.endpoint) {
+                    Some(because) => finding.skipped(because),
+                    None => finding
+                        .seen(format!("{cause}: {detail}"))
+                        .failed(Some(cause), "an answer that says healthy")
+                        .remedy(remedy::unreachable_registration(&target.endpoint)),
+                },
             }
+        })
+        .collect()
+}
+
+/// Addresses whose worker may be gone by now, because its cluster's API server does not answer; and
+/// why they are not judged.
+fn unknown_homes(observed: &Observed, from: &SiteFacts) -> BTreeMap<String, String> {
+    foreign_addresses(observed, from)
+        .into_iter()
+        .filter_map(|address| {
+            let home = observed
+                .sites
+                .iter()
+                .find(|site| site.context == address.home && !site.answers())?;
+            Some((address.url, silent(home)))
         })
         .collect()
 }

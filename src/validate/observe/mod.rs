@@ -17,6 +17,7 @@ use crate::model::component::Component;
 use crate::probe::{Cause, ProbeReport, TargetKind};
 
 use super::facts::{Objects, Role};
+use super::registrations::{doubtful, foreign_addresses};
 
 pub use ask::{ask, cause_of};
 pub use objects::objects;
@@ -157,7 +158,7 @@ pub struct SiteFacts {
     pub roles: BTreeSet<Role>,
     /// The namespaces that were looked at.
     pub namespaces: Vec<String>,
-    /// Whether the API server answers.
+    /// Whether the API server answers, and has not ceased to in the course of the run.
     pub api: ApiServer,
     /// The objects.
     pub objects: Objects,
@@ -236,6 +237,9 @@ pub async fn observe(
     };
     look_closer(sites, &mut observed).await;
     reach_across(sites, &mut observed, circumstances, listener).await;
+    if !circumstances.stop.is_cancelled() {
+        ask_again(sites, &mut observed).await;
+    }
     observed
 }
 
@@ -282,7 +286,8 @@ async fn reach_across(
 ) {
     let mut wanted: Vec<(usize, Vec<String>)> = Vec::new();
     for index in 0..sites.len() {
-        let urls = super::registrations::foreign_urls(observed, &observed.sites[index]);
+        let addresses = foreign_addresses(observed, &observed.sites[index]);
+        let urls: Vec<String> = addresses.into_iter().map(|address| address.url).collect();
         if !urls.is_empty() {
             wanted.push((index, urls));
         }
@@ -295,5 +300,17 @@ async fn reach_across(
     let reached: Vec<_> = join_all(asking).await;
     for (index, found) in reached {
         observed.sites[index].reached = found;
+    }
+}
+
+/// Asks doubtful API servers once more. One that was lost counts as one that never answered.
+async fn ask_again(sites: &[Site], observed: &mut Observed) {
+    let asking = doubtful(observed)
+        .into_iter()
+        .map(async |index| (index, site::api_server(&sites[index].cluster).await));
+    for (index, api) in join_all(asking).await {
+        if matches!(api, ApiServer::Fails { .. }) {
+            observed.sites[index].api = api;
+        }
     }
 }

@@ -287,6 +287,41 @@ fn d06_a_second_edge_gets_its_namespace_and_doubles_the_rows() {
         .says("nexus-streamer/edge-2.telemetry-system.streamer-0");
 }
 
+/// Everything that both use is told apart by the pipeline's name: neither gets a row of the other.
+#[test]
+fn d05_a_second_pipeline_shares_the_servers_and_nothing_else() {
+    let Some(lab) = Lab::take() else { return };
+    let second = ["-n", "second", "-e", &lab.edge, "-c", &lab.central];
+    let command = |command: &[&str]| lab.telectl(&[command, &second].concat());
+    let _deployed = command(&[&["deploy-all", "--yes"][..], &LAB_VALUES].concat()).exits(0);
+    let count = [
+        "-n",
+        "second",
+        "exec",
+        "postgresql-0",
+        "--",
+        "psql",
+        "-U",
+        "telemetry",
+        "-d",
+        "telemetry",
+        "-Atc",
+        "SELECT count(*) FROM sample",
+    ];
+    lab.eventually("the second pipeline's rows", LONG, || {
+        (lab.kubectl(&lab.central, &count).trim() == ROWS.to_string()).then_some(())
+    });
+    assert_eq!(lab.stored_of(&lab.edge), ROWS);
+    let _sound = command(&["validate", "connectivity"]).exits(0);
+    let _own = command(&["status"])
+        .exits(0)
+        .says("nexus-streamer/edge.second.streamer-0");
+    for context in [&lab.edge, &lab.central] {
+        lab.kubectl(context, &["delete", "namespace", "second"]);
+    }
+    let _unharmed = lab.on_both(&["validate", "connectivity"]).exits(0);
+}
+
 #[test]
 fn v05_the_gateways_routes_answer_from_outside_the_clusters() {
     let Some(lab) = Lab::take() else { return };

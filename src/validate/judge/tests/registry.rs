@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::probe::Registration;
-use crate::validate::registrations::foreign_urls;
+use crate::validate::registrations::{ForeignAddress, doubtful, foreign_addresses};
 
 fn registration(kind: &str, id: &str, address: &str, source: &str) -> Registration {
     let cluster = if kind == "nexus-streamer" {
@@ -78,21 +78,6 @@ fn v13_another_clusters_worker_of_the_same_name_is_not_this_one() {
 }
 
 #[test]
-fn v13_workers_of_another_pipeline_are_not_judged() {
-    let mut registrations = all();
-    let mut foreign = registration("nexus-collector", "gone", "10.0.2.9", "POD_IP");
-    let record = foreign.record.as_mut().unwrap();
-    let elsewhere = "another-pipeline".to_owned();
-    record.metadata.insert("namespace".to_owned(), elsewhere);
-    registrations.push(foreign);
-    let findings = judge(&registered(registrations));
-    assert_eq!(
-        found(&findings, "TEL-REG-002", "central").verdict,
-        Verdict::Passed
-    );
-}
-
-#[test]
 fn v13_a_registration_without_worker_is_a_warning_until_its_lease_ends() {
     let mut registrations = all();
     registrations.push(registration(
@@ -125,9 +110,42 @@ fn v13_an_address_that_leads_elsewhere_fails() {
 }
 
 #[test]
-fn v13_only_addresses_for_everybody_are_asked_for_from_the_other_cluster() {
-    let observed = registered(all());
-    assert!(foreign_urls(&observed, &observed.sites[1]).is_empty());
+fn v13_another_namespace_of_the_cluster_is_another_deployment() {
+    let in_namespace = |mut registration: Registration, namespace: &str| {
+        let record = registration.record.as_mut().unwrap();
+        record
+            .metadata
+            .insert("namespace".to_owned(), namespace.to_owned());
+        registration
+    };
+    let mut registrations: Vec<Registration> = all()
+        .into_iter()
+        .map(|registration| in_namespace(registration, WORKERS))
+        .collect();
+    // Its pod is not among those that were looked at, and it is nobody's business here.
+    let theirs = registration("nexus-collector", "collector-z", "10.0.2.8", "POD_IP");
+    registrations.push(in_namespace(theirs, "staging"));
+    let mut observed = registered(registrations);
+    let findings = judge(&observed);
+    assert_eq!(failures(&findings), Vec::<&str>::new());
+    let stale = found(&findings, "TEL-REG-002", "central");
+    assert_eq!(stale.verdict, Verdict::Passed, "{}", stale.observed);
+    assert_eq!(stale.observed, "2 registrations, all live");
+    // A pod of the same name in another namespace is not the one that registered.
+    for object in &mut observed.sites[1].objects.workloads {
+        if object.component == Some(Component::Collector) {
+            object.namespace = SHARED.to_owned();
+        }
+    }
+    observed.sites[1].objects.pods[1].namespace = SHARED.to_owned();
+    let findings = judge(&observed);
+    let stale = found(&findings, "TEL-REG-002", "central");
+    assert_eq!(stale.verdict, Verdict::Warning, "{}", stale.observed);
+    assert_eq!(failures(&findings), ["TEL-REG-001"]);
+}
+
+/// A streamer of the edge that registered an address for everybody.
+fn with_address_for_everybody() -> Observed {
     let mut registrations = all();
     registrations[0] = registration(
         "nexus-streamer",
@@ -135,10 +153,67 @@ fn v13_only_addresses_for_everybody_are_asked_for_from_the_other_cluster() {
         "192.0.2.77",
         "EXTERNAL_SERVICE_ADDRESS",
     );
-    let observed = registered(registrations);
+    registered(registrations)
+}
+
+const URL: &str = "http://192.0.2.77:8081/health";
+
+#[test]
+fn v13_only_addresses_for_everybody_are_asked_for_from_the_other_cluster() {
+    let observed = registered(all());
+    assert!(foreign_addresses(&observed, &observed.sites[1]).is_empty());
+    let observed = with_address_for_everybody();
     assert_eq!(
-        foreign_urls(&observed, &observed.sites[1]),
-        ["http://192.0.2.77:8081/health"]
+        foreign_addresses(&observed, &observed.sites[1]),
+        [ForeignAddress {
+            url: URL.to_owned(),
+            home: "edge".to_owned(),
+        }]
     );
-    assert!(foreign_urls(&observed, &observed.sites[0]).is_empty());
+    assert!(foreign_addresses(&observed, &observed.sites[0]).is_empty());
+}
+
+#[test]
+fn v13_an_address_is_not_judged_while_its_clusters_api_server_does_not_answer() {
+    let mut observed = with_address_for_everybody();
+    assert!(doubtful(&observed).is_empty());
+    let failure = Some((Hop::Tcp, Cause::TimedOut));
+    let asked = reported(
+        Component::Collector,
+        vec![target(TargetKind::Http, URL, failure)],
+    );
+    observed.sites[1].reached = Some(asked);
+    assert_eq!(failures(&judge(&observed)), ["TEL-REG-004"]);
+    assert_eq!(
+        doubtful(&observed),
+        [0],
+        "the edge is to be asked once more"
+    );
+
+    observed.sites[0].api = ApiServer::Fails {
+        cause: Cause::TimedOut,
+        detail: "frozen".to_owned(),
+    };
+    let findings = judge(&observed);
+    assert_eq!(failures(&findings), ["TEL-API-001"]);
+    let reachable = found(&findings, "TEL-REG-004", "central");
+    let Verdict::Skipped { because } = &reachable.verdict else {
+        panic!("{:?}", reachable.verdict);
+    };
+    assert!(because.contains("API server of edge"), "{because}");
+    let unjudged = found(&findings, "TEL-REG-001", "edge");
+    assert!(matches!(unjudged.verdict, Verdict::Skipped { .. }));
+    assert!(doubtful(&observed).is_empty(), "it is known to be away");
+}
+
+#[test]
+fn v13_a_probe_without_report_makes_its_clusters_api_server_doubtful() {
+    let mut observed = registered(all());
+    observed.sites[0].probes[0].end = ProbeEnd::OutOfTime;
+    assert_eq!(doubtful(&observed), [0]);
+    let mut observed = registered(all());
+    observed.sites[1]
+        .gaps
+        .push("pods cannot be listed".to_owned());
+    assert_eq!(doubtful(&observed), [1]);
 }
