@@ -173,7 +173,8 @@ impl Run<'_> {
             .iter()
             .filter(|(_, part)| *part == Part::Applied)
         {
-            let values = super::handover::values_for(stage, &self.handover);
+            // The names of objects do not depend on the cluster id.
+            let values = super::handover::values_for(stage, &self.handover, None);
             let Ok(set) = (self.render)(stage, &values) else {
                 continue;
             };
