@@ -26,6 +26,8 @@ pub struct Cluster {
     name: String,
     server: String,
     client: Client,
+    /// Asks pods: their 503 is an answer, which the other client would ask for again and again.
+    asking: Client,
     slots: Arc<Semaphore>,
 }
 
@@ -61,12 +63,16 @@ impl Cluster {
             .to_string()
             .trim_end_matches('/')
             .to_owned();
-        let client = Client::try_from(config).map_err(|error| broken(Box::new(error)))?;
+        let mut once = config.clone();
+        once.default_retry = false;
+        let made = |config| Client::try_from(config).map_err(|error| broken(Box::new(error)));
+        let (client, asking) = (made(config)?, made(once)?);
         let slots = Arc::new(Semaphore::new(IN_FLIGHT));
         Ok(Self {
             name: context.to_owned(),
             server,
             client,
+            asking,
             slots,
         })
     }
@@ -266,7 +272,7 @@ impl Cluster {
                 source: Box::new(error),
             }
         })?;
-        self.request(&action, self.client.request_text(request))
+        self.request(&action, self.asking.request_text(request))
             .await
     }
 

@@ -23,6 +23,9 @@ pub const DEPLOYED_AT: &str = "telectl.io/deployed-at";
 pub const DEPLOYED_BY: &str = "telectl.io/deployed-by";
 /// Annotation of a parent: the version of telectl that deployed its set.
 pub const VERSION: &str = "telectl.io/version";
+/// Annotation of a parent: `CLUSTER_ID` of the workers, which is a part of every source's identity
+/// and so has to outlive the name of a context.
+pub const CLUSTER_ID: &str = "telectl.io/cluster-id";
 
 /// What is noted about the run that wrote the set.
 #[derive(Debug, Clone)]
@@ -33,6 +36,8 @@ pub struct Record<'a> {
     pub by: &'a str,
     /// Version of telectl.
     pub version: &'a str,
+    /// `CLUSTER_ID` of the workers.
+    pub cluster_id: &'a str,
 }
 
 /// The parent object of a profile in a namespace.
@@ -62,9 +67,15 @@ pub fn adopt(manifest: &mut Manifest, parent: &ObjectRef) {
     manifest.value["metadata"]["labels"][PART_OF] = set_id(parent).into();
 }
 
-/// Whether a parent says when its set was deployed.
-pub fn is_recorded(parent: &Value) -> bool {
+/// Whether a parent says when its set was deployed, and with this `CLUSTER_ID`.
+pub fn is_recorded(parent: &Value, cluster_id: &str) -> bool {
     parent["metadata"]["annotations"][DEPLOYED_AT].is_string()
+        && recorded_cluster_id(parent) == Some(cluster_id)
+}
+
+/// The `CLUSTER_ID` that a set was deployed with.
+pub fn recorded_cluster_id(parent: &Value) -> Option<&str> {
+    parent["metadata"]["annotations"][CLUSTER_ID].as_str()
 }
 
 /// The parent as it has to be while (and after) these objects are applied.
@@ -89,6 +100,7 @@ pub fn parent_manifest(
         annotations[DEPLOYED_AT] = record.at.into();
         annotations[DEPLOYED_BY] = record.by.into();
         annotations[VERSION] = record.version.into();
+        annotations[CLUSTER_ID] = record.cluster_id.into();
     }
     let value: Value = json!({
         "apiVersion": "v1",
@@ -137,5 +149,23 @@ mod tests {
             manifest.value["metadata"]["annotations"]["applyset.kubernetes.io/contains-group-kinds"],
             "Deployment.apps,Service"
         );
+    }
+
+    #[test]
+    fn what_is_recorded_is_read_back_and_another_cluster_id_is_another_record() {
+        let record = Record {
+            at: "2026-06-01T00:00:00Z",
+            by: "somebody",
+            version: "1",
+            cluster_id: "edge",
+        };
+        let parent = parent("ns", "edge");
+        let written = parent_manifest(&parent, &[], Some(&record)).value;
+        assert_eq!(recorded_cluster_id(&written), Some("edge"));
+        assert!(is_recorded(&written, "edge"));
+        assert!(!is_recorded(&written, "renamed"));
+        let unfinished = parent_manifest(&parent, &[], None).value;
+        assert_eq!(recorded_cluster_id(&unfinished), None);
+        assert!(!is_recorded(&unfinished, "edge"));
     }
 }

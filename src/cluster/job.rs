@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::apply::{create, remove};
 use super::client::Cluster;
 use super::error::ClusterError;
-use super::readiness::{pod_failure, unschedulable};
+use super::pod::{failure, unschedulable};
 use crate::model::object::{ObjectKind, ObjectRef};
 
 /// How long the pods of a deleted Job may take to go.
@@ -100,7 +100,7 @@ async fn follow(cluster: &Cluster, job: &ObjectRef, labels: &str) -> Result<JobE
                 reason: reason.to_owned(),
             });
         }
-        if let Some(reason) = pod_failure(&pod).or_else(|| unschedulable(&pod)) {
+        if let Some(reason) = failure(&pod).or_else(|| unschedulable(&pod)) {
             return Ok(JobEnd::NotStarted { reason });
         }
     }

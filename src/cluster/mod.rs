@@ -8,7 +8,9 @@ pub mod inventory;
 pub mod job;
 pub mod kubeconfig;
 pub mod lock;
+pub mod pod;
 pub mod readiness;
+mod scene;
 pub mod wait;
 
 pub use client::Cluster;

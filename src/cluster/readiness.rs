@@ -47,7 +47,7 @@ fn count(object: &Value, field: &str) -> i64 {
     object["status"][field].as_i64().unwrap_or(0)
 }
 
-fn condition<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
+pub(super) fn condition<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
     object["status"]["conditions"]
         .as_array()?
         .iter()
@@ -95,11 +95,13 @@ fn stateful_set(object: &Value) -> Readiness {
         count(object, "readyReplicas"),
     );
     let status = &object["status"];
-    let same_revision = status["currentRevision"] == status["updateRevision"];
-    if ready < desired {
+    // The controller makes the two the same once every pod has the newest revision and is ready.
+    let is_rolled_out = status["currentRevision"] == status["updateRevision"]
+        || object["spec"]["updateStrategy"]["type"] == "OnDelete";
+    if !is_rolled_out {
+        waiting(format!("{updated}/{desired} pods updated, {ready} ready"))
+    } else if ready < desired {
         waiting(format!("{ready}/{desired} pods ready"))
-    } else if !same_revision && updated < desired {
-        waiting(format!("{updated}/{desired} pods updated"))
     } else if count(object, "replicas") > desired {
         waiting(format!(
             "{} pods too many",
@@ -160,50 +162,6 @@ fn autoscaler(object: &Value) -> Readiness {
     }
 }
 
-/// What keeps a pod from starting, if waiting on is of no use.
-pub fn pod_failure(pod: &Value) -> Option<String> {
-    let status = &pod["status"];
-    let containers = ["initContainerStatuses", "containerStatuses"]
-        .into_iter()
-        .filter_map(|field| status[field].as_array())
-        .flatten();
-    for container in containers {
-        let name = container["name"].as_str().unwrap_or_default();
-        let waiting = &container["state"]["waiting"];
-        let reason = waiting["reason"].as_str().unwrap_or_default();
-        let message = waiting["message"].as_str().unwrap_or_default();
-        let hopeless = match reason {
-            // The kubelet has not fetched a Secret or ConfigMap yet and tries again.
-            "CreateContainerConfigError" if message.contains("failed to sync") => false,
-            "ErrImagePull"
-            | "ImagePullBackOff"
-            | "InvalidImageName"
-            | "ErrImageNeverPull"
-            | "CreateContainerConfigError"
-            | "CreateContainerError"
-            | "RunContainerError" => true,
-            // One crash may be bad luck, three are a pattern.
-            "CrashLoopBackOff" => container["restartCount"].as_i64().unwrap_or(0) >= 3,
-            _ => false,
-        };
-        if hopeless {
-            return Some(format!("container {name}: {reason}: {message}"));
-        }
-    }
-    None
-}
-
-/// Why a pod cannot be placed on a node, if it cannot now.
-pub fn unschedulable(pod: &Value) -> Option<String> {
-    let scheduled = condition(pod, "PodScheduled")?;
-    (scheduled["status"] == "False" && scheduled["reason"] == "Unschedulable").then(|| {
-        scheduled["message"]
-            .as_str()
-            .unwrap_or("unschedulable")
-            .to_owned()
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -239,32 +197,25 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_is_slow_to_fetch_a_secret_does_not_end_the_wait() {
-        let pod = |message: &str| {
-            json!({"status": {"containerStatuses": [{
-                "name": "collector",
-                "state": {"waiting": {"reason": "CreateContainerConfigError", "message": message}},
-            }]}})
+    fn a_stateful_set_waits_until_the_newest_revision_is_everywhere() {
+        let stateful_set = |current: &str, updated: i64, ready: i64| {
+            readiness(&json!({
+                "kind": "StatefulSet",
+                "metadata": {"generation": 2},
+                "spec": {"replicas": 2},
+                "status": {
+                    "observedGeneration": 2, "replicas": 2, "readyReplicas": ready,
+                    "updatedReplicas": updated,
+                    "currentRevision": current, "updateRevision": "new",
+                },
+            }))
         };
-        let slow = pod("failed to sync secret cache: timed out waiting for the condition");
-        assert_eq!(pod_failure(&slow), None);
-        assert!(pod_failure(&pod("secret \"redis-auth\" not found")).is_some());
-    }
-
-    #[test]
-    fn an_image_that_cannot_be_pulled_ends_the_wait() {
-        let pod = json!({"status": {"containerStatuses": [{
-            "name": "streamer", "restartCount": 0,
-            "state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}},
-        }]}});
-        assert_eq!(
-            pod_failure(&pod).unwrap(),
-            "container streamer: ErrImagePull: not found"
-        );
-        let pod = json!({"status": {"containerStatuses": [{
-            "name": "streamer", "restartCount": 1,
-            "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-        }]}});
-        assert_eq!(pod_failure(&pod), None);
+        assert_eq!(stateful_set("new", 2, 2), Readiness::Current);
+        for (current, updated, ready) in
+            [("old", 1, 2), ("old", 1, 1), ("old", 2, 2), ("new", 2, 1)]
+        {
+            let found = stateful_set(current, updated, ready);
+            assert!(matches!(found, Readiness::InProgress(_)), "{found:?}");
+        }
     }
 }

@@ -1,27 +1,33 @@
 //! Waits by watching, until objects are what they should be or cannot become it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::{StreamExt as _, stream::SelectAll};
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
 use kube::api::{DynamicObject, LogParams};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::client::Cluster;
 use super::error::ClusterError;
-use super::readiness::{Readiness, pod_failure, readiness, unschedulable};
+use super::pod;
+use super::scene::{Listed, Scene, Trouble};
 use crate::model::object::ObjectRef;
 
-/// How long a pod may be unschedulable before the wait gives up: autoscalers of nodes need time.
-const SCHEDULING_GRACE: Duration = Duration::from_secs(120);
-/// How often it is looked whether that time is over: no event says so.
-const SCHEDULING_CHECK: Duration = Duration::from_secs(5);
+/// How often it is looked whether a time is over: no event says so.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// How many lines of a failed pod's log are shown.
 const LOG_LINES: i64 = 10;
+/// How much of a pod's answer about its readiness is shown.
+const ANSWER_LENGTH: usize = 600;
+/// How long it may take to ask what a pod says, once the wait has failed.
+const EXPLANATION_DEADLINE: Duration = Duration::from_secs(10);
 
 /// What to wait for, and how long.
 #[derive(Debug)]
@@ -38,8 +44,10 @@ pub struct Waiting<'a> {
 
 enum Seen {
     Object(usize, Option<Value>),
-    Pod(Box<Value>),
+    Pod(Listed),
+    Set(Listed),
     Broken(String),
+    Nothing,
 }
 
 /// Waits; `on_change` is told what each object waits for whenever that changes, and `None` when
@@ -55,47 +63,31 @@ pub async fn until_ready(
     mut on_change: impl FnMut(&ObjectRef, Option<&str>),
 ) -> Result<(), ClusterError> {
     let started = Instant::now();
-    let mut states: BTreeMap<usize, String> = (0..waiting.objects.len())
-        .map(|index| (index, "not seen yet".to_owned()))
-        .collect();
-    let mut unplaced = Unplaced::new();
-    let mut look_again = tokio::time::interval(SCHEDULING_CHECK);
+    let mut scene = Scene::new(waiting.objects);
+    let mut look_again = tokio::time::interval(LOOK_AGAIN);
     let mut events = watch_all(cluster, waiting);
-    while !states.is_empty() {
+    while !scene.is_ready() {
         let seen = tokio::select! {
             seen = events.next() => seen,
-            _ = look_again.tick() => {
-                give_up_on_unplaced(cluster, waiting, &unplaced)?;
-                continue;
-            }
+            _ = look_again.tick() => Some(Seen::Nothing),
             () = tokio::time::sleep_until(started + waiting.deadline) => None,
             () = stop.cancelled() => None,
         };
         match seen {
-            None => return Err(out_of_time(cluster, waiting, &states, started)),
-            Some(Seen::Object(index, object)) => {
-                let object_ref = &waiting.objects[index];
-                match object.as_ref().map(readiness) {
-                    Some(Readiness::Current) => {
-                        if states.remove(&index).is_some() {
-                            on_change(object_ref, None);
-                        }
-                    }
-                    Some(Readiness::InProgress(why)) => {
-                        if states.insert(index, why.clone()).as_ref() != Some(&why) {
-                            on_change(object_ref, Some(&why));
-                        }
-                    }
-                    Some(Readiness::Failed(why)) => {
-                        return Err(failed(cluster, object_ref.to_string(), why));
-                    }
-                    None => drop(states.insert(index, "it does not exist".to_owned())),
-                }
-            }
-            Some(Seen::Pod(pod)) => look_at_pod(cluster, waiting, &pod, &mut unplaced).await?,
+            None => return Err(out_of_time(cluster, waiting, &scene, started, stop).await),
+            Some(Seen::Object(index, object)) => scene.object(index, object),
+            Some(Seen::Pod(change)) => scene.pod(change, Instant::now()),
+            Some(Seen::Set(change)) => scene.set(change),
+            Some(Seen::Nothing) => {}
             Some(Seen::Broken(why)) => {
                 tracing::debug!(cluster = cluster.name(), why, "watch broke");
             }
+        }
+        for (object, why) in scene.news(Instant::now()) {
+            on_change(&object, why.as_deref());
+        }
+        if let Some(trouble) = scene.hopeless(Instant::now()) {
+            return Err(failed(cluster, waiting, trouble).await);
         }
     }
     Ok(())
@@ -127,25 +119,40 @@ fn watch_all(
         streams.push(stream.boxed());
     }
     if !waiting.pods.is_empty() {
-        streams.push(watch_pods(cluster, waiting));
+        let (namespace, labels) = (waiting.namespace, waiting.pods);
+        streams.push(watch_list::<Pod>(
+            cluster.typed(namespace),
+            labels,
+            Seen::Pod,
+        ));
+        streams.push(watch_list::<ReplicaSet>(
+            cluster.typed(namespace),
+            labels,
+            Seen::Set,
+        ));
     }
     streams
 }
 
-fn watch_pods(
-    cluster: &Cluster,
-    waiting: &Waiting<'_>,
-) -> futures::stream::BoxStream<'static, Seen> {
-    let api = cluster.typed::<k8s_openapi::api::core::v1::Pod>(waiting.namespace);
-    let only = watcher::Config::default().labels(waiting.pods);
-    watcher::watcher(api, only)
+fn watch_list<K>(
+    api: Api<K>,
+    labels: &str,
+    seen: fn(Listed) -> Seen,
+) -> futures::stream::BoxStream<'static, Seen>
+where
+    K: kube::Resource + Clone + std::fmt::Debug + Serialize + DeserializeOwned + Send + 'static,
+{
+    let value = |item: K| serde_json::to_value(item).unwrap_or_default();
+    watcher::watcher(api, watcher::Config::default().labels(labels))
         .default_backoff()
-        .filter_map(|event| {
+        .filter_map(move |event| {
             let seen = match event {
-                Ok(Event::Apply(pod) | Event::InitApply(pod)) => Some(Seen::Pod(Box::new(
-                    serde_json::to_value(pod).unwrap_or_default(),
-                ))),
-                Ok(Event::Delete(_) | Event::Init | Event::InitDone) => None,
+                Ok(Event::Init) => Some(seen(Listed::Begin)),
+                Ok(Event::Apply(item) | Event::InitApply(item)) => {
+                    Some(seen(Listed::Is(value(item))))
+                }
+                Ok(Event::Delete(item)) => Some(seen(Listed::Gone(value(item)))),
+                Ok(Event::InitDone) => None,
                 Err(error) => Some(Seen::Broken(error.to_string())),
             };
             futures::future::ready(seen)
@@ -153,105 +160,61 @@ fn watch_pods(
         .boxed()
 }
 
-/// The pods that no node takes: since when, and why.
-type Unplaced = BTreeMap<String, (Instant, String)>;
-
-fn give_up_on_unplaced(
-    cluster: &Cluster,
-    waiting: &Waiting<'_>,
-    unplaced: &Unplaced,
-) -> Result<(), ClusterError> {
-    let late = unplaced
-        .iter()
-        .find(|(_, (since, _))| since.elapsed() >= SCHEDULING_GRACE);
-    match late {
-        Some((name, (_, why))) => Err(failed(
-            cluster,
-            format!("Pod/{}/{name}", waiting.namespace),
-            why.clone(),
-        )),
-        None => Ok(()),
-    }
-}
-
-async fn look_at_pod(
-    cluster: &Cluster,
-    waiting: &Waiting<'_>,
-    pod: &Value,
-    unplaced: &mut Unplaced,
-) -> Result<(), ClusterError> {
+/// What a pod says about its state: the answer about its readiness and the last lines of its log.
+async fn explanation(cluster: &Cluster, namespace: &str, pod: &Value) -> String {
     let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-    if !pod["metadata"]["deletionTimestamp"].is_null() {
-        unplaced.remove(name);
-        return Ok(());
+    let (answer, log) = tokio::join!(
+        tokio::time::timeout(
+            EXPLANATION_DEADLINE,
+            readiness_answer(cluster, namespace, pod)
+        ),
+        tokio::time::timeout(EXPLANATION_DEADLINE, last_lines(cluster, namespace, name)),
+    );
+    let mut said = String::new();
+    if let Ok(Some(answer)) = answer {
+        let shown: String = answer.chars().take(ANSWER_LENGTH).collect();
+        said = format!("\n  pod {name} about its readiness:\n{}", indented(&shown));
     }
-    if let Some(why) = unschedulable(pod) {
-        unplaced
-            .entry(name.to_owned())
-            .or_insert_with(|| (Instant::now(), String::new()))
-            .1 = why;
-        return Ok(());
+    if let Ok(Some(log)) = log {
+        said.push_str(&format!(
+            "\n  last lines of the log of pod {name}:\n{}",
+            indented(&log)
+        ));
     }
-    unplaced.remove(name);
-    let Some(why) = pod_failure(pod) else {
-        return Ok(());
-    };
-    if !is_of_current_revision(cluster, waiting.namespace, pod).await? {
-        return Ok(());
-    }
-    let log = last_lines(cluster, waiting.namespace, name).await;
-    let reason = if log.is_empty() {
-        why
-    } else {
-        format!("{why}\n{log}")
-    };
-    Err(failed(
-        cluster,
-        format!("Pod/{}/{name}", waiting.namespace),
-        reason,
-    ))
+    said
 }
 
-/// Whether a pod belongs to what is being rolled out now: one of an earlier revision that fails
-/// is about to be replaced and says nothing about the new one.
-async fn is_of_current_revision(
-    cluster: &Cluster,
-    namespace: &str,
-    pod: &Value,
-) -> Result<bool, ClusterError> {
-    let owner = &pod["metadata"]["ownerReferences"][0];
-    let owner_name = owner["name"].as_str().unwrap_or_default();
-    if owner["kind"] != "ReplicaSet" {
-        return Ok(true);
+fn indented(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(|line| format!("    {line}")).collect();
+    lines.join("\n")
+}
+
+/// What the page that the kubelet asks says, if the pod runs; else the newest warning about it.
+async fn readiness_answer(cluster: &Cluster, namespace: &str, pod: &Value) -> Option<String> {
+    let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+    if pod["status"]["phase"] == "Running"
+        && let Some((port, path)) = pod::readiness_page(pod)
+    {
+        let path = format!("{path}?verbose");
+        match cluster.ask_pod(namespace, name, port, &path).await {
+            Ok(answer)
+            | Err(ClusterError::Refused {
+                message: answer, ..
+            }) if !answer.trim().is_empty() => {
+                return Some(answer);
+            }
+            _ => {}
+        }
     }
-    let sets = cluster
-        .list_other(("apps", "v1", "ReplicaSet", "replicasets"), namespace, "")
-        .await?;
-    let deployment_of = |set: &Value| set["metadata"]["ownerReferences"][0]["uid"].clone();
-    let revision = |set: &Value| {
-        set["metadata"]["annotations"]["deployment.kubernetes.io/revision"]
-            .as_str()
-            .and_then(|text| text.parse::<u64>().ok())
-            .unwrap_or(0)
-    };
-    let Some(own) = sets
-        .iter()
-        .find(|set| set["metadata"]["name"] == owner_name)
-    else {
-        return Ok(false);
-    };
-    let newest = sets
-        .iter()
-        .filter(|set| deployment_of(set) == deployment_of(own))
-        .map(revision)
-        .max()
-        .unwrap_or(0);
-    Ok(revision(own) == newest)
+    let events = ("", "v1", "Event", "events");
+    let events = cluster.list_other(events, namespace, "").await.ok()?;
+    let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
+    pod::newest_warning(&events, uid)
 }
 
 /// The last lines of a pod's log; of the run before, if this one has said nothing yet.
-async fn last_lines(cluster: &Cluster, namespace: &str, pod: &str) -> String {
-    for previous in [true, false] {
+async fn last_lines(cluster: &Cluster, namespace: &str, pod: &str) -> Option<String> {
+    for previous in [false, true] {
         let parameters = LogParams {
             previous,
             tail_lines: Some(LOG_LINES),
@@ -260,35 +223,50 @@ async fn last_lines(cluster: &Cluster, namespace: &str, pod: &str) -> String {
         if let Ok(log) = cluster.logs(namespace, pod, &parameters).await
             && !log.trim().is_empty()
         {
-            return log.lines().map(|line| format!("    {line}\n")).collect();
+            return Some(log);
         }
     }
-    String::new()
+    None
 }
 
-fn failed(cluster: &Cluster, object: String, reason: String) -> ClusterError {
+async fn failed(cluster: &Cluster, waiting: &Waiting<'_>, trouble: Trouble) -> ClusterError {
+    let Trouble { what, why, pod } = trouble;
+    let said = match &pod {
+        Some(pod) => explanation(cluster, waiting.namespace, pod).await,
+        None => String::new(),
+    };
     ClusterError::Failed {
         cluster: cluster.name().to_owned(),
-        object,
-        reason,
+        object: what,
+        reason: format!("{why}{said}"),
     }
 }
 
-fn out_of_time(
+async fn out_of_time(
     cluster: &Cluster,
     waiting: &Waiting<'_>,
-    states: &BTreeMap<usize, String>,
+    scene: &Scene,
     started: Instant,
+    stop: &CancellationToken,
 ) -> ClusterError {
-    let state: Vec<String> = states
+    let after = started.elapsed();
+    let late = scene.late(Instant::now());
+    let state: Vec<String> = late
         .iter()
-        .map(|(index, why)| format!("{}: {why}", waiting.objects[*index]))
+        .map(|trouble| format!("{}: {}", trouble.what, trouble.why))
         .collect();
+    let mut state = state.join("; ");
+    // Whoever stops a run does not want to wait for explanations.
+    for pod in late.iter().filter_map(|trouble| trouble.pod.as_ref()) {
+        if !stop.is_cancelled() {
+            state.push_str(&explanation(cluster, waiting.namespace, pod).await);
+        }
+    }
     ClusterError::Deadline {
         cluster: cluster.name().to_owned(),
         waited_for: "not ready".to_owned(),
-        state: state.join("; "),
-        after: started.elapsed(),
+        state,
+        after,
     }
 }
 
@@ -304,7 +282,7 @@ pub async fn until(
     holds: impl Fn(Option<&Value>) -> bool + Send,
 ) -> Result<Option<Value>, ClusterError> {
     let kind = object.kind;
-    let api: kube::Api<DynamicObject> = cluster.api(kind, &object.namespace);
+    let api: Api<DynamicObject> = cluster.api(kind, &object.namespace);
     let watched = async {
         let mut objects =
             std::pin::pin!(watcher::watch_object(api, &object.name).default_backoff());

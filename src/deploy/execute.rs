@@ -146,7 +146,7 @@ impl Run<'_> {
         self.require_addresses(stage)?;
         self.say(Event::StageStarted(stage.clone()));
         let before = writing.progressed.written;
-        self.make_authority(&mut writing).await?;
+        self.make_authority(&mut writing, &observed).await?;
         let (early, _) = split(&observed.set.manifests);
         self.write_all(&mut writing, &observed, early).await?;
         let observed = self.await_addresses(stage).await?;
@@ -176,7 +176,7 @@ impl Run<'_> {
         }
         let written = writing.progressed.written - before;
         self.await_ready(stage, &observed, writing.lost).await?;
-        if written > 0 || !self.is_recorded(stage).await? {
+        if written > 0 || !self.is_recorded(stage, &observed).await? {
             self.record(stage, &observed, writing.consent).await?;
         }
         let seconds = started.elapsed().as_secs_f64();
@@ -204,11 +204,13 @@ impl Run<'_> {
     }
 
     /// The private authority is made in the first stage that runs a server.
-    async fn make_authority(&mut self, writing: &mut Writing<'_>) -> Result<(), DeployError> {
+    async fn make_authority(
+        &mut self,
+        writing: &mut Writing<'_>,
+        observed: &Observed,
+    ) -> Result<(), DeployError> {
         let stage = writing.stage;
-        let values = super::handover::values_for(stage, &self.handover);
-        let set = (self.render)(stage, &values)?;
-        if !self.makes_authority(&set) {
+        if !self.makes_authority(&observed.set) {
             return Ok(());
         }
         // Servers that this run only looks at have certificates of an authority that is gone.
@@ -307,10 +309,11 @@ impl Run<'_> {
 
     /// A run that failed after its last write left no record; one that finds nothing to write
     /// makes up for it.
-    async fn is_recorded(&self, stage: &Stage) -> Result<bool, DeployError> {
+    async fn is_recorded(&self, stage: &Stage, observed: &Observed) -> Result<bool, DeployError> {
         let parent = inventory::parent(&stage.namespace, stage.profile.name());
         let live = self.cluster(stage).get(&parent).await?;
-        Ok(live.is_some_and(|live| inventory::is_recorded(&live)))
+        let cluster_id = &observed.set.cluster_id;
+        Ok(live.is_some_and(|live| inventory::is_recorded(&live, cluster_id)))
     }
 
     /// Notes on the inventory's parent what was deployed, when and by whom.
@@ -332,6 +335,7 @@ impl Run<'_> {
             at: &at,
             by: &self.options.who,
             version: env!("CARGO_PKG_VERSION"),
+            cluster_id: &observed.set.cluster_id,
         };
         let manifest = inventory::parent_manifest(&parent, &members, Some(&record));
         Writer::new(self.cluster(stage), consent)

@@ -44,9 +44,16 @@ impl Reach {
     }
 }
 
-/// Values (dotted key, value) that a stage gets from the stages before it.
-pub fn values_for(stage: &Stage, handover: &Handover) -> Vec<(String, Value)> {
-    let mut values = vec![("global.clusterId".to_owned(), json!(stage.context))];
+/// Values (dotted key, value) that a stage gets from the stages before it, and from its record:
+/// `recorded` is the cluster id that it was deployed with before. A context may be renamed, and the
+/// sources of its cluster must stay what they are.
+pub fn values_for(
+    stage: &Stage,
+    handover: &Handover,
+    recorded: Option<&str>,
+) -> Vec<(String, Value)> {
+    let cluster_id = recorded.unwrap_or(&stage.context);
+    let mut values = vec![("global.clusterId".to_owned(), json!(cluster_id))];
     if !matches!(stage.profile, Profile::Edge | Profile::Central) {
         return values;
     }
@@ -133,7 +140,7 @@ mod tests {
             etcd: reach(&shared, "etcd", 2379, Some(&live)),
         };
         let of = |stage: &Stage, key: &str| {
-            let values = values_for(stage, &handover);
+            let values = values_for(stage, &handover, None);
             values.into_iter().find(|(name, _)| name == key).unwrap().1
         };
         let central = stage(Profile::Central, "central");
@@ -150,5 +157,14 @@ mod tests {
         assert!(is_complete(&edge, &handover));
         assert!(!is_complete(&edge, &Handover::default()));
         assert_eq!(of(&edge, "global.clusterId"), "edge");
+    }
+
+    #[test]
+    fn a_renamed_context_keeps_the_cluster_id_that_was_recorded() {
+        let renamed = stage(Profile::Edge, "prod-edge");
+        let id = |recorded| values_for(&renamed, &Handover::default(), recorded)[0].clone();
+        let of = |id: &str| ("global.clusterId".to_owned(), json!(id));
+        assert_eq!(id(Some("edge")), of("edge"));
+        assert_eq!(id(None), of("prod-edge"));
     }
 }

@@ -10,8 +10,9 @@ use super::error::DeployError;
 use super::handover::{certificate_names, is_complete, reach, service_of, values_for};
 use super::layout::Stage;
 use super::plan::{
-    Action, ObjectPlan, StagePlan, authority_change, is_autoscaled, later_addresses, name_restarts,
-    object_plan, secret_change, secrets_of, with_live_replicas,
+    ObjectPlan, StagePlan, authority_change, hosts, identity_warning, is_autoscaled,
+    later_addresses, name_restarts, object_plan, record_plan, secret_change, secrets_of,
+    with_live_replicas,
 };
 use super::run::Run;
 use super::secrets::{
@@ -38,6 +39,8 @@ pub struct Observed {
     pub set: RenderedSet,
     /// Whether its namespace is missing.
     pub namespace_missing: bool,
+    /// The inventory's parent, with the record of the last deployment.
+    pub record: Option<Value>,
     /// The needed Secrets that exist, and the authority's, by name.
     pub secrets: BTreeMap<String, LiveSecret>,
     /// Whether the database already has a volume.
@@ -50,8 +53,10 @@ impl Run<'_> {
     /// Renders a stage with what is known, and reads its Secrets and servers' Services.
     pub(super) async fn observe(&self, stage: &Stage) -> Result<Observed, DeployError> {
         let cluster = self.cluster(stage);
-        let mut set = (self.render)(stage, &values_for(stage, &self.handover))?;
         let parent = inventory::parent(&stage.namespace, stage.profile.name());
+        let record = cluster.get(&parent).await?;
+        let cluster_id = record.as_ref().and_then(inventory::recorded_cluster_id);
+        let mut set = (self.render)(stage, &values_for(stage, &self.handover, cluster_id))?;
         set.manifests
             .iter_mut()
             .for_each(|manifest| inventory::adopt(manifest, &parent));
@@ -72,6 +77,7 @@ impl Run<'_> {
         Ok(Observed {
             set,
             namespace_missing,
+            record,
             secrets,
             database_initialised,
             services,
@@ -158,7 +164,7 @@ impl Run<'_> {
         let mut objects: Vec<ObjectPlan> =
             objects.await?.into_iter().map(later_addresses).collect();
         name_restarts(&mut secrets, &observed.set.manifests, &objects);
-        objects.extend(self.plan_record(stage, observed).await?);
+        objects.extend(record_plan(stage, &observed.set, observed.record.as_ref()));
         Ok(StagePlan {
             stage: stage.clone(),
             server: cluster.server().to_owned(),
@@ -166,35 +172,10 @@ impl Run<'_> {
             objects,
             secrets,
             awaits_addresses: !is_complete(stage, &self.handover),
+            warnings: identity_warning(&observed.set, observed.record.as_ref())
+                .into_iter()
+                .collect(),
         })
-    }
-
-    /// The inventory's parent, if no run has noted on it yet that the stage was deployed: a run
-    /// that was interrupted after its last write leaves it so.
-    async fn plan_record(
-        &self,
-        stage: &Stage,
-        observed: &Observed,
-    ) -> Result<Option<ObjectPlan>, DeployError> {
-        let parent = inventory::parent(&stage.namespace, stage.profile.name());
-        let live = match observed.namespace_missing {
-            true => None,
-            false => self.cluster(stage).get(&parent).await?,
-        };
-        if live.as_ref().is_some_and(inventory::is_recorded) {
-            return Ok(None);
-        }
-        let action = if live.is_some() {
-            Action::Update
-        } else {
-            Action::Create
-        };
-        Ok(Some(ObjectPlan {
-            object: parent,
-            action,
-            changes: Vec::new(),
-            conflicts: Vec::new(),
-        }))
     }
 
     /// Decides about every Secret that the stage needs.
@@ -297,16 +278,6 @@ async fn has_database_volume(cluster: &Cluster, set: &RenderedSet) -> Result<boo
         let name = claim["metadata"]["name"].as_str().unwrap_or_default();
         name.ends_with(&of_first_pod)
     }))
-}
-
-/// Whether a component runs in a rendered set.
-pub(super) fn hosts(set: &RenderedSet, component: Component) -> bool {
-    set.manifests.iter().any(|manifest| {
-        matches!(
-            manifest.object.kind,
-            ObjectKind::Deployment | ObjectKind::StatefulSet
-        ) && manifest.value["metadata"]["labels"][COMPONENT] == component.name()
-    })
 }
 
 async fn read_secrets(

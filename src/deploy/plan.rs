@@ -9,7 +9,9 @@ use super::layout::Stage;
 use super::secrets::{AUTHORITY_SECRET, Origin, SecretPlan};
 use crate::cluster::apply::DryRun;
 use crate::cluster::diff::{FieldChange, changes, masked};
+use crate::cluster::inventory;
 use crate::model::component::Component;
+use crate::model::labels::COMPONENT;
 use crate::model::manifest::{Manifest, RenderedSet};
 use crate::model::object::{ObjectKind, ObjectRef};
 
@@ -92,6 +94,8 @@ pub struct StagePlan {
     pub secrets: Vec<SecretChange>,
     /// Whether addresses of other stages are still to come, so that values will differ.
     pub awaits_addresses: bool,
+    /// What somebody should know before saying yes.
+    pub warnings: Vec<String>,
 }
 
 impl StagePlan {
@@ -212,6 +216,60 @@ pub fn later_addresses(mut plan: ObjectPlan) -> ObjectPlan {
         plan.action = Action::Update;
     }
     plan
+}
+
+/// Whether a component runs in a rendered set.
+pub fn hosts(set: &RenderedSet, component: Component) -> bool {
+    set.manifests.iter().any(|manifest| {
+        matches!(
+            manifest.object.kind,
+            ObjectKind::Deployment | ObjectKind::StatefulSet
+        ) && manifest.value["metadata"]["labels"][COMPONENT] == component.name()
+    })
+}
+
+/// The inventory's parent, if no run has noted on it yet that the stage was deployed (one that was
+/// interrupted after its last write leaves it so), or that it was with this cluster id.
+pub fn record_plan(stage: &Stage, set: &RenderedSet, record: Option<&Value>) -> Option<ObjectPlan> {
+    if record.is_some_and(|record| inventory::is_recorded(record, &set.cluster_id)) {
+        return None;
+    }
+    let recorded = record.and_then(inventory::recorded_cluster_id);
+    let renamed = recorded.filter(|recorded| *recorded != set.cluster_id);
+    let change = renamed.map(|recorded| FieldChange {
+        field: format!(".metadata.annotations.\"{}\"", inventory::CLUSTER_ID),
+        before: Some(recorded.into()),
+        after: Some(set.cluster_id.clone().into()),
+    });
+    Some(ObjectPlan {
+        object: inventory::parent(&stage.namespace, stage.profile.name()),
+        action: if record.is_some() {
+            Action::Update
+        } else {
+            Action::Create
+        },
+        changes: change.into_iter().collect(),
+        conflicts: Vec::new(),
+    })
+}
+
+/// What it means that a stage gets another cluster id than it was deployed with.
+pub fn identity_warning(set: &RenderedSet, record: Option<&Value>) -> Option<String> {
+    let recorded = record.and_then(inventory::recorded_cluster_id)?;
+    let new = &set.cluster_id;
+    if recorded == new {
+        return None;
+    }
+    let means = if hosts(set, Component::Streamer) {
+        "it is part of every source's identity, so the rows of files that are stored already are \
+         stored again, under the new name"
+    } else {
+        "its workers register under the new name"
+    };
+    Some(format!(
+        "the cluster id changes from `{recorded}` to `{new}`: {means}; without global.clusterId it \
+         stays `{recorded}`"
+    ))
 }
 
 /// The private authority, as a change.

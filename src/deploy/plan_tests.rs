@@ -52,6 +52,7 @@ fn an_autoscaled_workload_keeps_its_live_count() {
     let set = RenderedSet {
         profile: Profile::Central,
         namespace: "ns".to_owned(),
+        cluster_id: "central".to_owned(),
         manifests: vec![autoscaler],
         secrets: Vec::new(),
     };
@@ -148,4 +149,43 @@ fn a_secret_that_changes_names_what_restarts_and_only_what_is_there() {
     assert_eq!(secrets[0].renewals[0].days_left, Some(12));
     assert_eq!(secrets[0].renewals[0].because, "it has 12 days left");
     assert!(secrets[1].restarts.is_empty());
+}
+
+#[test]
+fn another_cluster_id_than_the_recorded_one_is_warned_of_and_recorded() {
+    let streamer = Manifest {
+        object: ObjectRef::new(ObjectKind::StatefulSet, "ns", "streamer"),
+        value: json!({"metadata": {"labels": {"app.kubernetes.io/component": "streamer"}}}),
+    };
+    let set = |id: &str, manifests: &[Manifest]| RenderedSet {
+        profile: Profile::Edge,
+        namespace: "ns".to_owned(),
+        cluster_id: id.to_owned(),
+        manifests: manifests.to_vec(),
+        secrets: Vec::new(),
+    };
+    let stage = Stage {
+        profile: Profile::Edge,
+        context: "renamed".to_owned(),
+        namespace: "ns".to_owned(),
+    };
+    let record = json!({"metadata": {"annotations": {
+        "telectl.io/deployed-at": "2026-06-01T00:00:00Z", "telectl.io/cluster-id": "edge",
+    }}});
+    let edge = [streamer];
+    let same = set("edge", &edge);
+    assert_eq!(identity_warning(&same, Some(&record)), None);
+    assert_eq!(identity_warning(&set("new", &edge), None), None);
+    assert_eq!(record_plan(&stage, &same, Some(&record)), None);
+    let other = set("new", &edge);
+    let warning = identity_warning(&other, Some(&record)).unwrap();
+    assert!(warning.contains("from `edge` to `new`"), "{warning}");
+    assert!(warning.contains("stored again"), "{warning}");
+    let of_workers = identity_warning(&set("new", &[]), Some(&record)).unwrap();
+    assert!(!of_workers.contains("stored again"), "{of_workers}");
+    let planned = record_plan(&stage, &other, Some(&record)).unwrap();
+    assert_eq!(planned.action, Action::Update);
+    assert_eq!(planned.changes[0].before, Some(json!("edge")));
+    let first = record_plan(&stage, &same, None).unwrap();
+    assert_eq!((first.action, first.changes.len()), (Action::Create, 0));
 }

@@ -12,6 +12,7 @@ use super::observe::Observed;
 use super::run::{Part, Run};
 use crate::cluster::ClusterError;
 use crate::cluster::apply::Writer;
+use crate::cluster::pod;
 use crate::cluster::readiness::{Readiness, external_addresses, readiness};
 use crate::cluster::wait::{Waiting, until, until_ready};
 use crate::model::consent::Confirmed;
@@ -145,8 +146,8 @@ impl Run<'_> {
             .collect();
         for pod in cluster.pods(&stage.namespace, &labels.join(",")).await? {
             let revision = &pod["metadata"]["labels"]["controller-revision-hash"];
-            let leaving = !pod["metadata"]["deletionTimestamp"].is_null();
-            if *revision == live["status"]["updateRevision"] || leaving || is_ready(&pod) {
+            let is_new = *revision == live["status"]["updateRevision"];
+            if is_new || pod::is_going(&pod) || pod::is_ready(&pod) {
                 continue;
             }
             let text = |field: &str| pod["metadata"][field].as_str().unwrap_or_default();
@@ -172,7 +173,8 @@ impl Run<'_> {
             .iter()
             .filter(|(_, part)| *part == Part::Applied)
         {
-            let values = super::handover::values_for(stage, &self.handover);
+            // The names of objects do not depend on the cluster id.
+            let values = super::handover::values_for(stage, &self.handover, None);
             let Ok(set) = (self.render)(stage, &values) else {
                 continue;
             };
@@ -209,12 +211,4 @@ fn waited_for(manifests: &[Manifest]) -> Vec<ObjectRef> {
         .map(|manifest| manifest.object.clone())
         .filter(|object| waits(object.kind))
         .collect()
-}
-
-fn is_ready(pod: &Value) -> bool {
-    let conditions = pod["status"]["conditions"].as_array();
-    conditions
-        .into_iter()
-        .flatten()
-        .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }

@@ -21,6 +21,8 @@ pub struct RenderedSet {
     pub profile: Profile,
     /// The namespace of every namespaced object in the set.
     pub namespace: String,
+    /// `CLUSTER_ID` of the workers.
+    pub cluster_id: String,
     /// The objects, in the order of [`super::object::ObjectKind::ALL`] and then by name. No Secrets.
     pub manifests: Vec<Manifest>,
     /// The Secrets that the objects refer to and that must exist, by name.

@@ -81,6 +81,7 @@ fn render_with(resolved: &Resolved, unknown: Unknown) -> Result<RenderedSet, Ren
     Ok(RenderedSet {
         profile: resolved.profile,
         namespace: resolved.namespace().to_owned(),
+        cluster_id: resolved.cluster_id().to_owned(),
         manifests,
         secrets: secrets::needs(resolved, &facts),
     })

@@ -126,10 +126,14 @@ fn workload(facts: &ClusterFacts, workload: &Workload) -> WorkloadStatus {
     let wanted = usize::try_from(workload.desired).unwrap_or(0);
     let verdict = if ready == 0 {
         Verdict::Missing
-    } else if ready < wanted {
+    } else if ready < wanted || workload.rollout.is_some() {
         Verdict::Degraded
     } else {
         Verdict::Ready
+    };
+    trouble = match (&workload.rollout, trouble) {
+        (Some(why), Some(trouble)) => Some(format!("{why}; {trouble}")),
+        (why, trouble) => trouble.or_else(|| why.clone()),
     };
     if wanted == 0 {
         trouble = trouble.or_else(|| Some("it is scaled to zero".to_owned()));

@@ -33,6 +33,10 @@ fn workload(component: Component, replicas: i64) -> Workload {
             "selector": {"matchLabels": labels(component)},
             "template": {"metadata": {"labels": labels(component)}, "spec": {"containers": [{}]}},
         },
+        "status": {
+            "observedGeneration": 1, "replicas": replicas, "readyReplicas": replicas,
+            "updatedReplicas": replicas, "availableReplicas": replicas,
+        },
     });
     Workload::from_object(ObjectKind::Deployment, &object)
 }
@@ -112,6 +116,35 @@ fn s02_the_verdict_is_that_of_the_worst_cluster() {
         .map(|workload| workload.name.as_str())
         .collect();
     assert_eq!(names, ["collector", "api-gateway"]);
+}
+
+#[test]
+fn s02_a_workload_whose_newest_revision_is_not_ready_is_not_ready() {
+    let mut site = edge(true);
+    let hangs = json!({
+        "metadata": {
+            "name": "streamer", "namespace": NAMESPACE, "generation": 2,
+            "labels": labels(Component::Streamer),
+        },
+        "spec": {"replicas": 1, "selector": {"matchLabels": labels(Component::Streamer)}},
+        "status": {
+            "observedGeneration": 2, "replicas": 2, "readyReplicas": 1, "updatedReplicas": 1,
+            "availableReplicas": 1,
+        },
+    });
+    site.objects.workloads = vec![Workload::from_object(ObjectKind::Deployment, &hangs)];
+    let mut new = pod(Component::Streamer, "streamer-new", false);
+    new.trouble = Some("container streamer: CrashLoopBackOff".to_owned());
+    site.objects.pods.push(new);
+    let report = summarise(&collected(vec![site]), now());
+    assert_eq!(report.verdict, Verdict::Degraded);
+    let streamer = &report.clusters[0].workloads[0];
+    assert_eq!((streamer.ready, streamer.desired), (1, 1));
+    let trouble = streamer.trouble.as_deref().unwrap();
+    assert_eq!(
+        trouble,
+        "1 old pods still to go; streamer-new: container streamer: CrashLoopBackOff"
+    );
 }
 
 #[test]

@@ -87,11 +87,17 @@ fn stage(plan: &StagePlan, lines: &mut Vec<String>) {
         "{} → cluster {} ({}), namespace {}",
         plan.stage.profile, plan.stage.context, plan.server, plan.stage.namespace
     );
+    let warnings = plan
+        .warnings
+        .iter()
+        .map(|warning| format!("  warning: {warning}"));
     if !plan.has_changes() {
         lines.push(format!("{named}: no changes"));
+        lines.extend(warnings);
         return;
     }
     lines.push(named);
+    lines.extend(warnings);
     if plan.namespace_missing {
         lines.push(format!("  + Namespace/{}", plan.stage.namespace));
     }

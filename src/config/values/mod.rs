@@ -83,7 +83,8 @@ pub struct Values {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Global {
-    /// `CLUSTER_ID` of the workers; empty for the profile's name.
+    /// `CLUSTER_ID` of the workers; empty for what the cluster was deployed with before, else for
+    /// the context's name (`render`: the profile's).
     #[serde(default)]
     pub cluster_id: String,
     /// Name of the pipeline; empty for the namespace.

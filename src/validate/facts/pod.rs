@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::cluster::readiness::{pod_failure, unschedulable};
+use crate::cluster::pod;
 use crate::model::component::Component;
 use crate::probe::Cause;
 
@@ -54,8 +54,6 @@ impl Pod {
         let status = &object["status"];
         let labels = text_map(&metadata["labels"]);
         let container = &object["spec"]["containers"][0];
-        let is_ready = items(&status["conditions"])
-            .any(|condition| condition["type"] == "Ready" && condition["status"] == "True");
         Self {
             namespace: text(&metadata["namespace"]),
             name: text(&metadata["name"]),
@@ -65,9 +63,9 @@ impl Pod {
             ip: text(&status["podIP"]),
             node: text(&object["spec"]["nodeName"]),
             phase: text(&status["phase"]),
-            is_ready,
-            is_going: !metadata["deletionTimestamp"].is_null(),
-            trouble: trouble(object),
+            is_ready: pod::is_ready(object),
+            is_going: pod::is_going(object),
+            trouble: pod::trouble(object),
             complaint: None,
             restarts: items(&status["containerStatuses"])
                 .filter_map(|container| container["restartCount"].as_i64())
@@ -89,19 +87,8 @@ impl Pod {
 
     /// Takes the newest warning about this very pod as its complaint.
     pub fn listen_to(&mut self, events: &[Value]) {
-        let about = |event: &&Value| {
-            event["type"] == "Warning" && event["involvedObject"]["uid"] == self.uid.as_str()
-        };
-        let time = |event: &&Value| {
-            let last = text(&event["lastTimestamp"]);
-            if last.is_empty() {
-                text(&event["eventTime"])
-            } else {
-                last
-            }
-        };
-        let newest = events.iter().filter(about).max_by_key(time);
-        self.complaint = newest.map(|event| complaint(&text(&event["message"])));
+        let newest = pod::newest_warning(events, &self.uid);
+        self.complaint = newest.map(|message| complaint(&message));
     }
 }
 
@@ -112,25 +99,6 @@ fn complaint(message: &str) -> String {
         return format!("{} ({line})", Cause::AuthenticationFailed);
     }
     line
-}
-
-/// What keeps it from starting; a crash counts from the first one on, since nothing is waited for.
-fn trouble(object: &Value) -> Option<String> {
-    pod_failure(object)
-        .or_else(|| unschedulable(object))
-        .or_else(|| {
-            items(&object["status"]["containerStatuses"]).find_map(|container| {
-                let waiting = &container["state"]["waiting"];
-                (waiting["reason"] == "CrashLoopBackOff").then(|| {
-                    let last = &container["lastState"]["terminated"];
-                    format!(
-                        "container {} crashes (exit code {})",
-                        text(&container["name"]),
-                        last["exitCode"]
-                    )
-                })
-            })
-        })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::cluster::readiness::{Readiness, readiness};
 use crate::model::component::Component;
 use crate::model::object::ObjectKind;
 
@@ -46,6 +47,8 @@ pub struct Workload {
     pub desired: i64,
     /// Replicas that are ready.
     pub ready: i64,
+    /// What its newest revision waits for; `None` once that is ready everywhere.
+    pub rollout: Option<String>,
     /// Image of the first container.
     pub image: String,
     /// Which pods are its own.
@@ -77,6 +80,7 @@ impl Workload {
             component: component_of(&labels),
             desired: spec["replicas"].as_i64().unwrap_or(1),
             ready: object["status"]["readyReplicas"].as_i64().unwrap_or(0),
+            rollout: rollout(kind, object),
             image: text(&pod["containers"][0]["image"]),
             selector: Selector::from_object(&spec["selector"]),
             variables: items(&pod["containers"][0]["env"]).map(variable).collect(),
@@ -104,6 +108,16 @@ impl Workload {
                 EnvSource::Secret { name, key } => Some((name.as_str(), key.as_str())),
                 _ => None,
             })
+    }
+}
+
+fn rollout(kind: ObjectKind, object: &Value) -> Option<String> {
+    let mut object = object.clone();
+    // Items of a list do not repeat their kind.
+    object["kind"] = kind.name().into();
+    match readiness(&object) {
+        Readiness::Current => None,
+        Readiness::InProgress(why) | Readiness::Failed(why) => Some(why),
     }
 }
 

@@ -379,3 +379,42 @@ fn d07_a_record_that_an_interrupted_run_did_not_write_is_made_up_for() {
     );
     let _clean = lab.lab(&["plan", "--exit-code"]).exits(0);
 }
+
+/// A copy of the kubeconfig in which contexts have other names.
+fn renamed(lab: &Lab, folder: &std::path::Path, names: &[(&str, &str)]) -> String {
+    let copy = folder.join("config").display().to_string();
+    std::fs::copy(&lab.kubeconfig, &copy).expect("a copy is written");
+    for (old, new) in names {
+        let rename = ["--kubeconfig", &copy, "config", "rename-context", old, new];
+        // Renaming needs no cluster; the context that is asked for is the first one's.
+        lab.kubectl(&lab.central, &rename);
+    }
+    copy
+}
+
+#[test]
+fn d14_a_renamed_context_changes_nothing_and_another_cluster_id_is_warned_of() {
+    let Some(lab) = Lab::take() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let names = [(&*lab.edge, "prod-edge"), (&*lab.central, "prod-central")];
+    let copy = renamed(&lab, folder.path(), &names);
+    let plan = |more: &[&str]| {
+        let contexts = [
+            "-e",
+            "prod-edge",
+            "-c",
+            "prod-central",
+            "--kubeconfig",
+            &copy,
+        ];
+        lab.telectl(&[&["plan", "--exit-code"], &contexts[..], &LAB_VALUES, more].concat())
+    };
+    let _same = plan(&[]).exits(0).says("edge → cluster prod-edge");
+    let _warned = plan(&["--set", "global.clusterId=another"])
+        .exits(3)
+        .says(&format!(
+            "the cluster id changes from `{}` to `another`: it is part of every source's identity",
+            lab.edge
+        ))
+        .says("stored again");
+}

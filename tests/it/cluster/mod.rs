@@ -9,4 +9,5 @@ mod drift;
 mod faults;
 mod lab;
 mod one_cluster;
+mod rollout;
 mod status;

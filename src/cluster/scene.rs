@@ -1,0 +1,235 @@
+//! What a wait has seen, and what follows from it. Pure: events and times come in as values.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::pod;
+use super::readiness::{Readiness, readiness};
+use crate::model::object::ObjectRef;
+
+/// How long a pod may be unschedulable before the wait gives up: autoscalers of nodes need time.
+const SCHEDULING_GRACE: Duration = Duration::from_secs(120);
+/// How long a pod may run without being ready before it is named: most take a moment.
+const READYING_GRACE: Duration = Duration::from_secs(10);
+
+/// A change of a watched list.
+#[derive(Debug)]
+pub(super) enum Listed {
+    /// The list begins anew.
+    Begin,
+    /// An item is there, as it is now.
+    Is(Value),
+    /// An item is gone.
+    Gone(Value),
+}
+
+/// An object that cannot become ready, or one that did not.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Trouble {
+    /// The object or pod.
+    pub(super) what: String,
+    /// Why.
+    pub(super) why: String,
+    /// The pod that is to blame, for its log.
+    pub(super) pod: Option<Value>,
+}
+
+#[derive(Debug)]
+struct Awaited {
+    object: ObjectRef,
+    live: Option<Value>,
+    is_seen: bool,
+    /// What was said last; `None` once it is ready.
+    said: Option<String>,
+}
+
+/// Everything that a wait has seen.
+#[derive(Debug)]
+pub(super) struct Scene {
+    awaited: Vec<Awaited>,
+    pods: BTreeMap<String, Value>,
+    sets: BTreeMap<String, Value>,
+    /// Since when a pod is known not to be ready, by its UID.
+    unready: BTreeMap<String, Instant>,
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn take(list: &mut BTreeMap<String, Value>, change: Listed) {
+    match change {
+        Listed::Begin => list.clear(),
+        Listed::Is(item) => drop(list.insert(text(&item["metadata"]["name"]), item)),
+        Listed::Gone(item) => drop(list.remove(&text(&item["metadata"]["name"]))),
+    }
+}
+
+impl Scene {
+    /// Nothing is seen yet.
+    pub(super) fn new(objects: &[ObjectRef]) -> Self {
+        let awaited = objects.iter().map(|object| Awaited {
+            object: object.clone(),
+            live: None,
+            is_seen: false,
+            said: Some("not seen yet".to_owned()),
+        });
+        Self {
+            awaited: awaited.collect(),
+            pods: BTreeMap::new(),
+            sets: BTreeMap::new(),
+            unready: BTreeMap::new(),
+        }
+    }
+
+    /// An awaited object as it is now; `None` if it does not exist.
+    pub(super) fn object(&mut self, index: usize, live: Option<Value>) {
+        self.awaited[index].live = live;
+        self.awaited[index].is_seen = true;
+    }
+
+    /// A change among the pods.
+    pub(super) fn pod(&mut self, change: Listed, now: Instant) {
+        take(&mut self.pods, change);
+        let unready: BTreeSet<String> = self
+            .pods
+            .values()
+            .filter(|pod| !pod::is_ready(pod))
+            .map(|pod| text(&pod["metadata"]["uid"]))
+            .collect();
+        self.unready.retain(|uid, _| unready.contains(uid));
+        for uid in unready {
+            self.unready.entry(uid).or_insert(now);
+        }
+    }
+
+    /// A change among the ReplicaSets.
+    pub(super) fn set(&mut self, change: Listed) {
+        take(&mut self.sets, change);
+    }
+
+    /// Whether everything is ready.
+    pub(super) fn is_ready(&self) -> bool {
+        self.awaited.iter().all(|awaited| awaited.said.is_none())
+    }
+
+    /// The objects of which something else is to be said than before: why each waits, or `None`
+    /// if it is ready.
+    pub(super) fn news(&mut self, now: Instant) -> Vec<(ObjectRef, Option<String>)> {
+        let states: Vec<Option<String>> = self
+            .awaited
+            .iter()
+            .map(|awaited| self.state(awaited, now))
+            .collect();
+        let mut news = Vec::new();
+        for (awaited, state) in self.awaited.iter_mut().zip(states) {
+            if awaited.said != state {
+                awaited.said.clone_from(&state);
+                news.push((awaited.object.clone(), state));
+            }
+        }
+        news
+    }
+
+    fn state(&self, awaited: &Awaited, now: Instant) -> Option<String> {
+        let why = match awaited.live.as_ref().map(readiness) {
+            None if awaited.is_seen => "it does not exist".to_owned(),
+            None => "not seen yet".to_owned(),
+            Some(Readiness::Current) => return None,
+            Some(Readiness::InProgress(why) | Readiness::Failed(why)) => why,
+        };
+        Some(match self.culprit(awaited, now) {
+            Some((pod, trouble)) => {
+                format!("{why}; pod {}: {trouble}", text(&pod["metadata"]["name"]))
+            }
+            None => why,
+        })
+    }
+
+    /// The pods of an object's newest revision that are not ready and not going.
+    fn unready_pods<'a>(&'a self, awaited: &'a Awaited) -> impl Iterator<Item = &'a Value> {
+        let sets: Vec<&Value> = self.sets.values().collect();
+        let workload = awaited.live.as_ref();
+        self.pods.values().filter(move |pod| {
+            !pod::is_ready(pod)
+                && !pod::is_going(pod)
+                && workload.is_some_and(|workload| pod::is_of_newest_revision(pod, workload, &sets))
+        })
+    }
+
+    /// The pod that keeps an object from being ready, and why: the one with the gravest trouble,
+    /// else one that should be ready by now.
+    fn culprit<'a>(&'a self, awaited: &'a Awaited, now: Instant) -> Option<(&'a Value, String)> {
+        let with = |judge: fn(&Value) -> Option<String>| {
+            self.unready_pods(awaited)
+                .find_map(|pod| Some((pod, judge(pod)?)))
+        };
+        with(pod::failure)
+            .or_else(|| with(pod::trouble))
+            .or_else(|| {
+                let mut late = self.unready_pods(awaited);
+                let late = late.find(|pod| self.is_unready_for(pod, READYING_GRACE, now))?;
+                Some((late, pod::not_ready(late)))
+            })
+    }
+
+    fn is_unready_for(&self, pod: &Value, grace: Duration, now: Instant) -> bool {
+        let since = self.unready.get(&text(&pod["metadata"]["uid"]));
+        since.is_some_and(|since| now.duration_since(*since) >= grace)
+    }
+
+    /// Something that will not get ready by itself, so that waiting on is of no use.
+    pub(super) fn hopeless(&self, now: Instant) -> Option<Trouble> {
+        let unready = self.awaited.iter().filter(|awaited| awaited.said.is_some());
+        for awaited in unready {
+            if let Some(Readiness::Failed(why)) = awaited.live.as_ref().map(readiness) {
+                let culprit = self.culprit(awaited, now);
+                let pod = culprit.as_ref().map(|(pod, _)| (*pod).clone());
+                let what = awaited.object.to_string();
+                let why = match culprit {
+                    Some((pod, trouble)) => {
+                        format!("{why}; pod {}: {trouble}", text(&pod["metadata"]["name"]))
+                    }
+                    None => why,
+                };
+                return Some(Trouble { what, why, pod });
+            }
+            let given_up = self.unready_pods(awaited).find_map(|pod| {
+                let is_late = self.is_unready_for(pod, SCHEDULING_GRACE, now);
+                let unplaced = || pod::unschedulable(pod).filter(|_| is_late);
+                Some((pod, pod::failure(pod).or_else(unplaced)?))
+            });
+            if let Some((pod, why)) = given_up {
+                let metadata = &pod["metadata"];
+                return Some(Trouble {
+                    what: format!(
+                        "Pod/{}/{}",
+                        awaited.object.namespace,
+                        text(&metadata["name"])
+                    ),
+                    why,
+                    pod: Some(pod.clone()),
+                });
+            }
+        }
+        None
+    }
+
+    /// What is not ready at the end of the time, with the pods to blame.
+    pub(super) fn late(&self, now: Instant) -> Vec<Trouble> {
+        let late = self.awaited.iter().filter(|awaited| awaited.said.is_some());
+        late.map(|awaited| Trouble {
+            what: awaited.object.to_string(),
+            why: self.state(awaited, now).unwrap_or_default(),
+            pod: self.culprit(awaited, now).map(|(pod, _)| pod.clone()),
+        })
+        .collect()
+    }
+}
+
+#[cfg(test)]
+#[path = "scene_tests.rs"]
+mod tests;

@@ -1,0 +1,164 @@
+use serde_json::json;
+
+use super::*;
+use crate::model::object::ObjectKind;
+
+fn collector() -> ObjectRef {
+    ObjectRef::new(ObjectKind::Deployment, "ns", "collector")
+}
+
+/// A Deployment whose update has made its new pod and waits to remove the old one.
+fn updating() -> Value {
+    json!({
+        "kind": "Deployment",
+        "metadata": {"uid": "deployment", "generation": 2},
+        "spec": {"replicas": 1},
+        "status": {
+            "observedGeneration": 2, "replicas": 2, "updatedReplicas": 1, "availableReplicas": 1,
+        },
+    })
+}
+
+fn set(uid: &str, revision: &str) -> Listed {
+    Listed::Is(json!({"metadata": {
+        "name": uid, "uid": uid, "ownerReferences": [{"uid": "deployment"}],
+        "annotations": {"deployment.kubernetes.io/revision": revision},
+    }}))
+}
+
+fn pod(owner: &str, status: Value) -> Listed {
+    let name = format!("collector-{owner}");
+    Listed::Is(json!({
+        "metadata": {"name": name, "uid": name, "ownerReferences": [{"uid": owner}]},
+        "status": status,
+    }))
+}
+
+fn waiting(reason: &str, restarts: i64) -> Value {
+    json!({"containerStatuses": [{
+        "name": "collector", "restartCount": restarts,
+        "state": {"waiting": {"reason": reason, "message": "as it is"}},
+        "lastState": {"terminated": {"exitCode": 1}},
+    }]})
+}
+
+fn running() -> Value {
+    json!({"phase": "Running", "conditions": [{
+        "type": "Ready", "status": "False", "reason": "ContainersNotReady",
+        "message": "containers with unready status: [collector]",
+    }]})
+}
+
+fn scene(now: Instant, owner: &str, status: Value) -> Scene {
+    let mut scene = Scene::new(&[collector()]);
+    scene.set(set("old", "1"));
+    scene.set(set("new", "2"));
+    scene.pod(pod(owner, status), now);
+    scene.object(0, Some(updating()));
+    scene
+}
+
+fn said(scene: &mut Scene, now: Instant) -> String {
+    let news = scene.news(now);
+    let said = news.into_iter().map(|(_, why)| why.unwrap_or_default());
+    said.collect::<Vec<_>>().join("|")
+}
+
+#[test]
+fn a_rollout_that_hangs_names_the_crashing_pod_and_its_reason() {
+    let now = Instant::now();
+    let mut scene = scene(now, "new", waiting("CrashLoopBackOff", 1));
+    assert_eq!(
+        said(&mut scene, now),
+        "1 old pods still to go; pod collector-new: container collector: CrashLoopBackOff \
+         (exit code 1, 1 restarts)"
+    );
+    assert_eq!(scene.hopeless(now), None);
+    assert_eq!(said(&mut scene, now), "", "nothing is said twice");
+    scene.pod(pod("new", waiting("CrashLoopBackOff", 3)), now);
+    let failure = scene.hopeless(now).unwrap();
+    assert_eq!(failure.what, "Pod/ns/collector-new");
+    assert!(failure.why.contains("CrashLoopBackOff"), "{}", failure.why);
+    assert!(failure.pod.is_some());
+}
+
+#[test]
+fn a_failing_pod_of_an_earlier_revision_or_of_somebody_else_says_nothing() {
+    let now = Instant::now();
+    for owner in ["old", "somebody-else"] {
+        let mut scene = scene(now, owner, waiting("ErrImagePull", 0));
+        assert_eq!(said(&mut scene, now), "1 old pods still to go");
+        assert_eq!(scene.hopeless(now), None);
+    }
+}
+
+#[test]
+fn nothing_is_judged_before_the_controller_has_seen_the_change() {
+    let now = Instant::now();
+    let mut scene = scene(now, "new", waiting("ErrImagePull", 0));
+    assert!(scene.hopeless(now).is_some());
+    let mut unseen = updating();
+    unseen["metadata"]["generation"] = json!(3);
+    scene.object(0, Some(unseen));
+    assert_eq!(scene.hopeless(now), None);
+}
+
+#[test]
+fn a_pod_that_runs_without_getting_ready_is_named_after_a_while_and_at_the_end() {
+    let start = Instant::now();
+    let mut scene = scene(start, "new", running());
+    assert_eq!(said(&mut scene, start), "1 old pods still to go");
+    let later = start + READYING_GRACE;
+    let named = "1 old pods still to go; pod collector-new: ContainersNotReady: containers with \
+                 unready status: [collector]";
+    assert_eq!(said(&mut scene, later), named);
+    let late = scene.late(later);
+    assert_eq!((late.len(), late[0].why.as_str()), (1, named));
+    assert_eq!(late[0].what, "Deployment/ns/collector");
+    assert!(late[0].pod.is_some());
+}
+
+#[test]
+fn a_pod_that_no_node_takes_is_named_at_once_and_given_up_after_a_grace() {
+    let start = Instant::now();
+    let unplaced = json!({"conditions": [{
+        "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+        "message": "0/1 nodes are available",
+    }]});
+    let mut scene = scene(start, "new", unplaced);
+    assert!(said(&mut scene, start).ends_with("pod collector-new: 0/1 nodes are available"));
+    assert_eq!(scene.hopeless(start), None);
+    assert!(scene.hopeless(start + SCHEDULING_GRACE).is_some());
+}
+
+#[test]
+fn a_passed_progress_deadline_quotes_the_pod() {
+    let now = Instant::now();
+    let mut scene = scene(now, "new", waiting("CrashLoopBackOff", 1));
+    let mut stuck = updating();
+    stuck["status"]["conditions"] = json!([{
+        "type": "Progressing", "reason": "ProgressDeadlineExceeded", "message": "timed out",
+    }]);
+    scene.object(0, Some(stuck));
+    let failure = scene.hopeless(now).unwrap();
+    assert_eq!(failure.what, "Deployment/ns/collector");
+    assert!(
+        failure
+            .why
+            .contains("timed out; pod collector-new: container collector")
+    );
+}
+
+#[test]
+fn what_is_ready_is_said_once_and_ends_the_wait() {
+    let now = Instant::now();
+    let mut scene = scene(now, "new", running());
+    let _waits = scene.news(now);
+    let mut done = updating();
+    done["status"]["replicas"] = json!(1);
+    scene.object(0, Some(done));
+    assert_eq!(scene.news(now), [(collector(), None)]);
+    assert!(scene.is_ready());
+    assert_eq!(scene.news(now), []);
+    assert_eq!(scene.late(now), []);
+}
