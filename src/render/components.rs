@@ -183,7 +183,7 @@ fn redis(resolved: &Resolved) -> Value {
     } else {
         ""
     };
-    let ping = format!("test \"$(redis-cli {tls}-h 127.0.0.1 -p 6379 ping)\" = PONG");
+    let ping = format!("redis-cli {tls}-h 127.0.0.1 -p 6379 ping");
     let memory = redis
         .master
         .resources
@@ -201,8 +201,19 @@ fn redis(resolved: &Resolved) -> Value {
         "snapshots": redis.master.persistence.enabled && !redis.appendonly,
         "maxMemory": memory,
         "configMap": labels::prefixed(resolved, "redis-config"),
-        "ping": ["sh", "-c", ping],
+        "ready": ["sh", "-c", format!("test \"$({ping})\" = PONG")],
+        "alive": ["sh", "-c", alive(&ping)],
     })
+}
+
+/// Any answer of the server itself shows that it is alive. Starting it again helps neither after a
+/// change of its password, nor while it loads its data, nor on a full disk.
+fn alive(ping: &str) -> String {
+    format!(
+        "answer=$({ping} 2>&1); case \"$answer\" in \
+         *PONG*|*NOAUTH*|*WRONGPASS*|*NOPERM*|*LOADING*|*MISCONF*) ;; \
+         *) echo \"$answer\"; exit 1 ;; esac"
+    )
 }
 
 fn postgresql(resolved: &Resolved) -> Value {

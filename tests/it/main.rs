@@ -15,6 +15,7 @@ mod probe;
 mod program;
 mod queue;
 mod queue_connection;
+mod redis_probes;
 mod registry;
 mod registry_support;
 mod render;
