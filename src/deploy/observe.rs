@@ -10,11 +10,11 @@ use super::error::DeployError;
 use super::handover::{certificate_names, is_complete, reach, service_of, values_for};
 use super::layout::Stage;
 use super::plan::{
-    ObjectPlan, StagePlan, authority_change, hosts, identity_warning, is_autoscaled,
-    later_addresses, name_restarts, object_plan, record_plan, secret_change, secrets_of,
-    with_live_replicas,
+    AuthorityChange, ObjectPlan, StagePlan, authority_change, authority_warning, hosts,
+    identity_warning, is_autoscaled, later_addresses, name_restarts, object_plan, record_plan,
+    secret_change, secrets_of, with_live_replicas,
 };
-use super::run::Run;
+use super::run::{Part, Run};
 use super::secrets::{
     AUTHORITY_SECRET, Circumstances, LiveSecret, Making, SecretData, SecretPlan, digest, plan,
 };
@@ -149,7 +149,22 @@ impl Run<'_> {
             .iter()
             .map(|plan| secret_change(&stage.namespace, plan))
             .collect();
-        if self.makes_authority(&observed.set) && !self.authority_planned {
+        let is_made = self.makes_authority(&observed.set) && !self.authority_planned;
+        let authority = AuthorityChange {
+            is_made,
+            was_deployed: observed.record.is_some() || !observed.secrets.is_empty(),
+            secrets: &planned,
+        };
+        let applied = self
+            .stages
+            .iter()
+            .filter(|(_, part)| *part == Part::Applied);
+        let applied: Vec<&Stage> = applied.map(|(stage, _)| stage).collect();
+        let warnings = [
+            identity_warning(&observed.set, observed.record.as_ref()),
+            authority_warning(stage, &applied, &authority),
+        ];
+        if is_made {
             self.authority_planned = true;
             secrets.insert(0, authority_change(&stage.namespace));
         }
@@ -172,9 +187,7 @@ impl Run<'_> {
             objects,
             secrets,
             awaits_addresses: !is_complete(stage, &self.handover),
-            warnings: identity_warning(&observed.set, observed.record.as_ref())
-                .into_iter()
-                .collect(),
+            warnings: warnings.into_iter().flatten().collect(),
         })
     }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::certificates::Lack;
+use super::certificates::{Lack, Purpose};
 use super::handover::NOT_YET_KNOWN;
 use super::layout::Stage;
 use super::secrets::{AUTHORITY_SECRET, Origin, SecretPlan};
@@ -14,6 +14,7 @@ use crate::model::component::Component;
 use crate::model::labels::COMPONENT;
 use crate::model::manifest::{Manifest, RenderedSet};
 use crate::model::object::{ObjectKind, ObjectRef};
+use crate::model::profile::Profile;
 
 /// What happens to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -70,7 +71,7 @@ pub struct SecretChange {
 /// A certificate that is signed anew although there is one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Renewal {
-    /// The component that shows it.
+    /// Which: `server certificate of redis`.
     pub certificate: String,
     /// Why.
     pub because: String,
@@ -286,6 +287,50 @@ pub fn authority_change(namespace: &str) -> SecretChange {
     }
 }
 
+/// What is known about the private authority of a stage.
+pub struct AuthorityChange<'a> {
+    /// Whether this stage makes it.
+    pub is_made: bool,
+    /// Whether the stage was deployed before, so that others may trust an earlier one.
+    pub was_deployed: bool,
+    /// The Secrets of the stage.
+    pub secrets: &'a [SecretPlan],
+}
+
+/// What it means that servers for several clusters get certificates of another authority: whoever
+/// is not deployed by the same run goes on trusting the old one. Which clusters these are is known
+/// to nobody here: their records are on the clusters themselves, and reading the registrations
+/// takes a pod, which a plan does not make.
+pub fn authority_warning(
+    stage: &Stage,
+    applied: &[&Stage],
+    authority: &AuthorityChange<'_>,
+) -> Option<String> {
+    let mut renewals = authority.secrets.iter().flat_map(|plan| &plan.renewals);
+    let is_replaced = renewals.any(|(_, _, lack)| *lack == Lack::AnotherAuthority);
+    let is_new = is_replaced || (authority.is_made && authority.was_deployed);
+    if stage.profile != Profile::Shared || !is_new {
+        return None;
+    }
+    let has_central = applied
+        .iter()
+        .any(|stage| stage.profile == Profile::Central);
+    let from = format!("--context … --shared-context {}", stage.context);
+    let (who, first) = if has_central {
+        ("every edge that is not part of this command", String::new())
+    } else {
+        (
+            "the central cluster and every edge",
+            format!("`telectl deploy central {from}`, then "),
+        )
+    };
+    Some(format!(
+        "the private authority is another one: {who} trusts the old one and cannot reach Redis and \
+         etcd until it is deployed again, too ({first}`telectl deploy edge {from}` for each); \
+         `telectl status` shows the clusters that are registered now"
+    ))
+}
+
 /// What a planned Secret means for the plan that is shown.
 pub fn secret_change(namespace: &str, planned: &SecretPlan) -> SecretChange {
     let action = match (planned.changes(), planned.exists) {
@@ -313,9 +358,12 @@ pub fn secret_change(namespace: &str, planned: &SecretPlan) -> SecretChange {
     }
 }
 
-fn renewal((component, lack): &(Component, Lack)) -> Renewal {
+fn renewal((component, purpose, lack): &(Component, Purpose, Lack)) -> Renewal {
     Renewal {
-        certificate: component.to_string(),
+        certificate: match purpose {
+            Purpose::Server => format!("server certificate of {component}"),
+            Purpose::Client => format!("client certificate for {component}"),
+        },
         because: lack.to_string(),
         days_left: match lack {
             Lack::DaysLeft(days) => Some(*days),

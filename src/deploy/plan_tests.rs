@@ -140,12 +140,16 @@ fn a_secret_that_changes_names_what_restarts_and_only_what_is_there() {
         secret(
             "redis-tls",
             Origin::Issued,
-            vec![(Component::Redis, Lack::DaysLeft(12))],
+            vec![(Component::Redis, Purpose::Server, Lack::DaysLeft(12))],
         ),
         secret("etcd-tls", Origin::Kept, Vec::new()),
     ];
     name_restarts(&mut secrets, &manifests, &objects);
     assert_eq!(secrets[0].restarts, ["StatefulSet/redis"]);
+    assert_eq!(
+        secrets[0].renewals[0].certificate,
+        "server certificate of redis"
+    );
     assert_eq!(secrets[0].renewals[0].days_left, Some(12));
     assert_eq!(secrets[0].renewals[0].because, "it has 12 days left");
     assert!(secrets[1].restarts.is_empty());
@@ -188,4 +192,49 @@ fn another_cluster_id_than_the_recorded_one_is_warned_of_and_recorded() {
     assert_eq!(planned.changes[0].before, Some(json!("edge")));
     let first = record_plan(&stage, &same, None).unwrap();
     assert_eq!((first.action, first.changes.len()), (Action::Create, 0));
+}
+
+#[test]
+fn another_authority_names_whom_it_cuts_off() {
+    let stage = |profile: Profile, context: &str| Stage {
+        profile,
+        context: context.to_owned(),
+        namespace: "ns".to_owned(),
+    };
+    let shared = stage(Profile::Shared, "hub");
+    let central = stage(Profile::Central, "hub");
+    let edge = stage(Profile::Edge, "edge");
+    let of = |lack| SecretPlan {
+        name: "redis-tls".to_owned(),
+        keys: Vec::new(),
+        renewals: vec![(Component::Redis, Purpose::Server, lack)],
+        manifest: None,
+        exists: true,
+    };
+    let warning = |stage, applied: &[&Stage], is_made, was_deployed, secrets: &[SecretPlan]| {
+        let change = AuthorityChange {
+            is_made,
+            was_deployed,
+            secrets,
+        };
+        authority_warning(stage, applied, &change)
+    };
+    let all = [&shared, &central, &edge];
+    assert_eq!(warning(&shared, &all, true, false, &[]), None, "the first");
+    assert_eq!(warning(&shared, &all, false, true, &[]), None);
+    let soon = [of(Lack::DaysLeft(3))];
+    assert_eq!(warning(&shared, &all, false, true, &soon), None);
+    let replaced = [of(Lack::AnotherAuthority)];
+    for said in [
+        warning(&shared, &all, true, true, &[]),
+        warning(&shared, &all, false, true, &replaced),
+    ] {
+        let said = said.unwrap();
+        assert!(said.contains("every edge that is not part of this command"));
+        assert!(said.contains("telectl deploy edge --context … --shared-context hub"));
+        assert!(!said.contains("the central cluster"), "{said}");
+    }
+    let alone = warning(&shared, &[&shared], true, true, &[]).unwrap();
+    assert!(alone.contains("the central cluster and every edge"));
+    assert_eq!(warning(&edge, &all, false, true, &replaced), None);
 }

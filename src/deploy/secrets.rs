@@ -83,7 +83,7 @@ pub struct SecretPlan {
     /// Every key and where its value comes from.
     pub keys: Vec<(String, Origin)>,
     /// The certificates that are signed in the place of one that is there, and why.
-    pub renewals: Vec<(Component, Lack)>,
+    pub renewals: Vec<(Component, Purpose, Lack)>,
     /// The Secret to apply, if a value changes and all of them are known already.
     pub manifest: Option<Manifest>,
     /// Whether it exists.
@@ -203,7 +203,7 @@ pub fn plan(
                     std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
                     std::collections::btree_map::Entry::Vacant(entry) => {
                         let issue = certificate(need, live, subject, vault, circumstances)?;
-                        let because = issue.because.map(|lack| (subject.0, lack));
+                        let because = issue.because.map(|lack| (subject.0, subject.1, lack));
                         planned.renewals.extend(because);
                         entry.insert(issue.pair)
                     }

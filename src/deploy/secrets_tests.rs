@@ -147,7 +147,10 @@ fn a_certificate_is_signed_anew_well_before_it_ends_and_the_plan_says_why() {
     let young = later(825 - 30, Making::Real);
     assert!(!young.changes() && young.renewals.is_empty());
     let planned = later(825 - 12, Making::Planned);
-    assert_eq!(planned.renewals, [(Component::Redis, Lack::DaysLeft(12))]);
+    assert_eq!(
+        planned.renewals,
+        [(Component::Redis, Purpose::Server, Lack::DaysLeft(12))]
+    );
     assert!(planned.changes() && planned.manifest.is_none());
     let renewed = later(825 - 12, Making::Real).manifest.unwrap();
     let renewed = LiveSecret::from_object(&renewed.value);

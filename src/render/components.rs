@@ -32,6 +32,8 @@ const IMAGE_DATA: &str = "/data";
 pub(super) struct Filled {
     /// The metadata of its objects.
     pub(super) object: ObjectView,
+    /// The version label of its workload.
+    pub(super) version: String,
     /// The whole context.
     pub(super) context: Value,
 }
@@ -65,6 +67,7 @@ pub(super) fn fill(
             .insert(labels::CHECKSUM.to_owned(), checksum);
     }
     let object = parts.object(resolved);
+    let version = labels::label_text(&parts.version);
     let rules = policies::rules(resolved, facts, component);
     let mut context = json!({
         "object": object,
@@ -76,7 +79,11 @@ pub(super) fn fill(
             context[name] = value;
         }
     }
-    Ok(Filled { object, context })
+    Ok(Filled {
+        object,
+        version,
+        context,
+    })
 }
 
 fn parts(values: &Values, component: Component) -> Parts<'_> {

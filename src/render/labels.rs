@@ -11,6 +11,9 @@ pub use crate::model::labels::SERVING;
 
 /// Which components are together: `same`, `edge`, `central`, `shared` or `custom`.
 pub const MODE: &str = "telectl.io/deployment-mode";
+/// The tag of a component's image, on its workload and its pods only: on anything else, a new tag
+/// would rewrite objects in which nothing else changes.
+pub const VERSION: &str = "app.kubernetes.io/version";
 /// What a component's configuration files hash to; a change starts its pods anew.
 pub const CHECKSUM: &str = "telectl.io/config-checksum";
 
@@ -70,20 +73,19 @@ pub fn common(resolved: &Resolved) -> Labels {
     labels
 }
 
-/// The labels of a component's objects; `version` is the tag of its image.
-pub fn object(resolved: &Resolved, component: Component, version: &str) -> Labels {
+/// The labels of a component's objects, whatever their kind.
+pub fn object(resolved: &Resolved, component: Component) -> Labels {
     let mut labels = common(resolved);
     labels.extend(policy_selector(resolved, component));
     labels.insert(
         "app.kubernetes.io/name".to_owned(),
         component.name().to_owned(),
     );
-    labels.insert("app.kubernetes.io/version".to_owned(), label_text(version));
     labels
 }
 
 /// A text as it may stand in a label.
-fn label_text(text: &str) -> String {
+pub fn label_text(text: &str) -> String {
     let text: String = text
         .chars()
         .take(63)

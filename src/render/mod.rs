@@ -130,7 +130,9 @@ impl SetBuilder<'_> {
             _ => ObjectKind::StatefulSet,
         };
         let template = format!("{component}.{}.yaml", kind.name().to_lowercase());
-        self.add(kind, name, &template, context)?;
+        let mut workload = context.clone();
+        workload["object"]["labels"][labels::VERSION] = filled.version.clone().into();
+        self.add(kind, name, &template, &workload)?;
         if matches!(component, Component::Redis | Component::Postgresql) {
             let name = format!("{name}-config");
             let mut context = context.clone();

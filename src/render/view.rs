@@ -190,7 +190,7 @@ impl<'a> Parts<'a> {
         ObjectView {
             name: labels::object_name(resolved, self.component),
             namespace: resolved.namespace().to_owned(),
-            labels: labels::object(resolved, self.component, &self.version),
+            labels: labels::object(resolved, self.component),
             annotations: filled(resolved.values.common_annotations.clone()),
         }
     }
@@ -200,7 +200,11 @@ impl<'a> Parts<'a> {
         let values = &resolved.values;
         let component = self.component;
         let mut pod_labels = self.pod_labels;
-        pod_labels.extend(labels::object(resolved, component, &self.version));
+        pod_labels.extend(labels::object(resolved, component));
+        pod_labels.insert(
+            labels::VERSION.to_owned(),
+            labels::label_text(&self.version),
+        );
         pod_labels.insert(labels::SERVING.to_owned(), "true".to_owned());
         let mut pod_annotations = values.common_annotations.clone();
         pod_annotations.extend(self.pod_annotations);

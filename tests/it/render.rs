@@ -175,6 +175,37 @@ fn r09_registry_and_tag_reach_every_image() {
 }
 
 #[test]
+fn r09_another_tag_changes_workers_workloads_and_nothing_else() {
+    for profile in Profile::ALL {
+        let (one, other) = (
+            preview(profile, &["image.tag=v1"]),
+            preview(profile, &["image.tag=v2"]),
+        );
+        let version = "app.kubernetes.io/version";
+        for (one, other) in one.manifests.iter().zip(&other.manifests) {
+            let name = &one.object;
+            let label = &other.value["metadata"]["labels"][version];
+            let template = &other.value["spec"]["template"]["metadata"]["labels"][version];
+            if matches!(name.kind, ObjectKind::Deployment | ObjectKind::StatefulSet) {
+                assert!(label.is_string() && label == template, "{profile}: {name}");
+            } else {
+                assert!(label.is_null(), "{profile}: {name} has a version");
+                assert_eq!(one.value, other.value, "{profile}: {name}");
+            }
+        }
+        let changed = one.manifests.iter().zip(&other.manifests);
+        let changed = changed.filter(|(one, other)| one.value != other.value);
+        let workers = ["streamer", "collector", "api-gateway"];
+        let of_workers = changed.map(|(one, _)| &*one.object.name);
+        assert!(
+            of_workers.clone().all(|name| workers.contains(&name)),
+            "{profile}"
+        );
+        assert_eq!(of_workers.count() > 0, profile != Profile::Shared);
+    }
+}
+
+#[test]
 fn r31_a_csv_source_is_mounted_where_the_streamer_reads_it() {
     let set = preview(Profile::Dev, &["streamer.config.csvSource.type=configmap"]);
     let pod = &object(&set, ObjectKind::StatefulSet, "streamer")["spec"]["template"]["spec"];

@@ -183,9 +183,7 @@ fn secret_line(plan: &SecretChange, lines: &mut Vec<String>) {
     ));
     for renewal in &plan.renewals {
         let (certificate, because) = (&renewal.certificate, &renewal.because);
-        lines.push(format!(
-            "      certificate of {certificate}: {because}; it is signed anew"
-        ));
+        lines.push(format!("      {certificate}: {because}; it is signed anew"));
     }
     if !plan.restarts.is_empty() {
         lines.push(format!("      restarts {}", plan.restarts.join(", ")));
@@ -218,7 +216,7 @@ mod tests {
             action: Action::Update,
             keys: vec![("tls.crt".to_owned(), "signed".to_owned())],
             renewals: vec![Renewal {
-                certificate: "redis".to_owned(),
+                certificate: "server certificate of redis".to_owned(),
                 because: "it has 12 days left".to_owned(),
                 days_left: Some(12),
             }],
@@ -230,7 +228,7 @@ mod tests {
             lines,
             [
                 "  ~ Secret/redis-tls (tls.crt signed)",
-                "      certificate of redis: it has 12 days left; it is signed anew",
+                "      server certificate of redis: it has 12 days left; it is signed anew",
                 "      restarts StatefulSet/redis",
             ]
         );

@@ -418,3 +418,27 @@ fn d14_a_renamed_context_changes_nothing_and_another_cluster_id_is_warned_of() {
         ))
         .says("stored again");
 }
+
+#[test]
+fn d07_a_new_authority_says_that_other_edges_have_to_be_deployed_again() {
+    let Some(lab) = Lab::take() else { return };
+    let place = ["-n", "shared-infrastructure"];
+    let secret = |more: &[&str]| lab.kubectl(&lab.central, &[&place[..], more].concat());
+    let folder = tempfile::tempdir().expect("a folder");
+    let saved = folder.path().join("authority.json").display().to_string();
+    let authority = secret(&["get", "secret/telectl-ca", "-o", "json"]);
+    let mut authority: Value = serde_json::from_str(&authority).expect("kubectl prints JSON");
+    let labels = authority["metadata"]["labels"].take();
+    // Without what tells this very object from one that is made anew.
+    authority["metadata"] = serde_json::json!({"name": "telectl-ca", "labels": labels});
+    std::fs::write(&saved, authority.to_string()).expect("it is written");
+    secret(&["delete", "secret/telectl-ca"]);
+    let plan = lab.lab(&["plan", "--exit-code"]);
+    secret(&["create", "-f", &saved]);
+    let _planned = plan
+        .exits(3)
+        .says("+ Secret/telectl-ca")
+        .says("every edge that is not part of this command trusts the old one")
+        .says("restarts StatefulSet/redis");
+    let _clean = lab.lab(&["plan", "--exit-code"]).exits(0);
+}
