@@ -1,18 +1,17 @@
 //! etcd: logged in, with a leader, and what is registered there.
 
-use etcd_client::{
-    Certificate, Client, ConnectOptions, Error as EtcdError, GetOptions, Identity, TlsOptions,
-};
+use etcd_client::{Client, ConnectOptions, Error as EtcdError, GetOptions};
 use futures::StreamExt as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::config::worker::EtcdSettings;
+use crate::registry::PREFIX;
+use crate::registry::etcd::connect_options;
 
 use super::course::{Failure, HOP_LIMIT, Reached, cause_of_io, words};
 use super::result::{Cause, Registration};
 use super::tls::{client_rejected, tls_error};
 
-const PREFIX: &str = "/services/";
 const LEASES_AT_ONCE: usize = 16;
 
 /// Numbers of gRPC status codes.
@@ -22,17 +21,6 @@ mod status_code {
     pub(super) const PERMISSION_DENIED: i32 = 7;
     pub(super) const UNAVAILABLE: i32 = 14;
     pub(super) const UNAUTHENTICATED: i32 = 16;
-}
-
-/// An endpoint may be given as `host:port`: TLS if there is anything to do TLS with.
-pub(super) fn with_scheme(endpoint: &str, settings: &EtcdSettings) -> String {
-    if endpoint.contains("://") {
-        endpoint.to_owned()
-    } else if settings.ca_cert.is_some() || settings.client.is_some() {
-        format!("https://{endpoint}")
-    } else {
-        format!("http://{endpoint}")
-    }
 }
 
 /// The first bytes of a client of HTTP/2, with empty settings.
@@ -114,24 +102,13 @@ pub(super) async fn registrations(
     })
 }
 
+/// What the workers' client takes, with the limits of a probe. A cluster without a leader must be
+/// able to say so.
 fn options(settings: &EtcdSettings, endpoint: &str) -> ConnectOptions {
-    let mut options = ConnectOptions::new()
+    connect_options(settings, endpoint)
         .with_connect_timeout(HOP_LIMIT)
-        .with_timeout(HOP_LIMIT);
-    if let Some((user, password)) = &settings.login {
-        options = options.with_user(user, password.expose());
-    }
-    if endpoint.starts_with("https://") {
-        let mut tls = TlsOptions::new();
-        if let Some(ca) = &settings.ca_cert {
-            tls = tls.ca_certificate(Certificate::from_pem(ca));
-        }
-        if let Some((certificate, key)) = &settings.client {
-            tls = tls.identity(Identity::from_pem(certificate, key.expose()));
-        }
-        options = options.with_tls(tls);
-    }
-    options
+        .with_timeout(HOP_LIMIT)
+        .with_require_leader(false)
 }
 
 fn failure(error: &EtcdError) -> Failure {

@@ -8,6 +8,7 @@ use tokio_util::either::Either;
 use url::Url;
 
 use crate::config::worker::{DatabaseSettings, EtcdSettings, RedisSettings, SslMode};
+use crate::registry::etcd::with_scheme;
 
 use super::course::{Course, Failure, Reached};
 use super::dns::Resolver;
@@ -265,7 +266,7 @@ async fn probe_etcd(
     course: &mut Course,
     sight: &mut Sight,
 ) {
-    let endpoint = &etcd::with_scheme(endpoint, settings);
+    let endpoint = &with_scheme(endpoint, settings);
     let Some((url, host)) = Url::parse(endpoint)
         .ok()
         .and_then(|url| Some((url.clone(), bare_host(&url)?)))

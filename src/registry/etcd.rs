@@ -272,7 +272,7 @@ fn is_not_found(error: &EtcdError) -> bool {
 }
 
 /// An endpoint may be given as `host:port`: TLS if there is anything to do TLS with.
-fn with_scheme(endpoint: &str, settings: &EtcdSettings) -> String {
+pub(crate) fn with_scheme(endpoint: &str, settings: &EtcdSettings) -> String {
     if endpoint.contains("://") {
         endpoint.to_owned()
     } else if settings.ca_cert.is_some() || settings.client.is_some() {
@@ -282,7 +282,8 @@ fn with_scheme(endpoint: &str, settings: &EtcdSettings) -> String {
     }
 }
 
-fn connect_options(settings: &EtcdSettings, endpoint: &str) -> ConnectOptions {
+/// Login, TLS and limits of a connection to one endpoint.
+pub(crate) fn connect_options(settings: &EtcdSettings, endpoint: &str) -> ConnectOptions {
     let mut options = ConnectOptions::new()
         .with_connect_timeout(CONNECT_LIMIT)
         .with_timeout(REQUEST_LIMIT)

@@ -117,7 +117,8 @@ catalogue! {
     /// Every registration has a worker.
     STALE = "TEL-REG-002", Registry, "registrations have a live worker",
         "A registration whose pod is gone is a zombie until its lease ends (15 s unless \
-         configured); one without a lease stays for ever.";
+         configured); one without a lease stays for ever. Only registrations of the namespaces that \
+         are looked at count.";
     /// A registration says the truth.
     WRONG_ADDRESS = "TEL-REG-003", Registry, "registrations lead to their worker",
         "Compares cluster and address of a registration with the pod and its Service. An address \
@@ -125,7 +126,8 @@ catalogue! {
     /// Another cluster reaches what is registered.
     REACHABLE = "TEL-REG-004", Registry, "registered address is reachable from the other cluster",
         "Asks for /health at every registered address that lies outside its own cluster's pod \
-         network, from a pod of another cluster.";
+         network, from a pod of another cluster. An address that does not answer is not judged \
+         while its cluster's API server does not answer either: its worker may be gone.";
 }
 
 /// The check with this id.

@@ -45,11 +45,11 @@ pub(crate) async fn run_unread(arguments: &[&str], environment: &[(&str, &str)])
     let (reader, writer) = std::io::pipe().expect("there are pipes");
     drop(reader);
     let mut command = command(arguments, environment);
-    command.stdout(writer);
-    timeout(LIMIT, command.output())
+    let child = command.stdout(writer).spawn().expect("the program starts");
+    timeout(LIMIT, child.wait_with_output())
         .await
         .expect("the program ends in time")
-        .expect("the program starts")
+        .expect("it can be waited for")
 }
 
 impl Program {

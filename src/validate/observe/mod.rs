@@ -237,9 +237,7 @@ pub async fn observe(
     };
     look_closer(sites, &mut observed).await;
     reach_across(sites, &mut observed, circumstances, listener).await;
-    if !circumstances.stop.is_cancelled() {
-        ask_again(sites, &mut observed).await;
-    }
+    ask_again(sites, &mut observed).await;
     observed
 }
 
