@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use telectl::config::worker::StreamerSettings;
+use telectl::config::worker::{RedisSettings, StreamerSettings};
 use telectl::queue::embedded::SpoolQueue;
+use telectl::queue::redis::RedisQueue;
 use telectl::queue::{Claim, Queue as _};
 use tempfile::TempDir;
 
@@ -206,7 +207,12 @@ async fn w10_what_was_stored_in_a_lost_database_too_late_is_published_again() {
         return;
     };
     let folder = TempDir::new().unwrap();
-    let queue = redis(&server);
+    // Nobody takes over what the late one has.
+    let queue = RedisQueue::new(&RedisSettings {
+        claim_idle: LIMIT * 2,
+        ..server.settings()
+    })
+    .unwrap();
     let lost = Ledger::named("the lost store").token;
     queue.announce_store(&lost).await.unwrap();
     let settings = settings(SAMPLE, &folder.path().join("spool"));
