@@ -27,13 +27,20 @@ fn crash(pod: &Value) -> Option<String> {
         let reason = &container["state"]["waiting"]["reason"];
         (reason == "CrashLoopBackOff").then(|| {
             format!(
-                "container {}: CrashLoopBackOff (exit code {}, {} restarts)",
+                "container {}: CrashLoopBackOff (exit code {}, {})",
                 container["name"].as_str().unwrap_or_default(),
                 container["lastState"]["terminated"]["exitCode"],
-                container["restartCount"]
+                restarted(container["restartCount"].as_i64().unwrap_or(0))
             )
         })
     })
+}
+
+fn restarted(times: i64) -> String {
+    match times {
+        1 => "1 restart".to_owned(),
+        times => format!("{times} restarts"),
+    }
 }
 
 /// Why a pod is not ready, in Kubernetes' words.
@@ -46,8 +53,8 @@ pub fn not_ready(pod: &Value) -> String {
     let restarts: i64 = containers(pod)
         .filter_map(|container| container["restartCount"].as_i64())
         .sum();
-    if restarts > 0 && !why.contains("restarts") {
-        why.push_str(&format!(", {restarts} restarts"));
+    if restarts > 0 && !why.contains("restart") {
+        why.push_str(&format!(", {}", restarted(restarts)));
     }
     why
 }
@@ -289,7 +296,7 @@ mod tests {
         };
         assert_eq!(
             trouble(&pod(1)).unwrap(),
-            "container collector: CrashLoopBackOff (exit code 2, 1 restarts)"
+            "container collector: CrashLoopBackOff (exit code 2, 1 restart)"
         );
         assert_eq!((failure(&pod(2)), failure(&pod(3)).is_some()), (None, true));
     }

@@ -319,12 +319,26 @@ impl Scene {
                         awaited.object.namespace,
                         text(&metadata["name"])
                     ),
-                    why,
+                    why: format!("{why}{}", self.claims_elsewhere(pod)),
                     pod: Some(pod.clone()),
                 });
             }
         }
         None
+    }
+
+    /// The pods besides the one to blame that wait for a claim: what it cannot do without may be
+    /// among them.
+    fn claims_elsewhere(&self, blamed: &Value) -> String {
+        let unready = self.awaited.iter().filter(|awaited| awaited.said.is_some());
+        unready
+            .flat_map(|awaited| self.unready_pods(awaited))
+            .filter(|pod| pod["metadata"]["uid"] != blamed["metadata"]["uid"])
+            .filter_map(|pod| {
+                let claim = self.pending_claim(pod)?;
+                Some(format!("; pod {}: {claim}", text(&pod["metadata"]["name"])))
+            })
+            .collect()
     }
 
     /// What is not ready at the end of the time, with the pods to blame.

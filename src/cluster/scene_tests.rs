@@ -70,8 +70,8 @@ fn a_rollout_that_hangs_names_the_crashing_pod_and_its_reason() {
     let mut scene = scene(now, "new", waiting("CrashLoopBackOff", 1));
     assert_eq!(
         said(&mut scene, now),
-        "1 old pods still to go; pod collector-new: container collector: CrashLoopBackOff \
-         (exit code 1, 1 restarts)"
+        "1 old pod still to go; pod collector-new: container collector: CrashLoopBackOff \
+         (exit code 1, 1 restart)"
     );
     assert_eq!(scene.hopeless(now), None);
     assert_eq!(said(&mut scene, now), "", "nothing is said twice");
@@ -87,7 +87,7 @@ fn a_failing_pod_of_an_earlier_revision_or_of_somebody_else_says_nothing() {
     let now = Instant::now();
     for owner in ["old", "somebody-else"] {
         let mut scene = scene(now, owner, waiting("InvalidImageName", 0));
-        assert_eq!(said(&mut scene, now), "1 old pods still to go");
+        assert_eq!(said(&mut scene, now), "1 old pod still to go");
         assert_eq!(scene.hopeless(now), None);
     }
 }
@@ -107,9 +107,9 @@ fn nothing_is_judged_before_the_controller_has_seen_the_change() {
 fn a_pod_that_runs_without_getting_ready_is_named_after_a_while_and_at_the_end() {
     let start = Instant::now();
     let mut scene = scene(start, "new", running());
-    assert_eq!(said(&mut scene, start), "1 old pods still to go");
+    assert_eq!(said(&mut scene, start), "1 old pod still to go");
     let later = start + READYING_GRACE;
-    let named = "1 old pods still to go; pod collector-new: ContainersNotReady: containers with \
+    let named = "1 old pod still to go; pod collector-new: ContainersNotReady: containers with \
                  unready status: [collector]";
     assert_eq!(said(&mut scene, later), named);
     let late = scene.late(later);
@@ -249,7 +249,12 @@ fn a_claim_that_is_pending_is_named_as_the_cause_with_what_its_event_says() {
     let named = format!("{waits}: {missing}");
     assert!(said(&mut scene, start).ends_with(&named));
     let failure = scene.hopeless(start + SCHEDULING_GRACE).unwrap();
-    assert_eq!((failure.what.as_str(), failure.why), ("Pod/ns/p", named));
+    assert_eq!((&*failure.what, &failure.why), ("Pod/ns/p", &named));
+    scene.pod(pod("new", waiting("InvalidImageName", 0)), start);
+    let failure = scene.hopeless(start).unwrap();
+    let also = format!("container collector: InvalidImageName: as it is; pod p: {named}");
+    assert_eq!(failure.why, also, "another pod may need the one that waits");
+    scene.pod(pod("new", running()), start);
     scene.event(Listed::Begin);
     scene.event(event("claim", "Normal", "WaitForFirstConsumer", "waits"));
     assert!(said(&mut scene, start).ends_with("pod has unbound immediate PersistentVolumeClaims"));
@@ -274,7 +279,7 @@ fn a_pod_that_does_not_start_quotes_its_newest_warning() {
     let missing = "MountVolume.SetUp failed: configmap \"telemetry-csv-data\" not found";
     scene.event(event("p", "Warning", "FailedMount", missing));
     scene.event(event("p", "Normal", "Scheduled", "assigned"));
-    assert_eq!(said(&mut scene, start), "1 old pods still to go");
+    assert_eq!(said(&mut scene, start), "1 old pod still to go");
     let later = start + READYING_GRACE;
     assert!(said(&mut scene, later).ends_with(&format!("pod p: ContainerCreating: {missing}")));
 }
