@@ -27,6 +27,10 @@ pub const VERSION: &str = "telectl.io/version";
 /// and so has to outlive the name of a context.
 pub const CLUSTER_ID: &str = "telectl.io/cluster-id";
 
+/// Annotation of a parent: the values files and overlays that its set was deployed with, as a JSON
+/// list of their names as given with `-f`.
+pub const FILES: &str = "telectl.io/values-files";
+
 /// What is noted about the run that wrote the set.
 #[derive(Debug, Clone)]
 pub struct Record<'a> {
@@ -38,6 +42,8 @@ pub struct Record<'a> {
     pub version: &'a str,
     /// `CLUSTER_ID` of the workers.
     pub cluster_id: &'a str,
+    /// Values files and overlays, as given.
+    pub files: &'a [String],
 }
 
 /// The parent object of a profile in a namespace.
@@ -78,6 +84,12 @@ pub fn recorded_cluster_id(parent: &Value) -> Option<&str> {
     parent["metadata"]["annotations"][CLUSTER_ID].as_str()
 }
 
+/// The values files and overlays that a set was deployed with; `None` if that was not noted.
+pub fn recorded_files(parent: &Value) -> Option<Vec<String>> {
+    let noted = parent["metadata"]["annotations"][FILES].as_str()?;
+    serde_json::from_str(noted).ok()
+}
+
 /// The parent as it has to be while (and after) these objects are applied.
 pub fn parent_manifest(
     parent: &ObjectRef,
@@ -101,6 +113,7 @@ pub fn parent_manifest(
         annotations[DEPLOYED_BY] = record.by.into();
         annotations[VERSION] = record.version.into();
         annotations[CLUSTER_ID] = record.cluster_id.into();
+        annotations[FILES] = json!(record.files).to_string().into();
     }
     let value: Value = json!({
         "apiVersion": "v1",
@@ -158,14 +171,17 @@ mod tests {
             by: "somebody",
             version: "1",
             cluster_id: "edge",
+            files: &["lab".to_owned(), "a, b.yaml".to_owned()],
         };
         let parent = parent("ns", "edge");
         let written = parent_manifest(&parent, &[], Some(&record)).value;
         assert_eq!(recorded_cluster_id(&written), Some("edge"));
+        assert_eq!(recorded_files(&written).unwrap(), ["lab", "a, b.yaml"]);
         assert!(is_recorded(&written, "edge"));
         assert!(!is_recorded(&written, "renamed"));
         let unfinished = parent_manifest(&parent, &[], None).value;
         assert_eq!(recorded_cluster_id(&unfinished), None);
+        assert_eq!(recorded_files(&unfinished), None);
         assert!(!is_recorded(&unfinished, "edge"));
     }
 }

@@ -11,6 +11,7 @@ use super::handover::is_complete;
 use super::layout::Stage;
 use super::observe::{Observed, plan_object, with_scale_of};
 use super::plan::{Action, ObjectPlan, is_autoscaled};
+use super::refusal::refuse;
 use super::run::{Part, Run};
 use super::secrets::{AUTHORITY_SECRET, Making, manifest as secret_manifest, random_password};
 use crate::cluster::apply::{Ownership, Writer};
@@ -243,6 +244,7 @@ impl Run<'_> {
             .iter()
             .map(|manifest| plan_object(cluster, &observed.set, manifest.clone()));
         let plans: Vec<ObjectPlan> = futures::future::try_join_all(plans).await?;
+        refuse(plans.iter().map(|plan| (writing.stage, plan)))?;
         let conflicts: Vec<ObjectPlan> = plans
             .iter()
             .filter(|plan| plan.action == Action::Conflict)
@@ -336,6 +338,7 @@ impl Run<'_> {
             by: &self.options.who,
             version: env!("CARGO_PKG_VERSION"),
             cluster_id: &observed.set.cluster_id,
+            files: &self.options.files,
         };
         let manifest = inventory::parent_manifest(&parent, &members, Some(&record));
         Writer::new(self.cluster(stage), consent)

@@ -14,6 +14,7 @@ use super::plan::{
     identity_warning, is_autoscaled, later_addresses, name_restarts, object_plan, record_plan,
     secret_change, secrets_of, with_live_replicas,
 };
+use super::refusal::{note_record, refused};
 use super::run::{Part, Run};
 use super::secrets::{
     AUTHORITY_SECRET, Circumstances, LiveSecret, Making, SecretData, SecretPlan, digest, plan,
@@ -179,6 +180,7 @@ impl Run<'_> {
         let mut objects: Vec<ObjectPlan> =
             objects.await?.into_iter().map(later_addresses).collect();
         name_restarts(&mut secrets, &observed.set.manifests, &objects);
+        note_record(&mut objects, observed.record.as_ref());
         objects.extend(record_plan(stage, &observed.set, observed.record.as_ref()));
         Ok(StagePlan {
             stage: stage.clone(),
@@ -342,8 +344,16 @@ pub(super) async fn plan_object(
 ) -> Result<ObjectPlan, ClusterError> {
     let live = cluster.get(&manifest.object).await?;
     let manifest = with_scale_of(set, manifest, live.as_ref());
-    let answer = dry_run(cluster, &manifest).await?;
-    Ok(object_plan(&manifest.object, live.as_ref(), &answer))
+    match (dry_run(cluster, &manifest).await, &live) {
+        // What is there cannot become this: the rest of the plan is worth seeing all the same.
+        (
+            Err(ClusterError::Refused {
+                code: 422, message, ..
+            }),
+            Some(live),
+        ) => Ok(refused(&manifest, live, &message)),
+        (answer, live) => Ok(object_plan(&manifest.object, live.as_ref(), &answer?)),
+    }
 }
 
 /// The manifest, with the live number of replicas where an autoscaler decides it.

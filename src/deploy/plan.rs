@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::certificates::{Lack, Purpose};
 use super::handover::NOT_YET_KNOWN;
 use super::layout::Stage;
+use super::refusal::Refusal;
 use super::secrets::{AUTHORITY_SECRET, Origin, SecretPlan};
 use crate::cluster::apply::DryRun;
 use crate::cluster::diff::{FieldChange, changes, masked};
@@ -28,6 +29,8 @@ pub enum Action {
     Conflict,
     /// Nothing.
     Keep,
+    /// It would be changed, but what differs is fixed for its life.
+    Refuse,
 }
 
 /// A field that somebody else changed.
@@ -51,6 +54,9 @@ pub struct ObjectPlan {
     pub changes: Vec<FieldChange>,
     /// The fields that others own.
     pub conflicts: Vec<FieldConflict>,
+    /// Why it cannot be changed, if it cannot; `changes` are then the fixed fields.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Refusal>,
 }
 
 /// What happens to one Secret; never what is in it.
@@ -137,6 +143,7 @@ pub fn object_plan(object: &ObjectRef, live: Option<&Value>, answer: &DryRun) ->
         action,
         changes,
         conflicts,
+        refusal: None,
     };
     let differences = |live: &Value, next: &Value| match object.kind {
         ObjectKind::Secret => masked(changes(live, next)),
@@ -251,6 +258,7 @@ pub fn record_plan(stage: &Stage, set: &RenderedSet, record: Option<&Value>) -> 
         },
         changes: change.into_iter().collect(),
         conflicts: Vec::new(),
+        refusal: None,
     })
 }
 

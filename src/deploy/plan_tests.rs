@@ -118,6 +118,7 @@ fn a_secret_that_changes_names_what_restarts_and_only_what_is_there() {
         action,
         changes: Vec::new(),
         conflicts: Vec::new(),
+        refusal: None,
     };
     let objects = [
         planned(&manifests[0].object, Action::Update),

@@ -1,8 +1,10 @@
 //! `telectl plan`, `telectl deploy` and `telectl deploy-all`
 
 mod apply;
+mod difference;
 mod outcome;
 mod progress;
+mod refusals;
 mod stages;
 mod view;
 
@@ -127,7 +129,9 @@ pub(super) fn plan(
     } else {
         ExitCode::Ok
     };
-    session.answer(&text, code)
+    let code = session.answer(&text, code)?;
+    apply::refuse_unchangeable(&plans)?;
+    Ok(code)
 }
 
 pub(super) fn deploy_all(

@@ -1,8 +1,8 @@
 //! How a plan looks.
 
 use serde::Serialize;
-use serde_json::Value;
 
+use super::{difference, refusals};
 use crate::deploy::plan::{Action, FieldConflict, ObjectPlan, SecretChange, StagePlan};
 
 /// Version of the JSON form; fields are only ever added.
@@ -24,6 +24,7 @@ struct Counts {
     update: usize,
     conflict: usize,
     keep: usize,
+    refuse: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -61,6 +62,7 @@ fn counts(plans: &[StagePlan]) -> Counts {
         update: sum(Action::Update),
         conflict: sum(Action::Conflict),
         keep: sum(Action::Keep),
+        refuse: sum(Action::Refuse),
     }
 }
 
@@ -75,9 +77,16 @@ pub(super) fn text(plans: &[StagePlan]) -> String {
         update,
         conflict,
         keep,
+        refuse,
     } = counts(plans);
+    let refused = if refuse > 0 {
+        format!(", {refuse} refused")
+    } else {
+        String::new()
+    };
     lines.push(format!(
-        "Plan: {create} to create, {update} to update, {conflict} in conflict, {keep} unchanged."
+        "Plan: {create} to create, {update} to update, {conflict} in conflict{refused}, {keep} \
+         unchanged."
     ));
     lines.join("\n")
 }
@@ -130,6 +139,11 @@ fn object_lines(plan: &ObjectPlan, lines: &mut Vec<String>) {
     match plan.action {
         Action::Keep => {}
         Action::Create => lines.push(format!("  + {name}")),
+        Action::Refuse => {
+            lines.push(format!("  x {name} cannot be changed in place"));
+            let fields = refusals::fields(plan);
+            lines.extend(fields.iter().map(|line| format!("      {line}")));
+        }
         Action::Update | Action::Conflict => {
             let sign = if plan.action == Action::Update {
                 '~'
@@ -138,8 +152,9 @@ fn object_lines(plan: &ObjectPlan, lines: &mut Vec<String>) {
             };
             lines.push(format!("  {sign} {name}"));
             for change in plan.changes.iter().take(FIELDS_SHOWN) {
-                let (before, after) = (shown(change.before.as_ref()), shown(change.after.as_ref()));
-                lines.push(format!("      {}: {before} → {after}", change.field));
+                let (before, after) = (change.before.as_ref(), change.after.as_ref());
+                let changed = difference::lines(&change.field, before, after);
+                lines.extend(changed.iter().map(|line| format!("      {line}")));
             }
             if plan.changes.len() > FIELDS_SHOWN {
                 let more = plan.changes.len() - FIELDS_SHOWN;
@@ -157,17 +172,14 @@ fn object_lines(plan: &ObjectPlan, lines: &mut Vec<String>) {
 /// One field of somebody else: the field, both values and whose it is.
 pub(super) fn clash(conflict: &FieldConflict) -> String {
     let FieldConflict { change, manager } = conflict;
-    format!(
-        "{}: is {} (set by `{manager}`), telectl has {}",
-        change.field,
-        shown(change.before.as_ref()),
-        shown(change.after.as_ref())
-    )
+    let (before, after) = difference::sides(change.before.as_ref(), change.after.as_ref());
+    let field = &change.field;
+    format!("{field}: is {before} (set by `{manager}`), telectl has {after}")
 }
 
 fn secret_line(plan: &SecretChange, lines: &mut Vec<String>) {
     let sign = match plan.action {
-        Action::Keep => return,
+        Action::Keep | Action::Refuse => return,
         Action::Create => '+',
         Action::Update | Action::Conflict => '~',
     };
@@ -187,19 +199,6 @@ fn secret_line(plan: &SecretChange, lines: &mut Vec<String>) {
     }
     if !plan.restarts.is_empty() {
         lines.push(format!("      restarts {}", plan.restarts.join(", ")));
-    }
-}
-
-fn shown(value: Option<&Value>) -> String {
-    match value {
-        None => "(none)".to_owned(),
-        Some(value) => {
-            let text = value.to_string();
-            match text.char_indices().nth(120) {
-                Some((end, _)) => format!("{}…", &text[..end]),
-                None => text,
-            }
-        }
     }
 }
 
