@@ -84,6 +84,12 @@ pub fn recorded_cluster_id(parent: &Value) -> Option<&str> {
     parent["metadata"]["annotations"][CLUSTER_ID].as_str()
 }
 
+/// When a set was deployed.
+pub fn recorded_time(parent: &Value) -> Option<jiff::Timestamp> {
+    let noted = parent["metadata"]["annotations"][DEPLOYED_AT].as_str()?;
+    noted.parse().ok()
+}
+
 /// The values files and overlays that a set was deployed with; `None` if that was not noted.
 pub fn recorded_files(parent: &Value) -> Option<Vec<String>> {
     let noted = parent["metadata"]["annotations"][FILES].as_str()?;

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::certificates::Pair;
 use super::error::DeployError;
+use super::ground;
 use super::handover::{certificate_names, is_complete, reach, service_of, values_for};
 use super::layout::Stage;
 use super::plan::{
@@ -14,7 +15,9 @@ use super::plan::{
     identity_warning, is_autoscaled, later_addresses, name_restarts, object_plan, record_plan,
     secret_change, secrets_of, with_live_replicas,
 };
+use super::preflight;
 use super::refusal::{note_record, refused};
+use super::role::{held, others};
 use super::run::{Part, Run};
 use super::secrets::{
     AUTHORITY_SECRET, Circumstances, LiveSecret, Making, SecretData, SecretPlan, digest, plan,
@@ -161,10 +164,13 @@ impl Run<'_> {
             .iter()
             .filter(|(_, part)| *part == Part::Applied);
         let applied: Vec<&Stage> = applied.map(|(stage, _)| stage).collect();
-        let warnings = [
+        let mut warnings: Vec<String> = [
             identity_warning(&observed.set, observed.record.as_ref()),
             authority_warning(stage, &applied, &authority),
-        ];
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
         if is_made {
             self.authority_planned = true;
             secrets.insert(0, authority_change(&stage.namespace));
@@ -177,8 +183,13 @@ impl Run<'_> {
             manifests,
             observed.namespace_missing,
         );
-        let mut objects: Vec<ObjectPlan> =
-            objects.await?.into_iter().map(later_addresses).collect();
+        let (objects, ground, others) = tokio::try_join!(
+            objects,
+            ground::read(cluster, &stage.namespace),
+            others(cluster, stage)
+        )?;
+        warnings.extend(preflight::warnings(&observed.set, &ground));
+        let mut objects: Vec<ObjectPlan> = objects.into_iter().map(later_addresses).collect();
         name_restarts(&mut secrets, &observed.set.manifests, &objects);
         note_record(&mut objects, observed.record.as_ref());
         objects.extend(record_plan(stage, &observed.set, observed.record.as_ref()));
@@ -189,7 +200,8 @@ impl Run<'_> {
             objects,
             secrets,
             awaits_addresses: !is_complete(stage, &self.handover),
-            warnings: warnings.into_iter().flatten().collect(),
+            held: held(observed.record.as_ref(), &others),
+            warnings,
         })
     }
 

@@ -7,6 +7,7 @@ use super::certificates::{Lack, Purpose};
 use super::handover::NOT_YET_KNOWN;
 use super::layout::Stage;
 use super::refusal::Refusal;
+use super::role::Held;
 use super::secrets::{AUTHORITY_SECRET, Origin, SecretPlan};
 use crate::cluster::apply::DryRun;
 use crate::cluster::diff::{FieldChange, changes, masked};
@@ -101,6 +102,8 @@ pub struct StagePlan {
     pub secrets: Vec<SecretChange>,
     /// Whether addresses of other stages are still to come, so that values will differ.
     pub awaits_addresses: bool,
+    /// Other profiles that the namespace holds.
+    pub held: Vec<Held>,
     /// What somebody should know before saying yes.
     pub warnings: Vec<String>,
 }

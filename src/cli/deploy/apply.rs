@@ -27,7 +27,7 @@ use super::super::session::Session;
 use super::super::signal;
 use super::outcome::{Written, how_far};
 use super::stages::Job;
-use super::{ApplyArgs, progress, refusals, view};
+use super::{ApplyArgs, progress, refusals, roles, view};
 
 /// Plans and writes nothing.
 pub(super) async fn plan_only(job: &Job, session: &Session) -> Result<Vec<StagePlan>, CliError> {
@@ -66,6 +66,9 @@ pub(super) async fn run(
 
     let plans = run.plan().await?;
     session.ui.note(&view::text(&plans));
+    if args.yes && !args.new_role && !args.dry_run {
+        roles::refuse(&plans)?;
+    }
     refuse_unchangeable(&plans)?;
     if args.dry_run {
         session.ui.note("Dry run: nothing was changed.");

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{difference, refusals};
+use super::{difference, refusals, roles};
 use crate::deploy::plan::{Action, FieldConflict, ObjectPlan, SecretChange, StagePlan};
 
 /// Version of the JSON form; fields are only ever added.
@@ -68,7 +68,11 @@ fn counts(plans: &[StagePlan]) -> Counts {
 
 /// The plan as text, grouped by cluster, with a line that counts.
 pub(super) fn text(plans: &[StagePlan]) -> String {
-    let mut lines = Vec::new();
+    let changed = roles::changed(plans);
+    let mut lines: Vec<String> = changed
+        .iter()
+        .map(|line| format!("warning: {line}"))
+        .collect();
     for plan in plans {
         stage(plan, &mut lines);
     }
@@ -96,9 +100,9 @@ fn stage(plan: &StagePlan, lines: &mut Vec<String>) {
         "{} → cluster {} ({}), namespace {}",
         plan.stage.profile, plan.stage.context, plan.server, plan.stage.namespace
     );
-    let warnings = plan
-        .warnings
-        .iter()
+    let warnings = roles::earlier(plan)
+        .into_iter()
+        .chain(plan.warnings.iter().cloned())
         .map(|warning| format!("  warning: {warning}"));
     if !plan.has_changes() {
         lines.push(format!("{named}: no changes"));
