@@ -134,10 +134,8 @@ fn lacking_class(class: Option<&str>, wanting: &Wanting, classes: &[Value]) -> O
     };
     let workloads = wanting.workloads();
     let lack = match class {
-        Some(class) => {
-            format!("no StorageClass is called `{class}`, as the volumes of {workloads} ask for")
-        }
-        None => format!("no StorageClass is the default, and the volumes of {workloads} name none"),
+        Some(class) => format!("no StorageClass is called `{class}`; asked for by {workloads}"),
+        None => format!("no StorageClass is the default; one is needed by {workloads}"),
     };
     let advice = match (&default, classes.first()) {
         (Some(default), _) => {
@@ -197,13 +195,12 @@ fn obstructed(obstacle: &Obstacle, wanting: &Wanting) -> String {
         Obstacle::Labels(labels) => {
             let all = set_all(keys, "null");
             format!(
-                "no Ready, schedulable node has the labels {labels}, as {workloads} ask for: label \
-                 a node, or {all}, or {OVERLAY}"
+                "no Ready, schedulable node has the labels {labels}; asked for by {workloads}: \
+                 label a node, or {all}, or {OVERLAY}"
             )
         }
         Obstacle::Taints(taints) => format!(
-            "every node for {workloads} has a taint that they do not tolerate ({taints}): see \
-             {listed}"
+            "no node is left for {workloads}: none of {listed} tolerates the taint {taints}"
         ),
         Obstacle::Size(amounts) => {
             format!("one pod of {workloads} asks for {amounts}: lower {listed}, or {OVERLAY}")

@@ -62,8 +62,8 @@ fn a_cluster_without_class_and_labels_is_told_all_at_once_with_the_keys() {
         &[class("standard", "true"), class("slow", "false")],
     );
     insta::assert_snapshot!(of(Profile::Central, &plain).join("\n"), @r"
-    no StorageClass is called `fast-ssd`, as the volumes of StatefulSet/postgresql ask for (there are `standard` (default), `slow`): --set postgresql.primary.persistence.storageClass= takes `standard`; or -f lab (for small machines)
-    no Ready, schedulable node has the labels node-type=cpu, as Deployment/api-gateway, Deployment/collector ask for: label a node, or --set apiGateway.nodeSelector=null,collector.nodeSelector=null, or -f lab (for small machines)
+    no StorageClass is called `fast-ssd`; asked for by StatefulSet/postgresql (there are `standard` (default), `slow`): --set postgresql.primary.persistence.storageClass= takes `standard`; or -f lab (for small machines)
+    no Ready, schedulable node has the labels node-type=cpu; asked for by Deployment/api-gateway, Deployment/collector: label a node, or --set apiGateway.nodeSelector=null,collector.nodeSelector=null, or -f lab (for small machines)
     ");
     let overlaid = rendered(Profile::Central, &["lab"], &[]);
     assert_eq!(warnings(&overlaid, &plain), [""; 0]);
@@ -101,7 +101,7 @@ fn volumes_without_a_class_need_a_default_unless_they_are_there() {
     none.claims = Ok(vec![claim("data-etcd-0")]);
     let found = of(Profile::Shared, &none);
     assert!(
-        found[0].contains("of StatefulSet/redis name none"),
+        found[0].contains("needed by StatefulSet/redis (there"),
         "{found:?}"
     );
     none.claims = Ok(vec![claim("data-etcd-0"), claim("data-redis-0")]);
@@ -152,7 +152,7 @@ fn a_taint_counts_unless_it_is_tolerated() {
     let found = of(Profile::Edge, &ground(&[tainted.clone()], &classes));
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(
-        found[0].contains("(gpu=x:NoSchedule): see streamer.tolerations"),
+        found[0].contains("none of streamer.tolerations tolerates the taint gpu=x:NoSchedule"),
         "{found:?}"
     );
     tainted["spec"]["taints"][0]["effect"] = "PreferNoSchedule".into();

@@ -9,5 +9,6 @@ mod drift;
 mod faults;
 mod lab;
 mod one_cluster;
+mod refusals;
 mod rollout;
 mod status;
