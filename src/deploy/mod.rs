@@ -1,5 +1,6 @@
 //! Deploys profiles to clusters: observe (I/O) → plan (pure) → execute (I/O, by events).
 
+pub mod belongings;
 pub mod certificates;
 pub mod error;
 pub mod event;
@@ -11,9 +12,12 @@ pub mod layout;
 pub mod observe;
 pub mod plan;
 mod preflight;
+mod prune;
+mod record;
 pub mod refusal;
 pub mod role;
 pub mod run;
+pub mod scaling;
 pub mod secrets;
 mod settle;
 

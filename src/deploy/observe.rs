@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde_json::Value;
 
+use super::belongings::{Belongings, find};
 use super::certificates::Pair;
 use super::error::DeployError;
 use super::ground;
@@ -12,13 +13,14 @@ use super::handover::{certificate_names, is_complete, reach, service_of, values_
 use super::layout::Stage;
 use super::plan::{
     AuthorityChange, ObjectPlan, StagePlan, authority_change, authority_warning, hosts,
-    identity_warning, is_autoscaled, later_addresses, name_restarts, object_plan, record_plan,
-    secret_change, secrets_of, with_live_replicas,
+    identity_warning, later_addresses, name_restarts, object_plan, record_plan, secret_change,
+    secrets_of,
 };
 use super::preflight;
 use super::refusal::{note_record, refused};
 use super::role::{held, others};
 use super::run::{Part, Run};
+use super::scaling::Scaling;
 use super::secrets::{
     AUTHORITY_SECRET, Circumstances, LiveSecret, Making, SecretData, SecretPlan, digest, plan,
 };
@@ -51,6 +53,15 @@ pub struct Observed {
     pub database_initialised: bool,
     /// The Services of servers that exist, by component.
     pub services: BTreeMap<Component, (String, u16, Option<Value>)>,
+}
+
+impl Observed {
+    /// Whether anything of ours was there before, so that others may trust an earlier authority.
+    fn was_deployed(&self) -> bool {
+        let record = self.record.as_ref();
+        record.is_some_and(|record| inventory::recorded(record).is_some())
+            || self.secrets.values().any(|secret| secret.ours)
+    }
 }
 
 impl Run<'_> {
@@ -156,7 +167,8 @@ impl Run<'_> {
         let is_made = self.makes_authority(&observed.set) && !self.authority_planned;
         let authority = AuthorityChange {
             is_made,
-            was_deployed: observed.record.is_some() || !observed.secrets.is_empty(),
+            is_there: observed.secrets.contains_key(AUTHORITY_SECRET),
+            was_deployed: observed.was_deployed(),
             secrets: &planned,
         };
         let applied = self
@@ -173,36 +185,38 @@ impl Run<'_> {
         .collect();
         if is_made {
             self.authority_planned = true;
-            secrets.insert(0, authority_change(&stage.namespace));
         }
+        secrets.splice(0..0, authority_change(&stage.namespace, &authority));
         let manifests = self.with_digests(observed, &planned);
         let cluster = self.cluster(stage);
-        let objects = plan_objects(
-            cluster,
-            &observed.set,
-            manifests,
-            observed.namespace_missing,
-        );
+        let belongings = find(cluster, stage, observed).await?;
+        let scaling = Scaling::of(&observed.set, &belongings);
         let (objects, ground, others) = tokio::try_join!(
-            objects,
+            plan_objects(cluster, &scaling, manifests, observed.namespace_missing),
             ground::read(cluster, &stage.namespace),
             others(cluster, stage)
         )?;
         warnings.extend(preflight::warnings(&observed.set, &ground));
         let mut objects: Vec<ObjectPlan> = objects.into_iter().map(later_addresses).collect();
-        name_restarts(&mut secrets, &observed.set.manifests, &objects);
         note_record(&mut objects, observed.record.as_ref());
-        objects.extend(record_plan(stage, &observed.set, observed.record.as_ref()));
-        Ok(StagePlan {
+        name_restarts(&mut secrets, &observed.set.manifests, &objects);
+        let members = belongings.members(&observed.set);
+        let Belongings { unwanted, kept, .. } = belongings;
+        let mut plan = StagePlan {
             stage: stage.clone(),
             server: cluster.server().to_owned(),
             namespace_missing: observed.namespace_missing,
             objects,
             secrets,
+            unwanted: unwanted.into_iter().map(|one| one.object).collect(),
+            kept,
             awaits_addresses: !is_complete(stage, &self.handover),
             held: held(observed.record.as_ref(), &others),
             warnings,
-        })
+        };
+        let record = record_plan(&plan, &observed.set, observed.record.as_ref(), &members);
+        plan.objects.push(record);
+        Ok(plan)
     }
 
     /// Decides about every Secret that the stage needs.
@@ -328,7 +342,7 @@ async fn read_secrets(
 
 async fn plan_objects(
     cluster: &Cluster,
-    set: &RenderedSet,
+    scaling: &Scaling,
     manifests: Vec<Manifest>,
     namespace_missing: bool,
 ) -> Result<Vec<ObjectPlan>, ClusterError> {
@@ -341,7 +355,7 @@ async fn plan_objects(
                     &DryRun::NamespaceMissing,
                 ));
             }
-            plan_object(cluster, set, manifest).await
+            plan_object(cluster, scaling, manifest).await
         })
         .buffered(AT_ONCE)
         .try_collect()
@@ -351,11 +365,11 @@ async fn plan_objects(
 /// Plans one object: reads it, keeps an autoscaler's count, and asks the server what would change.
 pub(super) async fn plan_object(
     cluster: &Cluster,
-    set: &RenderedSet,
+    scaling: &Scaling,
     manifest: Manifest,
 ) -> Result<ObjectPlan, ClusterError> {
     let live = cluster.get(&manifest.object).await?;
-    let manifest = with_scale_of(set, manifest, live.as_ref());
+    let manifest = scaling.with_live_count(manifest, live.as_ref());
     match (dry_run(cluster, &manifest).await, &live) {
         // What is there cannot become this: the rest of the plan is worth seeing all the same.
         (
@@ -364,19 +378,10 @@ pub(super) async fn plan_object(
             }),
             Some(live),
         ) => Ok(refused(&manifest, live, &message)),
-        (answer, live) => Ok(object_plan(&manifest.object, live.as_ref(), &answer?)),
-    }
-}
-
-/// The manifest, with the live number of replicas where an autoscaler decides it.
-pub(super) fn with_scale_of(
-    set: &RenderedSet,
-    manifest: Manifest,
-    live: Option<&Value>,
-) -> Manifest {
-    match live {
-        Some(live) if is_autoscaled(set, &manifest.object) => with_live_replicas(manifest, live),
-        _ => manifest,
+        (answer, live) => {
+            let plan = object_plan(&manifest.object, live.as_ref(), &answer?);
+            Ok(scaling.released(plan))
+        }
     }
 }
 

@@ -51,6 +51,8 @@ pub(super) fn held(own: Option<&Value>, others: &[(Profile, Value)]) -> Vec<Held
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::cluster::inventory::{Record, parent, parent_manifest};
 
@@ -60,9 +62,14 @@ mod tests {
             by: "somebody",
             version: "1",
             cluster_id: "west",
-            files: &[],
+            files: None,
         });
-        parent_manifest(&parent("ns", profile.name()), &[], record.as_ref()).value
+        parent_manifest(
+            &parent("ns", profile.name()),
+            &BTreeSet::new(),
+            record.as_ref(),
+        )
+        .value
     }
 
     #[test]

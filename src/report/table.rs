@@ -1,6 +1,7 @@
 //! Tables.
 
 use comfy_table::{Attribute, Color, ContentArrangement, presets};
+use dialoguer::console::measure_text_width;
 
 /// How a cell stands out. Colour is never the only signal: the text says it, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -70,6 +71,23 @@ impl Table {
     /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+
+    /// Takes a column out, if there is one with this heading.
+    pub fn remove(&mut self, heading: &str) {
+        let Some(column) = self.headings.iter().position(|known| known == heading) else {
+            return;
+        };
+        self.headings.remove(column);
+        for row in self.rows.iter_mut().filter(|row| column < row.len()) {
+            row.remove(column);
+        }
+    }
+
+    /// Columns of a terminal that the widest line takes.
+    pub fn width(&self) -> usize {
+        let text = self.render(false);
+        text.lines().map(measure_text_width).max().unwrap_or(0)
     }
 
     /// The table as text, one line per row, without trailing spaces.

@@ -4,6 +4,7 @@
 # a fresh clone finds what an earlier one built.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
+quietly=$PWD/../../scripts/quietly
 cache=${TELECTL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/telectl}
 kubernetes=v1.34.4
 keep=3 # older builds go
@@ -23,7 +24,7 @@ key() {
 # information is left out already while compiling: it costs time and nobody
 # reads it.
 build() {
-    (cd "$1" && CGO_ENABLED=0 GOWORK=off nice -n 5 \
+    (cd "$1" && CGO_ENABLED=0 GOWORK=off nice -n 5 "$quietly" "building ${3##*/}" \
         go build -trimpath -gcflags=all=-dwarf=false -ldflags "-s -w ${4:-}" -o "$3" "$2") >&2
 }
 
@@ -40,7 +41,7 @@ flock 9
 
 coredns=$cache/coredns-$(key coredns)
 if [[ ! -x $coredns/coredns ]]; then
-    echo "build.sh: building CoreDNS (a minute or two, once)" >&2
+    echo "build.sh: building CoreDNS (about three minutes on two cores, once)" >&2
     part=$(mktemp -d "$cache/part.XXXXXX")
     trap 'rm -rf "$part"' EXIT
     build coredns . "$part/coredns"
@@ -49,7 +50,7 @@ fi
 
 target=$cache/testcluster-$(key . ../images/oci ../images/pause)
 if [[ ! -x $target/testcluster ]]; then
-    echo "build.sh: building Kubernetes $kubernetes (5 to 7 minutes the first time)" >&2
+    echo "build.sh: building Kubernetes $kubernetes (about seven minutes on two cores the first time)" >&2
     part=$(mktemp -d "$cache/part.XXXXXX")
     trap 'rm -rf "$part"' EXIT
     version=k8s.io/component-base/version

@@ -3,6 +3,7 @@
 # cache lies outside the checkout, as with tests/cluster/build.sh.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
+quietly=$PWD/../../scripts/quietly
 cache=${TELECTL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/telectl}
 
 key=$(find . -type f \( -name '*.go' -o -name go.mod -o -name '*.sh' \) ! -name '*_test.go' -print0 |
@@ -15,8 +16,8 @@ if [[ ! -x $target/packimage ]]; then
     part=$(mktemp -d "$cache/part.XXXXXX")
     trap 'rm -rf "$part"' EXIT
     export CGO_ENABLED=0 GOWORK=off
-    go build -trimpath -ldflags '-s -w' -o "$part/packimage" . >&2
-    go build -trimpath -ldflags '-s -w' -o "$part/pause" ./pause >&2
+    "$quietly" "building packimage" go build -trimpath -ldflags '-s -w' -o "$part/packimage" .
+    "$quietly" "building pause" go build -trimpath -ldflags '-s -w' -o "$part/pause" ./pause
     chmod 755 "$part"
     mv -T "$part" "$target"
     ls -dt "$cache"/packimage-* | tail -n +4 | xargs -r rm -rf

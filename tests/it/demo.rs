@@ -63,6 +63,30 @@ async fn the_demo_answers_over_http_until_ctrl_c_and_ends_cleanly() {
 }
 
 #[tokio::test]
+async fn a_demo_that_is_interrupted_before_the_file_is_stored_says_what_is_and_where() {
+    let temporary = TempDir::new().unwrap();
+    let file = temporary.path().join("large.csv");
+    std::fs::write(&file, HEADER.to_owned() + &ROW.repeat(200_000)).unwrap();
+    let folder = temporary.path().join("kept");
+    let (file, folder) = (file.to_str().unwrap(), folder.to_str().unwrap());
+    let environment = [("TMPDIR", temporary.path().to_str().unwrap())];
+    for (more, signal, code, place) in [
+        (&["--data-dir", folder][..], "INT", 130, folder),
+        (&[], "TERM", 143, "--data-dir DIR keeps them"),
+    ] {
+        let arguments = [&["demo", "--file", file], more].concat();
+        let mut demo = Program::start(&arguments, &environment);
+        demo.line(|line| line.starts_with("http://")).await;
+        demo.signal(signal);
+        let (status, errors) = demo.end().await;
+        assert_eq!(status.code(), Some(code), "{errors}");
+        assert!(errors.contains("warning: interrupted: "), "{errors}");
+        assert!(errors.contains(" samples stored, "), "{errors}");
+        assert!(errors.contains(place), "{errors}");
+    }
+}
+
+#[tokio::test]
 async fn w10_a_demo_in_the_same_folder_adds_no_rows() {
     let folder = TempDir::new().unwrap();
     let arguments = [

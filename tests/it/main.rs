@@ -26,6 +26,7 @@ mod render_support;
 mod render_workers;
 mod runtime;
 mod runtime_process;
+mod scripts;
 mod servers;
 mod store;
 mod store_data;

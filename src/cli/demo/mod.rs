@@ -1,45 +1,43 @@
 //! `telectl demo`: the whole data path in one process, for somebody who wants to see it.
 
+mod display;
 mod view;
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use futures::Stream;
 use futures::stream::{self, StreamExt as _};
-use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 
 use crate::config::worker::parse_duration;
 use crate::model::exit::ExitCode;
 use crate::report::Ui;
-use crate::store::sqlite::SqliteStore;
-use crate::store::{SourceProgress, Store as _, StoreError};
 use crate::workers::demo::folder::Folder;
 use crate::workers::demo::source::{self, SourceError};
 use crate::workers::demo::{self, Demo, sample};
 use crate::workers::runtime::logging::{self, LogFormat};
 use crate::workers::runtime::signals::{Signal, signals};
 use crate::workers::runtime::supervisor::{Ended, Phase};
-use crate::workers::streamer::QUARANTINED;
-use crate::workers::vitals::Vitals;
 
 use super::error::CliError;
 use super::session::Session;
-
-/// How often the store is asked what it holds.
-const REFRESH: Duration = Duration::from_millis(200);
+use display::{Course, Display, DisplayError, Until};
 
 /// Longest time for blocking work to end after everything else has.
 const BLOCKING_LIMIT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exits with 0 once the whole file is stored, also where Ctrl-C or a signal \
+                        ends it then; with 130 or 143 where one ends it before."
+)]
 pub(super) struct DemoArgs {
     /// CSV file to stream; a real DCGM export of 247 GPUs if not given
     #[arg(long, value_name = "CSV")]
@@ -150,6 +148,7 @@ async fn show(
     let url = format!("http://{}", demo.address);
     ui.data(&url)?;
     let (done, finished) = oneshot::channel();
+    let course = Arc::new(Course::default());
     let mut supervisor = demo.supervisor;
     let mut display = Display {
         ui: ui.clone(),
@@ -157,6 +156,7 @@ async fn show(
         vitals: demo.vitals,
         url,
         file: file_name(source),
+        kept: args.data_dir.clone(),
         started,
         until: if args.once {
             Until::Stored
@@ -164,6 +164,7 @@ async fn show(
             Until::Stopped
         },
         done: Some(done),
+        course: Arc::clone(&course),
     };
     let stop = supervisor.token(Phase::Work);
     supervisor.start("display", Phase::Work, async move {
@@ -176,8 +177,15 @@ async fn show(
             outcome => Ok(outcome?),
         }
     });
+    let signals = signals.inspect(|signal| {
+        course.interrupted.get_or_init(|| *signal);
+    });
     let ended = supervisor.run(until_end(signals, args, finished)).await;
     match ended {
+        Ended::Stopped if course.stored.get().is_none() => Ok(course
+            .interrupted
+            .get()
+            .map_or(ExitCode::Ok, |signal| signal.exit_code())),
         Ended::Failed { task, reason } => Err(CliError::failed(format!(
             "the demo's {task} failed: {reason}"
         ))),
@@ -231,139 +239,4 @@ fn until_end(
         Signal::Terminate
     };
     stream::select(signals, Box::pin(stream::once(end)))
-}
-
-/// Shows what arrives in the store.
-struct Display {
-    ui: Ui,
-    store: SqliteStore,
-    vitals: Vitals,
-    url: String,
-    file: String,
-    started: Instant,
-    until: Until,
-    done: Option<oneshot::Sender<()>>,
-}
-
-/// How long the demo goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Until {
-    /// Until the file is stored.
-    Stored,
-    /// Until somebody stops it.
-    Stopped,
-}
-
-/// Why the display ended.
-#[derive(Debug, thiserror::Error)]
-enum DisplayError {
-    #[error("cannot read what was stored")]
-    Store(#[from] StoreError),
-    #[error("cannot write the output")]
-    Output(#[from] io::Error),
-}
-
-impl Display {
-    /// Follows the file into the store, then shows the whole of it and waits for the end.
-    async fn run(&mut self, stop: &CancellationToken) -> Result<(), DisplayError> {
-        let live = self.ui.live();
-        let mut last = String::new();
-        let complete = loop {
-            let progress = self.progress().await?;
-            if let Some(complete) = progress.clone().filter(view::is_complete) {
-                break complete;
-            }
-            let statistics = self.store.statistics().await?;
-            let line = if statistics.total_records == 0 {
-                format!("Reading {}.", self.file)
-            } else {
-                view::progress_line(progress.as_ref(), &statistics)
-            };
-            if live.is_drawn() && statistics.unique_gpus == 0 {
-                live.show(&line);
-            } else if live.is_drawn() {
-                live.show(&format!("{}\n{line}", self.table().await?));
-            } else if line != last {
-                self.ui.note(&line);
-                last = line;
-            }
-            tokio::select! {
-                () = stop.cancelled() => {
-                    live.leave();
-                    return Ok(());
-                }
-                () = sleep(REFRESH) => {}
-            }
-        };
-        live.clear();
-        self.conclude(&complete).await?;
-        stop.cancelled().await;
-        Ok(())
-    }
-
-    async fn conclude(&mut self, complete: &SourceProgress) -> Result<(), DisplayError> {
-        let statistics = self.store.statistics().await?;
-        self.ui.data(&self.table().await?)?;
-        let more = statistics.unique_gpus.saturating_sub(view::SHOWN as u64);
-        if more > 0 {
-            self.ui
-                .note(&format!("… and {} more GPUs.", view::grouped(more)));
-        }
-        let time = self.started.elapsed();
-        self.ui
-            .data(&view::summary(&statistics, complete.quarantined_rows, time))?;
-        self.tell_set_aside(complete.quarantined_rows);
-        match self.until {
-            Until::Stored => self.end(),
-            Until::Stopped => self.ui.note(&format!(
-                "Ask for more: curl {0}/api/v1/gpus, or look at {0}/docs. Ctrl-C stops the demo.",
-                self.url
-            )),
-        }
-        Ok(())
-    }
-
-    /// Ends the demo; nobody waits for that any more if it is being stopped.
-    fn end(&mut self) {
-        if let Some(done) = self.done.take() {
-            done.send(()).ok();
-        }
-    }
-
-    /// Where the first rows are that could not be stored, and why.
-    fn tell_set_aside(&self, rows: u64) {
-        let details = self.vitals.details();
-        let examples = details.get(QUARANTINED).and_then(Value::as_array);
-        let shown = examples.map_or(0, Vec::len);
-        for bad in examples.into_iter().flatten() {
-            let reason = bad["reason"].as_str().unwrap_or_default();
-            self.ui.warn(&format!(
-                "{}:{}: set aside: {reason}",
-                self.file, bad["line"]
-            ));
-        }
-        let more = rows.saturating_sub(shown as u64);
-        if more > 0 {
-            self.ui
-                .warn(&format!("{}: {more} more rows were set aside", self.file));
-        }
-        if rows > 0 {
-            self.ui.hint(
-                "stream the corrected lines as a file of their own: a changed file is a new source",
-            );
-        }
-    }
-
-    async fn progress(&self) -> Result<Option<SourceProgress>, StoreError> {
-        let sources = self.store.sources().await?;
-        Ok(sources
-            .into_iter()
-            .find(|source| source.cluster == demo::CLUSTER && source.name == self.file))
-    }
-
-    async fn table(&self) -> Result<String, StoreError> {
-        let gpus = self.store.gpus().await?;
-        let latest = self.store.latest(None).await?;
-        Ok(view::gpu_table(&gpus, &latest).render(self.ui.colors_data()))
-    }
 }

@@ -17,8 +17,22 @@ const MEMORY: &str = "DCGM_FI_DEV_FB_USED";
 /// From this temperature on (degrees Celsius) a GPU stands out.
 const HOT: f64 = 80.0;
 
-/// The busiest GPUs, hottest first among equals.
-pub(super) fn gpu_table(gpus: &[Gpu], latest: &[TelemetryPoint]) -> Table {
+/// What is left out where the terminal is too narrow, in this order.
+const DISPENSABLE: [&str; 4] = ["MODEL", "MEMORY", "POWER", "TEMP"];
+
+/// The busiest GPUs, hottest first among equals, in as many columns as fit.
+pub(super) fn gpu_table(gpus: &[Gpu], latest: &[TelemetryPoint], width: usize) -> Table {
+    let mut table = whole_table(gpus, latest);
+    for heading in DISPENSABLE {
+        if table.width() <= width {
+            break;
+        }
+        table.remove(heading);
+    }
+    table
+}
+
+fn whole_table(gpus: &[Gpu], latest: &[TelemetryPoint]) -> Table {
     let mut values: BTreeMap<(&str, &str), BTreeMap<&str, f64>> = BTreeMap::new();
     for point in latest {
         if let Some(value) = point.value {
@@ -145,16 +159,23 @@ mod tests {
             cluster: "demo".to_owned(),
             position: crate::store::Position::default(),
         };
+        let gpus = [gpu("0"), gpu("1")];
         let latest = [
             point("0", UTILISATION, 3.0),
             point("1", UTILISATION, 98.0),
             point("1", TEMPERATURE, 41.0),
         ];
         assert_eq!(
-            gpu_table(&[gpu("0"), gpu("1")], &latest).render(false),
+            gpu_table(&gpus, &latest, usize::MAX).render(false),
             "HOST    GPU  MODEL  UTIL  TEMP   POWER  MEMORY\n\
              host-a  1    H100   98 %  41 °C  -      -\n\
              host-a  0    H100   3 %   -      -      -\n"
+        );
+        assert_eq!(
+            gpu_table(&gpus, &latest, 32).render(false),
+            "HOST    GPU  UTIL  TEMP   POWER\n\
+             host-a  1    98 %  41 °C  -\n\
+             host-a  0    3 %   -      -\n"
         );
     }
 }

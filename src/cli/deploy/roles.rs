@@ -98,6 +98,8 @@ mod tests {
             namespace_missing: false,
             objects: Vec::new(),
             secrets: Vec::new(),
+            unwanted: Vec::new(),
+            kept: Vec::new(),
             awaits_addresses: false,
             held: held
                 .into_iter()

@@ -45,12 +45,13 @@ pub(super) async fn authenticate(
     request: Request,
     next: Next,
 ) -> Response {
-    let is_allowed =
-        token.is_none_or(|token| shown(&request).is_some_and(|shown| token.is(&shown)));
-    if is_allowed {
-        next.run(request).await
-    } else {
-        Problem::Token.into_response()
+    let Some(token) = token else {
+        return next.run(request).await;
+    };
+    match shown(&request) {
+        None => Problem::NoToken.into_response(),
+        Some(shown) if token.is(&shown) => next.run(request).await,
+        Some(_) => Problem::WrongToken.into_response(),
     }
 }
 

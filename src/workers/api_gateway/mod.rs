@@ -47,7 +47,8 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 ))]
 struct Description;
 
-/// All routes but those of every worker. With a token in the settings, each asks for it.
+/// All routes but those of every worker. With a token in the settings, each that answers with data
+/// asks for it.
 pub fn router<S: Store>(store: S, settings: &GatewaySettings, vitals: &Vitals) -> Router {
     let (routes, mut description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(questions::gpus))
@@ -63,25 +64,31 @@ pub fn router<S: Store>(store: S, settings: &GatewaySettings, vitals: &Vitals) -
     if token.is_some() {
         ask_for_token(&mut description);
     }
-    let document = Router::new()
-        .route("/api/v1/openapi.json", get(openapi))
-        .with_state(Arc::new(description));
-    routes
+    let guarded = routes
         .with_state(Reader::of(&store))
-        .merge(document)
-        .route("/", get(page))
-        .route("/docs", get(page))
         .fallback(async || Problem::NoRoute)
         .method_not_allowed_fallback(async || Problem::Method)
-        .layer(middleware::from_fn(guard::limit))
         .layer(middleware::from_fn_with_state(
             token.map(Arc::new),
             guard::authenticate,
-        ))
+        ));
+    guarded
+        .merge(documents(description))
+        .layer(middleware::from_fn(guard::limit))
         .layer(middleware::from_fn_with_state(
             Meters::register(vitals),
             meters::measure,
         ))
+}
+
+/// What describes the routes. It holds no data, so that nobody needs a token to read how to show it.
+fn documents(description: OpenApi) -> Router {
+    Router::new()
+        .route("/api/v1/openapi.json", get(openapi))
+        .with_state(Arc::new(description))
+        .route("/", get(page))
+        .route("/docs", get(page))
+        .method_not_allowed_fallback(async || Problem::Method)
 }
 
 fn ask_for_token(description: &mut OpenApi) {
@@ -102,7 +109,8 @@ async fn openapi(State(description): State<Arc<OpenApi>>) -> Json<OpenApi> {
 /// What is here, for people. Needs nothing from elsewhere.
 async fn page() -> impl IntoResponse {
     const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; \
-                          script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'";
+                          script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; \
+                          form-action 'none'; frame-ancestors 'none'";
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CONTENT_SECURITY_POLICY, POLICY),

@@ -1,7 +1,7 @@
 //! Errors as RFC 9457 problems.
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -26,8 +26,10 @@ pub(super) enum Problem {
     NoGpu(String),
     /// Nobody knows this host.
     NoHost(String),
-    /// The token is missing or wrong.
-    Token,
+    /// There is no token.
+    NoToken,
+    /// There is one, but it is another.
+    WrongToken,
     /// The request is larger than any that makes sense.
     TooLarge(&'static str),
     /// The store does not answer now.
@@ -65,7 +67,8 @@ impl Problem {
             Self::Parameter { .. } => (StatusCode::BAD_REQUEST, "parameter", "bad parameter"),
             Self::NoGpu(_) => (StatusCode::NOT_FOUND, "no-gpu", "no such GPU"),
             Self::NoHost(_) => (StatusCode::NOT_FOUND, "no-host", "no such host"),
-            Self::Token => (StatusCode::UNAUTHORIZED, "token", "token required"),
+            Self::NoToken => (StatusCode::UNAUTHORIZED, "no-token", "token required"),
+            Self::WrongToken => (StatusCode::UNAUTHORIZED, "wrong-token", "wrong token"),
             Self::TooLarge(_) => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too-large",
@@ -89,7 +92,11 @@ impl Problem {
                 format!("no GPU `{id}`: give its UUID as /api/v1/gpus lists it, or host:index")
             }
             Self::NoHost(name) => format!("no host `{name}`: /api/v1/hosts lists them"),
-            Self::Token => "send `Authorization: Bearer TOKEN`".to_owned(),
+            Self::NoToken => {
+                "send `Authorization: Bearer TOKEN`, or the token as the password of any user name"
+                    .to_owned()
+            }
+            Self::WrongToken => "the gateway was given another token than this one".to_owned(),
             Self::TooLarge(what) => format!("{what} is too long"),
             Self::Store => "try again later; /readyz?verbose says what is wrong".to_owned(),
             Self::Time => "ask for a shorter range of time or fewer rows".to_owned(),
@@ -123,12 +130,9 @@ impl IntoResponse for Problem {
         let problem = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, problem);
         match self {
-            Self::Token => {
-                // The second one lets a browser ask: any user, the token as password.
-                for challenge in ["Bearer realm=\"telectl\"", "Basic realm=\"telectl\""] {
-                    let challenge = HeaderValue::from_static(challenge);
-                    headers.append(header::WWW_AUTHENTICATE, challenge);
-                }
+            Self::NoToken => challenge(headers, "Bearer realm=\"telectl\""),
+            Self::WrongToken => {
+                challenge(headers, "Bearer realm=\"telectl\", error=\"invalid_token\"");
             }
             Self::Store => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
@@ -136,5 +140,16 @@ impl IntoResponse for Problem {
             _ => {}
         }
         response
+    }
+}
+
+/// Says how to show the token: `bearer`, or what lets a browser ask for it.
+fn challenge(headers: &mut HeaderMap, bearer: &'static str) {
+    const BASIC: &str = "Basic realm=\"telectl: any user name, the token as password\"";
+    for challenge in [bearer, BASIC] {
+        headers.append(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static(challenge),
+        );
     }
 }

@@ -6,6 +6,7 @@ use reqwest::StatusCode;
 use serde_json::Value;
 use telectl::store::Store as _;
 
+use crate::store_data::MadeUp;
 use crate::store_fixture::{InPostgres, InSqlite, StoreFixture as _};
 
 use super::{Gateway, text};
@@ -61,9 +62,9 @@ async fn w13_every_error_is_a_problem_that_helps() {
 async fn a_token_is_asked_for_when_one_is_set() {
     let fixture = InSqlite::prepared().await.unwrap();
     let gateway = Gateway::of(fixture.open(), Some("canary-token-77")).await;
-    for path in ["/api/v1/gpus", "/", "/api/v1/openapi.json", "/nowhere"] {
-        let (status, body) = gateway.get(path).await;
-        assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}");
+    for path in ["/api/v1/gpus", "/api/v1/stats", "/nowhere"] {
+        let body = gateway.problem(path, 401, "any user name").await;
+        assert_eq!(body["title"], "token required", "{path}");
         assert!(!body.to_string().contains("canary"));
     }
     let url = format!("{}/api/v1/gpus", gateway.base);
@@ -73,6 +74,9 @@ async fn a_token_is_asked_for_when_one_is_set() {
     let challenges = response.headers().get_all("www-authenticate");
     let challenges: Vec<&str> = challenges.iter().map(|it| it.to_str().unwrap()).collect();
     assert!(challenges[0].starts_with("Bearer"), "{challenges:?}");
+    assert!(challenges[0].contains("invalid_token"), "{challenges:?}");
+    let body: Value = response.json().await.unwrap();
+    assert_eq!(body["type"], "/docs#wrong-token", "{body}");
     let right = gateway.client.get(&url).bearer_auth("canary-token-77");
     assert_eq!(right.send().await.unwrap().status(), StatusCode::OK);
     let browser = gateway
@@ -80,6 +84,52 @@ async fn a_token_is_asked_for_when_one_is_set() {
         .get(&url)
         .basic_auth("me", Some("canary-token-77"));
     assert_eq!(browser.send().await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_documents_need_no_token_and_hold_no_data() {
+    let fixture = InSqlite::prepared().await.unwrap();
+    let store = fixture.open();
+    let source = MadeUp::of("edge", "secret-source.csv", 30);
+    store.store(&source.cut(30)).await.unwrap();
+    let gateway = Gateway::of(store, Some("canary-token-77")).await;
+    for path in ["/", "/docs", "/api/v1/openapi.json"] {
+        let request = gateway.client.get(format!("{}{path}", gateway.base));
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        let text = response.text().await.unwrap();
+        assert!(!text.contains("canary"), "{path}");
+        assert!(!text.contains("secret-source"), "{path}");
+        let post = gateway.client.post(format!("{}{path}", gateway.base));
+        assert_eq!(post.send().await.unwrap().status(), 405, "{path}");
+    }
+    let document = gateway.ok("/api/v1/openapi.json").await;
+    assert!(document["security"][0]["token"].is_array(), "{document}");
+}
+
+#[tokio::test]
+async fn the_page_explains_every_problem_and_shows_answers_as_text() {
+    let fixture = InSqlite::prepared().await.unwrap();
+    let gateway = Gateway::of(fixture.open(), Some("canary-token-77")).await;
+    let page = gateway.client.get(format!("{}/docs", gateway.base));
+    let page = page.send().await.unwrap().text().await.unwrap();
+    for path in ["/api/v1/gpus", "/api/v1/gpus/%ff/telemetry"] {
+        let (_, body) = gateway.get(path).await;
+        let kind = text(&body["type"]).replace("/docs#", "");
+        assert!(page.contains(&format!("id=\"{kind}\"")), "{kind}");
+    }
+    // What others wrote into labels never becomes markup, and the token never a part of an address.
+    for unsafe_word in [
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "http:",
+        "Storage",
+        "cookie",
+    ] {
+        assert!(!page.contains(unsafe_word), "{unsafe_word}");
+    }
 }
 
 #[tokio::test]
