@@ -7,6 +7,7 @@ mod connectivity;
 mod deploy;
 mod drift;
 mod faults;
+mod identity;
 mod lab;
 mod one_cluster;
 mod refusals;
