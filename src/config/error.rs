@@ -162,7 +162,7 @@ pub enum Warning {
         /// Who set it.
         place: Place,
         /// Why it has none.
-        why: &'static str,
+        why: String,
     },
     /// Another name for a key.
     Alias {
