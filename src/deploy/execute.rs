@@ -330,7 +330,7 @@ impl Run<'_> {
             .map(|manifest| manifest.object.clone())
             .collect();
         let parent = inventory::parent(&stage.namespace, stage.profile.name());
-        let at = jiff::Timestamp::now().to_string();
+        let at = format!("{:.0}", jiff::Timestamp::now());
         let record = Record {
             at: &at,
             by: &self.options.who,

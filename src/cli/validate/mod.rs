@@ -32,11 +32,12 @@ enum Subset {
     Deployment,
     /// Health of the workers and the API
     Health,
-    /// From the pods' positions: DNS, Redis, PostgreSQL, etcd, and everything else
+    /// From the pods' positions: DNS, Redis, PostgreSQL and etcd; with all that explains a failure
+    /// there, so far the same checks as `all`
     Connectivity,
     /// Registrations joined with live pods
     Registry,
-    /// Everything
+    /// Every check, also those that later versions add
     All,
 }
 
