@@ -90,7 +90,7 @@ enum ReportOutput {
 /// Arguments of `telectl validate`
 #[derive(Debug, Args)]
 pub(super) struct ValidateArgs {
-    /// What to validate
+    /// What to validate; `connectivity` has so far the same checks as `all`
     #[arg(default_value = "all")]
     subset: Subset,
     /// From which severity on to exit with 4

@@ -13,7 +13,7 @@ import (
 )
 
 // watchLimit is the kernel's bound on the watchers of files that all
-// processes of a user have at a time. Each cluster takes some thirty.
+// processes of a user have at a time. Each cluster takes sixteen.
 const watchLimit = "/proc/sys/fs/inotify/max_user_instances"
 
 // packageOf names the Debian package of each program that a cluster needs.
