@@ -27,8 +27,13 @@ pub const VERSION: &str = "telectl.io/version";
 /// and so has to outlive the name of a context.
 pub const CLUSTER_ID: &str = "telectl.io/cluster-id";
 
+/// Annotation of a parent: the kinds of its set.
+const KINDS: &str = "applyset.kubernetes.io/contains-group-kinds";
+/// The key of a parent's data under which the objects of its set stand, one `KIND/NAME` per line.
+const OBJECTS: &str = "objects";
+
 /// What is noted about the run that wrote the set.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
     /// When, RFC 3339.
     pub at: &'a str,
@@ -67,6 +72,66 @@ pub fn adopt(manifest: &mut Manifest, parent: &ObjectRef) {
     manifest.value["metadata"]["labels"][PART_OF] = set_id(parent).into();
 }
 
+/// The label selector that finds the members of a parent's set.
+pub fn selector(parent: &ObjectRef) -> String {
+    format!("{PART_OF}={}", set_id(parent))
+}
+
+/// Whose an object is, by its label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Membership {
+    /// A member of this parent's set.
+    Ours,
+    /// A member of another set.
+    Anothers,
+    /// A member of no set.
+    Nobodys,
+}
+
+/// Whether a live object is a member of a parent's set.
+pub fn membership(object: &Value, parent: &ObjectRef) -> Membership {
+    match object["metadata"]["labels"][PART_OF].as_str() {
+        None => Membership::Nobodys,
+        Some(id) if id == set_id(parent) => Membership::Ours,
+        Some(_) => Membership::Anothers,
+    }
+}
+
+/// The objects that a live parent lists, all in its own namespace. Kinds that this version does
+/// not know are left out.
+pub fn listed(parent: &Value) -> BTreeSet<ObjectRef> {
+    let namespace = parent["metadata"]["namespace"].as_str().unwrap_or_default();
+    let lines = parent["data"][OBJECTS].as_str().unwrap_or_default().lines();
+    lines
+        .filter_map(|line| {
+            let (kind, name) = line.split_once('/')?;
+            Some(ObjectRef::new(
+                ObjectKind::from_name(kind)?,
+                namespace,
+                name,
+            ))
+        })
+        .collect()
+}
+
+/// The kinds that a live parent says its set has; `None` if it does not say.
+pub fn listed_kinds(parent: &Value) -> Option<BTreeSet<ObjectKind>> {
+    let kinds = parent["metadata"]["annotations"][KINDS].as_str()?;
+    let kind = |text: &str| ObjectKind::from_name(text.split('.').next()?);
+    Some(kinds.split(',').filter_map(kind).collect())
+}
+
+/// What a live parent says about the run that wrote its set; `None` if none came to its end.
+pub fn recorded(parent: &Value) -> Option<Record<'_>> {
+    let annotation = |name: &str| parent["metadata"]["annotations"][name].as_str();
+    Some(Record {
+        at: annotation(DEPLOYED_AT)?,
+        by: annotation(DEPLOYED_BY)?,
+        version: annotation(VERSION)?,
+        cluster_id: annotation(CLUSTER_ID)?,
+    })
+}
+
 /// Whether a parent says when its set was deployed, and with this `CLUSTER_ID`.
 pub fn is_recorded(parent: &Value, cluster_id: &str) -> bool {
     parent["metadata"]["annotations"][DEPLOYED_AT].is_string()
@@ -81,7 +146,7 @@ pub fn recorded_cluster_id(parent: &Value) -> Option<&str> {
 /// The parent as it has to be while (and after) these objects are applied.
 pub fn parent_manifest(
     parent: &ObjectRef,
-    members: &[ObjectRef],
+    members: &BTreeSet<ObjectRef>,
     record: Option<&Record<'_>>,
 ) -> Manifest {
     let kinds: BTreeSet<String> = members
@@ -92,9 +157,13 @@ pub fn parent_manifest(
         })
         .collect();
     let kinds: Vec<String> = kinds.into_iter().collect();
+    let objects: String = members
+        .iter()
+        .map(|member| format!("{}/{}\n", member.kind, member.name))
+        .collect();
     let mut annotations = json!({
         "applyset.kubernetes.io/tooling": concat!("telectl/", env!("CARGO_PKG_VERSION")),
-        "applyset.kubernetes.io/contains-group-kinds": kinds.join(","),
+        KINDS: kinds.join(","),
     });
     if let Some(record) = record {
         annotations[DEPLOYED_AT] = record.at.into();
@@ -115,6 +184,7 @@ pub fn parent_manifest(
             },
             "annotations": annotations,
         },
+        "data": {OBJECTS: objects},
     });
     Manifest {
         object: parent.clone(),
@@ -139,16 +209,36 @@ mod tests {
     #[test]
     fn the_parent_lists_kinds_sorted_and_once() {
         let member = |kind, name: &str| ObjectRef::new(kind, "ns", name);
-        let members = [
+        let members = BTreeSet::from([
             member(ObjectKind::Service, "b"),
             member(ObjectKind::Deployment, "a"),
             member(ObjectKind::Service, "a"),
-        ];
-        let manifest = parent_manifest(&parent("ns", "edge"), &members, None);
+        ]);
+        let mut written = parent_manifest(&parent("ns", "edge"), &members, None).value;
         assert_eq!(
-            manifest.value["metadata"]["annotations"]["applyset.kubernetes.io/contains-group-kinds"],
+            written["metadata"]["annotations"][KINDS],
             "Deployment.apps,Service"
         );
+        assert_eq!(listed(&written), members, "what is listed is read back");
+        let kinds = BTreeSet::from([ObjectKind::Deployment, ObjectKind::Service]);
+        assert_eq!(listed_kinds(&written), Some(kinds));
+        assert_eq!(listed_kinds(&json!({})), None);
+        written["data"][OBJECTS] = "KindOfTomorrow/a\nnonsense\nService/b\n".into();
+        let known = BTreeSet::from([member(ObjectKind::Service, "b")]);
+        assert_eq!(listed(&written), known);
+    }
+
+    #[test]
+    fn the_label_tells_ours_from_anothers_and_nobodys() {
+        let (edge, central) = (parent("ns", "edge"), parent("ns", "central"));
+        let mut manifest = Manifest {
+            object: ObjectRef::new(ObjectKind::Service, "ns", "a"),
+            value: json!({"metadata": {"labels": {}}}),
+        };
+        assert_eq!(membership(&manifest.value, &edge), Membership::Nobodys);
+        adopt(&mut manifest, &edge);
+        assert_eq!(membership(&manifest.value, &edge), Membership::Ours);
+        assert_eq!(membership(&manifest.value, &central), Membership::Anothers);
     }
 
     #[test]
@@ -160,11 +250,15 @@ mod tests {
             cluster_id: "edge",
         };
         let parent = parent("ns", "edge");
-        let written = parent_manifest(&parent, &[], Some(&record)).value;
+        let written = parent_manifest(&parent, &BTreeSet::new(), Some(&record)).value;
         assert_eq!(recorded_cluster_id(&written), Some("edge"));
+        let read = recorded(&written).unwrap();
+        assert_eq!((read.at, read.by), (record.at, record.by));
+        assert_eq!(read.version, record.version);
         assert!(is_recorded(&written, "edge"));
         assert!(!is_recorded(&written, "renamed"));
-        let unfinished = parent_manifest(&parent, &[], None).value;
+        let unfinished = parent_manifest(&parent, &BTreeSet::new(), None).value;
+        assert!(recorded(&unfinished).is_none());
         assert_eq!(recorded_cluster_id(&unfinished), None);
         assert!(!is_recorded(&unfinished, "edge"));
     }

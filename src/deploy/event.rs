@@ -9,7 +9,7 @@ use crate::model::object::ObjectRef;
 pub enum Event {
     /// A stage begins.
     StageStarted(Stage),
-    /// An object was written.
+    /// An object was written or deleted.
     Applied {
         /// Where.
         stage: Stage,
@@ -56,6 +56,8 @@ pub enum Event {
         stage: Stage,
         /// How many objects were written.
         written: usize,
+        /// How many objects were deleted.
+        deleted: usize,
         /// How long it took, in seconds.
         seconds: f64,
     },

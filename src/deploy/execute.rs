@@ -1,20 +1,22 @@
 //! Writes what was planned, stage by stage, and waits until each is ready.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
+use super::belongings::{Belongings, find};
 use super::certificates::{Pair, new_authority};
 use super::error::DeployError;
 use super::event::Event;
 use super::handover::is_complete;
 use super::layout::Stage;
-use super::observe::{Observed, plan_object, with_scale_of};
-use super::plan::{Action, ObjectPlan, is_autoscaled};
+use super::observe::{Observed, plan_object};
+use super::plan::{Action, ObjectPlan};
 use super::run::{Part, Run};
+use super::scaling::Scaling;
 use super::secrets::{AUTHORITY_SECRET, Making, manifest as secret_manifest, random_password};
 use crate::cluster::apply::{Ownership, Writer};
-use crate::cluster::inventory::{self, Record};
 use crate::cluster::lock::Lock;
 use crate::model::consent::Confirmed;
 use crate::model::labels;
@@ -31,8 +33,38 @@ pub struct Progressed {
     pub failed: Option<Stage>,
     /// Stages that were not begun.
     pub not_begun: Vec<Stage>,
+    /// What was written and deleted, by stage.
+    pub touched: BTreeMap<Stage, Touched>,
+}
+
+/// What a run did to the objects of a stage.
+#[derive(Debug, Clone, Default)]
+pub struct Touched {
+    /// What was written, each object once however often it was.
+    pub written: BTreeSet<ObjectRef>,
+    /// What was deleted.
+    pub deleted: BTreeSet<ObjectRef>,
+}
+
+impl Progressed {
     /// How many objects were written altogether.
-    pub written: usize,
+    pub fn written(&self) -> usize {
+        self.touched.values().map(|stage| stage.written.len()).sum()
+    }
+
+    /// How many objects were deleted altogether.
+    pub fn deleted(&self) -> usize {
+        self.touched.values().map(|stage| stage.deleted.len()).sum()
+    }
+
+    /// What was done to a stage.
+    pub fn of(&self, stage: &Stage) -> Touched {
+        self.touched.get(stage).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn touch(&mut self, stage: &Stage) -> &mut Touched {
+        self.touched.entry(stage.clone()).or_default()
+    }
 }
 
 impl Run<'_> {
@@ -59,7 +91,7 @@ impl Run<'_> {
     }
 
     async fn make_namespaces_and_lock(
-        &self,
+        &mut self,
         consent: &Confirmed,
         progressed: &mut Progressed,
     ) -> Result<Vec<(Stage, Lock)>, DeployError> {
@@ -83,7 +115,7 @@ impl Run<'_> {
     }
 
     async fn make_namespace_and_lock(
-        &self,
+        &mut self,
         stage: &Stage,
         consent: &Confirmed,
         progressed: &mut Progressed,
@@ -91,11 +123,16 @@ impl Run<'_> {
         let cluster = self.cluster(stage);
         let namespace = ObjectRef::new(ObjectKind::Namespace, "", &stage.namespace);
         if cluster.get(&namespace).await?.is_none() {
-            let manifest = namespace_manifest(namespace);
+            let manifest = namespace_manifest(namespace.clone());
             Writer::new(cluster, consent)
                 .apply(&manifest, Ownership::Respect)
                 .await?;
-            progressed.written += 1;
+            progressed.touch(stage).written.insert(namespace.clone());
+            self.say(Event::Applied {
+                stage: stage.clone(),
+                object: namespace,
+                action: Action::Create,
+            });
         }
         let name = format!("telectl-{}", stage.profile);
         Ok(Lock::acquire(cluster, &stage.namespace, &name, &self.options.who).await?)
@@ -145,10 +182,44 @@ impl Run<'_> {
         let stage = writing.stage;
         self.require_addresses(stage)?;
         self.say(Event::StageStarted(stage.clone()));
-        let before = writing.progressed.written;
-        self.make_authority(&mut writing, &observed).await?;
+        let belongings = find(self.cluster(stage), stage, &observed).await?;
+        self.open_record(&mut writing, &observed, &belongings)
+            .await?;
+        let (observed, manifests) = self
+            .apply_objects(&mut writing, observed, &belongings)
+            .await?;
+        for manifest in &observed.set.manifests {
+            if manifest.object.kind == ObjectKind::StatefulSet {
+                self.unblock(stage, &manifest.object, writing.consent)
+                    .await?;
+            }
+        }
+        self.await_ready(stage, &observed, writing.lost).await?;
+        self.prune(&mut writing, &observed, &manifests).await?;
+        self.close_record(&mut writing, &observed).await?;
+        let touched = writing.progressed.of(stage);
+        self.say(Event::StageDone {
+            stage: stage.clone(),
+            written: touched.written.len(),
+            deleted: touched.deleted.len(),
+            seconds: started.elapsed().as_secs_f64(),
+        });
+        Ok(())
+    }
+
+    /// Applies what a stage is made of; gives back how it was seen last, and its manifests as they
+    /// were applied.
+    async fn apply_objects(
+        &mut self,
+        writing: &mut Writing<'_>,
+        observed: Observed,
+        belongings: &Belongings,
+    ) -> Result<(Observed, Vec<Manifest>), DeployError> {
+        let stage = writing.stage;
+        let scaling = Scaling::of(&observed.set, belongings).while_they_leave();
+        self.make_authority(writing, &observed).await?;
         let (early, _) = split(&observed.set.manifests);
-        self.write_all(&mut writing, &observed, early).await?;
+        self.write_all(writing, &scaling, early).await?;
         let observed = self.await_addresses(stage).await?;
         let secrets = self.plan_secrets(stage, &observed, Making::Real)?;
         for plan in secrets.iter().filter(|plan| plan.changes()) {
@@ -162,30 +233,13 @@ impl Run<'_> {
                 Action::Create
             };
             // It is telectl's own, and the plan said what becomes of it.
-            self.write_as(&mut writing, manifest, action, Ownership::Take)
+            self.write(writing, manifest, action, Ownership::Take)
                 .await?;
         }
         let manifests = self.with_digests(&observed, &secrets);
         let (_, late) = split(&manifests);
-        self.write_all(&mut writing, &observed, late).await?;
-        for manifest in &observed.set.manifests {
-            if manifest.object.kind == ObjectKind::StatefulSet {
-                self.unblock(stage, &manifest.object, writing.consent)
-                    .await?;
-            }
-        }
-        let written = writing.progressed.written - before;
-        self.await_ready(stage, &observed, writing.lost).await?;
-        if written > 0 || !self.is_recorded(stage, &observed).await? {
-            self.record(stage, &observed, writing.consent).await?;
-        }
-        let seconds = started.elapsed().as_secs_f64();
-        self.say(Event::StageDone {
-            stage: stage.clone(),
-            written,
-            seconds,
-        });
-        Ok(())
+        self.write_all(writing, &scaling, late).await?;
+        Ok((observed, manifests))
     }
 
     pub(super) fn require_addresses(&self, stage: &Stage) -> Result<(), DeployError> {
@@ -227,21 +281,24 @@ impl Run<'_> {
         ]
         .map(|(name, value)| (name.to_owned(), Secret::new(value.into_bytes())));
         let manifest = secret_manifest(&stage.namespace, AUTHORITY_SECRET, &data.into());
-        self.write(writing, &manifest, Action::Create).await?;
+        let ownership = self.options.ownership;
+        self.write(writing, &manifest, Action::Create, ownership)
+            .await?;
         self.vault.authority = Some(Pair { certificate, key });
         Ok(())
     }
 
-    async fn write_all(
+    /// Writes what differs; what nothing differs in is left alone.
+    pub(super) async fn write_all(
         &mut self,
         writing: &mut Writing<'_>,
-        observed: &Observed,
+        scaling: &Scaling,
         manifests: Vec<Manifest>,
     ) -> Result<(), DeployError> {
         let cluster = self.cluster(writing.stage);
         let plans = manifests
             .iter()
-            .map(|manifest| plan_object(cluster, &observed.set, manifest.clone()));
+            .map(|manifest| plan_object(cluster, scaling, manifest.clone()));
         let plans: Vec<ObjectPlan> = futures::future::try_join_all(plans).await?;
         let conflicts: Vec<ObjectPlan> = plans
             .iter()
@@ -260,34 +317,47 @@ impl Run<'_> {
                 continue;
             }
             // An autoscaler may have decided anew since the object was planned.
-            let manifest = if is_autoscaled(&observed.set, &manifest.object) {
+            let manifest = if scaling.is_autoscaled(&manifest.object) {
                 let live = cluster.get(&manifest.object).await?;
-                with_scale_of(&observed.set, manifest, live.as_ref())
+                scaling.with_live_count(manifest, live.as_ref())
             } else {
                 manifest
             };
-            self.write(writing, &manifest, plan.action).await?;
+            let ownership = if scaling.takes(&plan) {
+                Ownership::Take
+            } else {
+                self.options.ownership
+            };
+            self.write(writing, &manifest, plan.action, ownership)
+                .await?;
         }
         Ok(())
     }
 
-    async fn write(
-        &mut self,
-        writing: &mut Writing<'_>,
-        manifest: &Manifest,
-        action: Action,
-    ) -> Result<(), DeployError> {
-        let ownership = self.options.ownership;
-        self.write_as(writing, manifest, action, ownership).await
-    }
-
-    async fn write_as(
+    /// Writes one object. What is written again in the same run is neither counted nor said again.
+    pub(super) async fn write(
         &mut self,
         writing: &mut Writing<'_>,
         manifest: &Manifest,
         action: Action,
         ownership: Ownership,
     ) -> Result<(), DeployError> {
+        self.require_leave(writing)?;
+        let writer = Writer::new(self.cluster(writing.stage), writing.consent);
+        writer.apply(manifest, ownership).await?;
+        let touched = writing.progressed.touch(writing.stage);
+        if touched.written.insert(manifest.object.clone()) {
+            self.say(Event::Applied {
+                stage: writing.stage.clone(),
+                object: manifest.object.clone(),
+                action,
+            });
+        }
+        Ok(())
+    }
+
+    /// Nothing is written once somebody said stop, or without the lock.
+    pub(super) fn require_leave(&self, writing: &Writing<'_>) -> Result<(), DeployError> {
         if self.stop.is_cancelled() {
             return Err(DeployError::Stopped);
         }
@@ -296,51 +366,6 @@ impl Run<'_> {
                 stage: writing.stage.to_string(),
             });
         }
-        let writer = Writer::new(self.cluster(writing.stage), writing.consent);
-        writer.apply(manifest, ownership).await?;
-        writing.progressed.written += 1;
-        self.say(Event::Applied {
-            stage: writing.stage.clone(),
-            object: manifest.object.clone(),
-            action,
-        });
-        Ok(())
-    }
-
-    /// A run that failed after its last write left no record; one that finds nothing to write
-    /// makes up for it.
-    async fn is_recorded(&self, stage: &Stage, observed: &Observed) -> Result<bool, DeployError> {
-        let parent = inventory::parent(&stage.namespace, stage.profile.name());
-        let live = self.cluster(stage).get(&parent).await?;
-        let cluster_id = &observed.set.cluster_id;
-        Ok(live.is_some_and(|live| inventory::is_recorded(&live, cluster_id)))
-    }
-
-    /// Notes on the inventory's parent what was deployed, when and by whom.
-    async fn record(
-        &self,
-        stage: &Stage,
-        observed: &Observed,
-        consent: &Confirmed,
-    ) -> Result<(), DeployError> {
-        let members: Vec<ObjectRef> = observed
-            .set
-            .manifests
-            .iter()
-            .map(|manifest| manifest.object.clone())
-            .collect();
-        let parent = inventory::parent(&stage.namespace, stage.profile.name());
-        let at = format!("{:.0}", jiff::Timestamp::now());
-        let record = Record {
-            at: &at,
-            by: &self.options.who,
-            version: env!("CARGO_PKG_VERSION"),
-            cluster_id: &observed.set.cluster_id,
-        };
-        let manifest = inventory::parent_manifest(&parent, &members, Some(&record));
-        Writer::new(self.cluster(stage), consent)
-            .apply(&manifest, Ownership::Take)
-            .await?;
         Ok(())
     }
 }
@@ -355,11 +380,11 @@ async fn give_back(locks: Vec<(Stage, Lock)>, consent: &Confirmed) {
 }
 
 /// What a stage's writes have in common.
-struct Writing<'a> {
-    stage: &'a Stage,
-    consent: &'a Confirmed,
-    lost: &'a CancellationToken,
-    progressed: &'a mut Progressed,
+pub(super) struct Writing<'a> {
+    pub(super) stage: &'a Stage,
+    pub(super) consent: &'a Confirmed,
+    pub(super) lost: &'a CancellationToken,
+    pub(super) progressed: &'a mut Progressed,
 }
 
 /// What goes before the Secrets (they need the Services' addresses), and what goes after.

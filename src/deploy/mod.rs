@@ -1,5 +1,6 @@
 //! Deploys profiles to clusters: observe (I/O) → plan (pure) → execute (I/O, by events).
 
+pub mod belongings;
 pub mod certificates;
 pub mod error;
 pub mod event;
@@ -8,7 +9,10 @@ pub mod handover;
 pub mod layout;
 pub mod observe;
 pub mod plan;
+mod prune;
+mod record;
 pub mod run;
+pub mod scaling;
 pub mod secrets;
 mod settle;
 

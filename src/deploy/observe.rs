@@ -5,16 +5,18 @@ use std::collections::BTreeMap;
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde_json::Value;
 
+use super::belongings::{Belongings, find};
 use super::certificates::Pair;
 use super::error::DeployError;
 use super::handover::{certificate_names, is_complete, reach, service_of, values_for};
 use super::layout::Stage;
 use super::plan::{
     AuthorityChange, ObjectPlan, StagePlan, authority_change, authority_warning, hosts,
-    identity_warning, is_autoscaled, later_addresses, name_restarts, object_plan, record_plan,
-    secret_change, secrets_of, with_live_replicas,
+    identity_warning, later_addresses, name_restarts, object_plan, record_plan, secret_change,
+    secrets_of,
 };
 use super::run::{Part, Run};
+use super::scaling::Scaling;
 use super::secrets::{
     AUTHORITY_SECRET, Circumstances, LiveSecret, Making, SecretData, SecretPlan, digest, plan,
 };
@@ -47,6 +49,15 @@ pub struct Observed {
     pub database_initialised: bool,
     /// The Services of servers that exist, by component.
     pub services: BTreeMap<Component, (String, u16, Option<Value>)>,
+}
+
+impl Observed {
+    /// Whether anything of ours was there before, so that others may trust an earlier authority.
+    fn was_deployed(&self) -> bool {
+        let record = self.record.as_ref();
+        record.is_some_and(|record| inventory::recorded(record).is_some())
+            || self.secrets.values().any(|secret| secret.ours)
+    }
 }
 
 impl Run<'_> {
@@ -152,7 +163,8 @@ impl Run<'_> {
         let is_made = self.makes_authority(&observed.set) && !self.authority_planned;
         let authority = AuthorityChange {
             is_made,
-            was_deployed: observed.record.is_some() || !observed.secrets.is_empty(),
+            is_there: observed.secrets.contains_key(AUTHORITY_SECRET),
+            was_deployed: observed.was_deployed(),
             secrets: &planned,
         };
         let applied = self
@@ -166,29 +178,31 @@ impl Run<'_> {
         ];
         if is_made {
             self.authority_planned = true;
-            secrets.insert(0, authority_change(&stage.namespace));
         }
+        secrets.splice(0..0, authority_change(&stage.namespace, &authority));
         let manifests = self.with_digests(observed, &planned);
         let cluster = self.cluster(stage);
-        let objects = plan_objects(
-            cluster,
-            &observed.set,
-            manifests,
-            observed.namespace_missing,
-        );
-        let mut objects: Vec<ObjectPlan> =
-            objects.await?.into_iter().map(later_addresses).collect();
+        let belongings = find(cluster, stage, observed).await?;
+        let scaling = Scaling::of(&observed.set, &belongings);
+        let objects = plan_objects(cluster, &scaling, manifests, observed.namespace_missing);
+        let objects: Vec<ObjectPlan> = objects.await?.into_iter().map(later_addresses).collect();
         name_restarts(&mut secrets, &observed.set.manifests, &objects);
-        objects.extend(record_plan(stage, &observed.set, observed.record.as_ref()));
-        Ok(StagePlan {
+        let members = belongings.members(&observed.set);
+        let Belongings { unwanted, kept, .. } = belongings;
+        let mut plan = StagePlan {
             stage: stage.clone(),
             server: cluster.server().to_owned(),
             namespace_missing: observed.namespace_missing,
             objects,
             secrets,
+            unwanted: unwanted.into_iter().map(|one| one.object).collect(),
+            kept,
             awaits_addresses: !is_complete(stage, &self.handover),
             warnings: warnings.into_iter().flatten().collect(),
-        })
+        };
+        let record = record_plan(&plan, &observed.set, observed.record.as_ref(), &members);
+        plan.objects.push(record);
+        Ok(plan)
     }
 
     /// Decides about every Secret that the stage needs.
@@ -314,7 +328,7 @@ async fn read_secrets(
 
 async fn plan_objects(
     cluster: &Cluster,
-    set: &RenderedSet,
+    scaling: &Scaling,
     manifests: Vec<Manifest>,
     namespace_missing: bool,
 ) -> Result<Vec<ObjectPlan>, ClusterError> {
@@ -327,7 +341,7 @@ async fn plan_objects(
                     &DryRun::NamespaceMissing,
                 ));
             }
-            plan_object(cluster, set, manifest).await
+            plan_object(cluster, scaling, manifest).await
         })
         .buffered(AT_ONCE)
         .try_collect()
@@ -337,25 +351,14 @@ async fn plan_objects(
 /// Plans one object: reads it, keeps an autoscaler's count, and asks the server what would change.
 pub(super) async fn plan_object(
     cluster: &Cluster,
-    set: &RenderedSet,
+    scaling: &Scaling,
     manifest: Manifest,
 ) -> Result<ObjectPlan, ClusterError> {
     let live = cluster.get(&manifest.object).await?;
-    let manifest = with_scale_of(set, manifest, live.as_ref());
+    let manifest = scaling.with_live_count(manifest, live.as_ref());
     let answer = dry_run(cluster, &manifest).await?;
-    Ok(object_plan(&manifest.object, live.as_ref(), &answer))
-}
-
-/// The manifest, with the live number of replicas where an autoscaler decides it.
-pub(super) fn with_scale_of(
-    set: &RenderedSet,
-    manifest: Manifest,
-    live: Option<&Value>,
-) -> Manifest {
-    match live {
-        Some(live) if is_autoscaled(set, &manifest.object) => with_live_replicas(manifest, live),
-        _ => manifest,
-    }
+    let plan = object_plan(&manifest.object, live.as_ref(), &answer);
+    Ok(scaling.released(plan))
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! What a run would do. Pure: everything that was observed comes in as values.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::Value;
 
+use super::belongings::Kept;
 use super::certificates::{Lack, Purpose};
 use super::handover::NOT_YET_KNOWN;
 use super::layout::Stage;
@@ -28,6 +31,8 @@ pub enum Action {
     Conflict,
     /// Nothing.
     Keep,
+    /// It is deleted: nothing asks for it any more.
+    Delete,
 }
 
 /// A field that somebody else changed.
@@ -93,6 +98,10 @@ pub struct StagePlan {
     pub objects: Vec<ObjectPlan>,
     /// The Secrets.
     pub secrets: Vec<SecretChange>,
+    /// What is deleted because nothing asks for it any more, in this order.
+    pub unwanted: Vec<ObjectRef>,
+    /// What stays although nothing asks for it any more.
+    pub kept: Vec<Kept>,
     /// Whether addresses of other stages are still to come, so that values will differ.
     pub awaits_addresses: bool,
     /// What somebody should know before saying yes.
@@ -103,6 +112,7 @@ impl StagePlan {
     /// Whether anything would be written.
     pub fn has_changes(&self) -> bool {
         self.namespace_missing
+            || !self.unwanted.is_empty()
             || self.objects.iter().any(|plan| plan.action != Action::Keep)
             || self.secrets.iter().any(|plan| plan.action != Action::Keep)
     }
@@ -114,7 +124,7 @@ impl StagePlan {
             .filter(|plan| plan.action == Action::Conflict)
     }
 
-    /// How many objects and Secrets an action concerns.
+    /// How many objects an action concerns: the namespace, Secrets and the record included.
     pub fn count(&self, action: Action) -> usize {
         let objects = self
             .objects
@@ -126,7 +136,15 @@ impl StagePlan {
             .iter()
             .filter(|plan| plan.action == action)
             .count();
-        objects + secrets + usize::from(self.namespace_missing && action == Action::Create)
+        let namespace = match (action, self.namespace_missing) {
+            (Action::Create, true) | (Action::Keep, false) => 1,
+            _ => 0,
+        };
+        let unwanted = match action {
+            Action::Delete => self.unwanted.len(),
+            _ => 0,
+        };
+        objects + secrets + namespace + unwanted
     }
 }
 
@@ -229,12 +247,15 @@ pub fn hosts(set: &RenderedSet, component: Component) -> bool {
     })
 }
 
-/// The inventory's parent, if no run has noted on it yet that the stage was deployed (one that was
-/// interrupted after its last write leaves it so), or that it was with this cluster id.
-pub fn record_plan(stage: &Stage, set: &RenderedSet, record: Option<&Value>) -> Option<ObjectPlan> {
-    if record.is_some_and(|record| inventory::is_recorded(record, &set.cluster_id)) {
-        return None;
-    }
+/// The inventory's parent. It is written whenever anything else is; if no run has noted on it yet
+/// that the stage was deployed (one that was interrupted after its last write leaves it so), or
+/// that it was with this cluster id; and if it does not list exactly the members of the set.
+pub fn record_plan(
+    plan: &StagePlan,
+    set: &RenderedSet,
+    record: Option<&Value>,
+    members: &BTreeSet<ObjectRef>,
+) -> ObjectPlan {
     let recorded = record.and_then(inventory::recorded_cluster_id);
     let renamed = recorded.filter(|recorded| *recorded != set.cluster_id);
     let change = renamed.map(|recorded| FieldChange {
@@ -242,16 +263,19 @@ pub fn record_plan(stage: &Stage, set: &RenderedSet, record: Option<&Value>) -> 
         before: Some(recorded.into()),
         after: Some(set.cluster_id.clone().into()),
     });
-    Some(ObjectPlan {
-        object: inventory::parent(&stage.namespace, stage.profile.name()),
-        action: if record.is_some() {
-            Action::Update
-        } else {
-            Action::Create
+    let is_as_it_should_be = |record: &Value| {
+        inventory::is_recorded(record, &set.cluster_id) && inventory::listed(record) == *members
+    };
+    ObjectPlan {
+        object: inventory::parent(&plan.stage.namespace, plan.stage.profile.name()),
+        action: match record {
+            None => Action::Create,
+            Some(record) if is_as_it_should_be(record) && !plan.has_changes() => Action::Keep,
+            Some(_) => Action::Update,
         },
         changes: change.into_iter().collect(),
         conflicts: Vec::new(),
-    })
+    }
 }
 
 /// What it means that a stage gets another cluster id than it was deployed with.
@@ -273,24 +297,43 @@ pub fn identity_warning(set: &RenderedSet, record: Option<&Value>) -> Option<Str
     ))
 }
 
-/// The private authority, as a change.
-pub fn authority_change(namespace: &str) -> SecretChange {
-    let made = "made anew; every certificate is signed again";
-    SecretChange {
-        object: ObjectRef::new(ObjectKind::Secret, namespace, AUTHORITY_SECRET),
-        action: Action::Create,
-        keys: ["tls.crt", "tls.key"]
+/// The private authority, as a change; `None` if it neither is there nor is made.
+pub fn authority_change(namespace: &str, authority: &AuthorityChange<'_>) -> Option<SecretChange> {
+    let (action, made) = match authority {
+        AuthorityChange {
+            is_made: false,
+            is_there,
+            ..
+        } => is_there.then_some((Action::Keep, "kept"))?,
+        AuthorityChange {
+            was_deployed: true, ..
+        } => (
+            Action::Create,
+            "made anew; every certificate is signed again",
+        ),
+        _ => (Action::Create, "made"),
+    };
+    let keys = match action {
+        Action::Keep => Vec::new(),
+        _ => ["tls.crt", "tls.key"]
             .map(|key| (key.to_owned(), made.to_owned()))
             .into(),
+    };
+    Some(SecretChange {
+        object: ObjectRef::new(ObjectKind::Secret, namespace, AUTHORITY_SECRET),
+        action,
+        keys,
         renewals: Vec::new(),
         restarts: Vec::new(),
-    }
+    })
 }
 
 /// What is known about the private authority of a stage.
 pub struct AuthorityChange<'a> {
     /// Whether this stage makes it.
     pub is_made: bool,
+    /// Whether this stage has it.
+    pub is_there: bool,
     /// Whether the stage was deployed before, so that others may trust an earlier one.
     pub was_deployed: bool,
     /// The Secrets of the stage.
@@ -390,40 +433,14 @@ pub fn name_restarts(secrets: &mut [SecretChange], manifests: &[Manifest], objec
     }
 }
 
-/// The workload that an autoscaler of the set scales, as (kind, name), for each autoscaler.
-fn scaled(set: &RenderedSet) -> Vec<(&str, &str)> {
-    set.manifests
-        .iter()
-        .filter(|manifest| manifest.object.kind == ObjectKind::HorizontalPodAutoscaler)
-        .filter_map(|manifest| {
-            let target = &manifest.value["spec"]["scaleTargetRef"];
-            Some((target["kind"].as_str()?, target["name"].as_str()?))
-        })
-        .collect()
-}
-
-/// Whether an autoscaler of the set decides how many replicas an object has.
-pub fn is_autoscaled(set: &RenderedSet, object: &ObjectRef) -> bool {
-    scaled(set).contains(&(object.kind.name(), object.name.as_str()))
-}
-
-/// The manifest with the number of replicas that runs now: an autoscaler chose it, so sending
-/// another would fight it, and leaving it out would make it one.
-pub fn with_live_replicas(mut manifest: Manifest, live: &Value) -> Manifest {
-    if let Some(replicas) = live["spec"]["replicas"].as_i64() {
-        manifest.value["spec"]["replicas"] = replicas.into();
-    }
-    manifest
-}
-
 /// The names of the Secrets that a workload's pods read, in order.
 pub fn secrets_of(manifest: &Manifest) -> Vec<String> {
-    let mut names = std::collections::BTreeSet::new();
+    let mut names = BTreeSet::new();
     collect_secrets(&manifest.value["spec"]["template"], &mut names);
     names.into_iter().collect()
 }
 
-fn collect_secrets(value: &Value, names: &mut std::collections::BTreeSet<String>) {
+fn collect_secrets(value: &Value, names: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {
             let referred = fields

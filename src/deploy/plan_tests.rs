@@ -44,32 +44,6 @@ fn paths_of_list_items_are_matched_without_their_keys() {
 }
 
 #[test]
-fn an_autoscaled_workload_keeps_its_live_count() {
-    let autoscaler = Manifest {
-        object: ObjectRef::new(ObjectKind::HorizontalPodAutoscaler, "ns", "collector"),
-        value: json!({"spec": {"scaleTargetRef": {"kind": "Deployment", "name": "collector"}}}),
-    };
-    let set = RenderedSet {
-        profile: Profile::Central,
-        namespace: "ns".to_owned(),
-        cluster_id: "central".to_owned(),
-        manifests: vec![autoscaler],
-        secrets: Vec::new(),
-    };
-    let collector = ObjectRef::new(ObjectKind::Deployment, "ns", "collector");
-    assert!(is_autoscaled(&set, &collector) && !is_autoscaled(&set, &deployment()));
-    let manifest = Manifest {
-        object: collector,
-        value: json!({"spec": {"replicas": 2}}),
-    };
-    let live = json!({"spec": {"replicas": 7}});
-    assert_eq!(
-        with_live_replicas(manifest, &live).value["spec"]["replicas"],
-        7
-    );
-}
-
-#[test]
 fn the_secrets_of_a_workload_are_found_in_variables_and_volumes() {
     let manifest = Manifest {
         object: deployment(),
@@ -180,18 +154,122 @@ fn another_cluster_id_than_the_recorded_one_is_warned_of_and_recorded() {
     let same = set("edge", &edge);
     assert_eq!(identity_warning(&same, Some(&record)), None);
     assert_eq!(identity_warning(&set("new", &edge), None), None);
-    assert_eq!(record_plan(&stage, &same, Some(&record)), None);
     let other = set("new", &edge);
     let warning = identity_warning(&other, Some(&record)).unwrap();
     assert!(warning.contains("from `edge` to `new`"), "{warning}");
     assert!(warning.contains("stored again"), "{warning}");
     let of_workers = identity_warning(&set("new", &[]), Some(&record)).unwrap();
     assert!(!of_workers.contains("stored again"), "{of_workers}");
-    let planned = record_plan(&stage, &other, Some(&record)).unwrap();
+    let members = BTreeSet::new();
+    let unchanged = stage_plan(&stage);
+    let planned = record_plan(&unchanged, &other, Some(&record), &members);
     assert_eq!(planned.action, Action::Update);
     assert_eq!(planned.changes[0].before, Some(json!("edge")));
-    let first = record_plan(&stage, &same, None).unwrap();
-    assert_eq!((first.action, first.changes.len()), (Action::Create, 0));
+}
+
+fn stage_plan(stage: &Stage) -> StagePlan {
+    StagePlan {
+        stage: stage.clone(),
+        server: String::new(),
+        namespace_missing: false,
+        objects: Vec::new(),
+        secrets: Vec::new(),
+        unwanted: Vec::new(),
+        kept: Vec::new(),
+        awaits_addresses: false,
+        warnings: Vec::new(),
+    }
+}
+
+#[test]
+fn the_record_is_written_with_every_change_and_when_it_does_not_list_what_is_there() {
+    let stage = Stage {
+        profile: Profile::Edge,
+        context: "edge".to_owned(),
+        namespace: "ns".to_owned(),
+    };
+    let set = RenderedSet {
+        profile: Profile::Edge,
+        namespace: "ns".to_owned(),
+        cluster_id: "edge".to_owned(),
+        manifests: Vec::new(),
+        secrets: Vec::new(),
+    };
+    let record = json!({
+        "metadata": {"namespace": "ns", "annotations": {
+            "telectl.io/deployed-at": "2026-06-01T00:00:00Z", "telectl.io/cluster-id": "edge",
+        }},
+        "data": {"objects": "Deployment/api-gateway\n"},
+    });
+    let members = BTreeSet::from([deployment()]);
+    let mut plan = stage_plan(&stage);
+    let action =
+        |plan: &StagePlan, record, members| record_plan(plan, &set, record, members).action;
+    assert_eq!(action(&plan, Some(&record), &members), Action::Keep);
+    assert_eq!(action(&plan, None, &members), Action::Create);
+    let fewer = BTreeSet::new();
+    assert_eq!(action(&plan, Some(&record), &fewer), Action::Update);
+    let mut unfinished = record.clone();
+    unfinished["metadata"]["annotations"] = json!({});
+    assert_eq!(action(&plan, Some(&unfinished), &members), Action::Update);
+    plan.unwanted.push(deployment());
+    assert_eq!(action(&plan, Some(&record), &members), Action::Update);
+}
+
+#[test]
+fn every_object_is_counted_once_before_and_after() {
+    let stage = Stage {
+        profile: Profile::Shared,
+        context: "hub".to_owned(),
+        namespace: "ns".to_owned(),
+    };
+    let with = |action: Action| {
+        let mut plan = stage_plan(&stage);
+        plan.namespace_missing = action == Action::Create;
+        plan.objects.push(ObjectPlan {
+            object: deployment(),
+            action,
+            changes: Vec::new(),
+            conflicts: Vec::new(),
+        });
+        let authority = AuthorityChange {
+            is_made: action == Action::Create,
+            is_there: action == Action::Keep,
+            was_deployed: false,
+            secrets: &[],
+        };
+        plan.secrets.extend(authority_change("ns", &authority));
+        plan
+    };
+    let (first, second) = (with(Action::Create), with(Action::Keep));
+    assert_eq!(first.count(Action::Create), 3);
+    assert_eq!(first.count(Action::Keep), 0);
+    assert_eq!(second.count(Action::Keep), 3);
+    assert_eq!(second.count(Action::Create), 0);
+    let mut pruning = with(Action::Keep);
+    assert!(!pruning.has_changes());
+    pruning.unwanted.push(deployment());
+    assert!(pruning.has_changes());
+    assert_eq!(pruning.count(Action::Delete), 1);
+}
+
+#[test]
+fn an_authority_is_made_anew_only_if_something_was_there_before() {
+    let made = |is_made, is_there, was_deployed| {
+        let authority = AuthorityChange {
+            is_made,
+            is_there,
+            was_deployed,
+            secrets: &[],
+        };
+        authority_change("ns", &authority)
+    };
+    let first = made(true, false, false).unwrap();
+    assert_eq!(first.keys[0], ("tls.crt".to_owned(), "made".to_owned()));
+    let again = made(true, false, true).unwrap();
+    assert!(again.keys[0].1.starts_with("made anew;"));
+    assert_eq!(made(false, true, true).unwrap().action, Action::Keep);
+    assert_eq!(made(false, false, true), None);
 }
 
 #[test]
@@ -214,6 +292,7 @@ fn another_authority_names_whom_it_cuts_off() {
     let warning = |stage, applied: &[&Stage], is_made, was_deployed, secrets: &[SecretPlan]| {
         let change = AuthorityChange {
             is_made,
+            is_there: !is_made,
             was_deployed,
             secrets,
         };

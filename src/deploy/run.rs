@@ -1,6 +1,6 @@
 //! One run over several stages: what it is given, and what it learns on the way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -15,6 +15,7 @@ use super::secrets::Vault;
 use crate::cluster::Cluster;
 use crate::cluster::apply::Ownership;
 use crate::model::manifest::RenderedSet;
+use crate::model::object::ObjectRef;
 use crate::model::profile::Profile;
 
 /// Renders a stage with values (dotted key, value) that come from other stages.
@@ -42,6 +43,8 @@ pub struct Run<'a> {
     pub(super) vault: Vault,
     /// Whether a plan has told that the private authority will be made.
     pub(super) authority_planned: bool,
+    /// What the plan said is deleted: nothing else ever is.
+    pub(super) to_delete: BTreeSet<(Stage, ObjectRef)>,
     pub(super) stop: CancellationToken,
     pub(super) events: &'a mut (dyn FnMut(Event) + Send),
 }
@@ -93,6 +96,7 @@ impl<'a> Run<'a> {
             handover,
             vault,
             authority_planned: false,
+            to_delete: BTreeSet::new(),
             stop,
             events,
         }
@@ -110,7 +114,11 @@ impl<'a> Run<'a> {
             self.learn(&stage, &observed);
             if part == Part::Applied {
                 self.require_provider(&stage)?;
-                plans.push(self.plan_stage(&stage, &observed).await?);
+                let plan = self.plan_stage(&stage, &observed).await?;
+                let unwanted = plan.unwanted.iter().cloned();
+                self.to_delete
+                    .extend(unwanted.map(|object| (stage.clone(), object)));
+                plans.push(plan);
             }
         }
         Ok(plans)

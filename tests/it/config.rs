@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use telectl::config::environment::Environment;
-use telectl::config::{self, ConfigError, FlagValue, Layers, Resolved, ValuesFile};
+use telectl::config::{self, FlagValue, Layers, Resolved, ValuesFile};
 use telectl::model::profile::Profile;
 
 pub(crate) fn file(name: &str, text: &str) -> ValuesFile {

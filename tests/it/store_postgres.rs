@@ -312,6 +312,15 @@ async fn w10_a_promoted_standby_is_another_life_and_a_restart_is_none() {
     server.stop();
     server.start_again().await;
     assert_eq!(token().await, before);
+    // Where the server's inside is closed, the database itself still tells.
+    let closed = "FUNCTION pg_control_system()";
+    let name = &settings.name;
+    server.sql(name, &format!("REVOKE EXECUTE ON {closed} FROM PUBLIC"));
+    let outside = token().await;
+    server.sql(name, "UPDATE store_token SET token = 'another'");
+    assert_ne!(token().await, outside);
+    server.sql(name, &format!("GRANT EXECUTE ON {closed} TO PUBLIC"));
+    let before = token().await;
     server.stop();
     server.be_standby();
     server.start_again().await;

@@ -24,7 +24,7 @@ use super::super::consent;
 use super::super::error::CliError;
 use super::super::session::Session;
 use super::super::signal;
-use super::outcome::{Written, how_far};
+use super::outcome::how_far;
 use super::stages::Job;
 use super::{ApplyArgs, progress, view};
 
@@ -54,11 +54,7 @@ pub(super) async fn run(
     let renderer = renderer(job, session);
     let stop = CancellationToken::new();
     let mut progress = session.ui.progress();
-    let mut written = Written::default();
-    let mut show = |event: Event| {
-        written.note(&event);
-        progress::show(&mut progress, event);
-    };
+    let mut show = |event: Event| progress::show(&mut progress, event);
     let options = options(session, ownership, deadline);
     let inputs = inputs(job, &clusters, &renderer, options, stop.clone());
     let mut run = Run::new(inputs, &mut show);
@@ -75,7 +71,7 @@ pub(super) async fn run(
     if ownership == Ownership::Respect {
         refuse_conflicts(&plans)?;
     }
-    let question = format!("Apply this to {}?", named_clusters(&clusters));
+    let question = view::question(&plans, &named_clusters(&clusters));
     let confirmed = consent::obtain(session, args.consent(), &question)?;
     let mut progressed = Progressed::default();
     let (outcome, signalled) = {
@@ -89,12 +85,10 @@ pub(super) async fn run(
         (outcome, signalled.get())
     };
     drop(run);
-    let objects = progressed.written;
     let again = &session.command_line;
-    outcome.map_err(|error| how_far(&progressed, &written, error, signalled, again))?;
-    session
-        .ui
-        .note(&format!("Done: {objects} objects written."));
+    outcome.map_err(|error| how_far(&progressed, error, signalled, again))?;
+    let touched = view::touched(progressed.written(), progressed.deleted());
+    session.ui.note(&format!("Done: {touched}."));
     Ok(ExitCode::Ok)
 }
 

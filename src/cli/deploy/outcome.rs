@@ -1,45 +1,25 @@
 //! How far a run got that did not get to its end: what is applied, what is not, how to go on. Pure.
 
-use std::collections::BTreeMap;
-
 use crate::deploy::DeployError;
-use crate::deploy::event::Event;
 use crate::deploy::execute::Progressed;
-use crate::deploy::layout::Stage;
 use crate::model::exit::ExitCode;
 
 use super::super::error::CliError;
-
-/// How many objects were written, by stage.
-#[derive(Debug, Default)]
-pub(super) struct Written(BTreeMap<Stage, usize>);
-
-impl Written {
-    /// Counts what an event tells.
-    pub(super) fn note(&mut self, event: &Event) {
-        if let Event::Applied { stage, .. } = event {
-            *self.0.entry(stage.clone()).or_default() += 1;
-        }
-    }
-
-    fn of(&self, stage: &Stage) -> usize {
-        self.0.get(stage).copied().unwrap_or_default()
-    }
-}
+use super::view;
 
 /// The error of a run, its exit code, what is applied and what is not in each cluster, and the
 /// command that goes on. `signalled` is the exit code of the signal, if there was one.
 pub(super) fn how_far(
     progressed: &Progressed,
-    written: &Written,
     error: DeployError,
     signalled: ExitCode,
     again: &str,
 ) -> CliError {
+    let is_touched = progressed.written() + progressed.deleted() > 0;
     let interrupted = matches!(error, DeployError::Stopped);
     let mut error = CliError::from(error);
     if interrupted {
-        error = error.exiting(if progressed.written > 0 {
+        error = error.exiting(if is_touched {
             ExitCode::Partial
         } else {
             signalled
@@ -47,22 +27,18 @@ pub(super) fn how_far(
     } else if !progressed.done.is_empty() && error.exit_code() == ExitCode::Error {
         error = error.exiting(ExitCode::Partial);
     }
-    if progressed.written == 0 {
+    if !is_touched {
         error = error.detail("nothing was written");
     }
     let broken_off = if interrupted { "broken off" } else { "failed" };
-    for (context, states) in by_cluster(progressed, written, broken_off) {
+    for (context, states) in by_cluster(progressed, broken_off) {
         error = error.detail(format!("cluster {context}: {}", states.join("; ")));
     }
     error.hint(format!("this continues from here: {again}"))
 }
 
 /// What became of each stage, by the context of its cluster, in the order of the run.
-fn by_cluster<'a>(
-    progressed: &'a Progressed,
-    written: &Written,
-    broken_off: &str,
-) -> Vec<(&'a str, Vec<String>)> {
+fn by_cluster<'a>(progressed: &'a Progressed, broken_off: &str) -> Vec<(&'a str, Vec<String>)> {
     let done = progressed.done.iter().map(|stage| (stage, "done"));
     let failed = progressed.failed.iter().map(|stage| (stage, broken_off));
     let waiting = progressed
@@ -72,10 +48,10 @@ fn by_cluster<'a>(
     let mut clusters: Vec<(&str, Vec<String>)> = Vec::new();
     for (stage, state) in done.chain(failed).chain(waiting) {
         let mut text = format!("{} {state}", stage.profile);
-        match written.of(stage) {
-            0 => {}
-            1 => text.push_str(", 1 object written"),
-            several => text.push_str(&format!(", {several} objects written")),
+        let touched = progressed.of(stage);
+        let (written, deleted) = (touched.written.len(), touched.deleted.len());
+        if written + deleted > 0 {
+            text.push_str(&format!(", {}", view::touched(written, deleted)));
         }
         let known = clusters
             .iter()
@@ -91,7 +67,8 @@ fn by_cluster<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deploy::plan::Action;
+    use crate::deploy::execute::Touched;
+    use crate::deploy::layout::Stage;
     use crate::model::object::{ObjectKind, ObjectRef};
     use crate::model::profile::Profile;
 
@@ -112,33 +89,43 @@ mod tests {
     }
 
     fn told(progressed: &Progressed, error: DeployError) -> (ExitCode, String) {
-        let mut written = Written::default();
-        for stage in progressed.done.iter().chain(&progressed.failed) {
-            written.note(&Event::Applied {
-                stage: stage.clone(),
-                object: ObjectRef::new(ObjectKind::Service, "a", "b"),
-                action: Action::Create,
-            });
-        }
         let again = "telectl deploy-all -e north -c west";
-        let error = how_far(progressed, &written, error, ExitCode::Interrupted, again);
+        let error = how_far(progressed, error, ExitCode::Interrupted, again);
         (error.exit_code(), error.text())
+    }
+
+    /// That objects of these names were written and deleted.
+    fn touched(stage: &Stage, written: &[&str], deleted: &[&str]) -> (Stage, Touched) {
+        let objects = |names: &[&str]| {
+            let named = names.iter().copied();
+            let object = |name: &str| ObjectRef::new(ObjectKind::Service, "a", name);
+            named.map(object).collect()
+        };
+        let touched = Touched {
+            written: objects(written),
+            deleted: objects(deleted),
+        };
+        (stage.clone(), touched)
     }
 
     #[test]
     fn an_interrupt_after_a_write_is_partial_and_tells_each_cluster_what_it_has() {
         let [shared, central, edge] = all();
         let progressed = Progressed {
+            touched: [
+                touched(&shared, &["a", "b"], &["c"]),
+                touched(&central, &["a"], &[]),
+            ]
+            .into(),
             done: vec![shared],
             failed: Some(central),
             not_begun: vec![edge],
-            written: 3,
         };
         let (code, text) = told(&progressed, DeployError::Stopped);
         assert_eq!(code, ExitCode::Partial);
         insta::assert_snapshot!(text, @r"
         stopped before everything was applied
-          cluster west: shared done, 1 object written; central broken off, 1 object written
+          cluster west: shared done, 2 objects written, 1 deleted; central broken off, 1 object written
           cluster north: edge not applied
         this continues from here: telectl deploy-all -e north -c west
         ");
@@ -163,9 +150,9 @@ mod tests {
             stage: central.to_string(),
         };
         let mut progressed = Progressed {
+            touched: [touched(&central, &["a"], &[])].into(),
             failed: Some(central.clone()),
             not_begun: vec![edge],
-            written: 1,
             ..Progressed::default()
         };
         assert_eq!(told(&progressed, lost()).0, ExitCode::Error);

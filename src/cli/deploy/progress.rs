@@ -5,6 +5,8 @@ use crate::deploy::layout::Stage;
 use crate::deploy::plan::Action;
 use crate::report::Progress;
 
+use super::view;
+
 /// Shows one event. Lines have the form `context > profile > object state`.
 pub(super) fn show(progress: &mut Progress, event: Event) {
     match event {
@@ -19,6 +21,7 @@ pub(super) fn show(progress: &mut Progress, event: Event) {
                 Action::Update => "updated",
                 Action::Conflict => "taken over",
                 Action::Keep => "unchanged",
+                Action::Delete => "deleted: no longer wanted",
             };
             progress.say(
                 &subject(&stage),
@@ -50,12 +53,13 @@ pub(super) fn show(progress: &mut Progress, event: Event) {
         Event::StageDone {
             stage,
             written,
+            deleted,
             seconds,
         } => {
-            let objects = if written == 1 { "object" } else { "objects" };
+            let touched = view::touched(written, deleted);
             progress.say(
                 &subject(&stage),
-                &format!("ready after {seconds:.1} s, {written} {objects} written"),
+                &format!("ready after {seconds:.1} s, {touched}"),
             );
         }
     }

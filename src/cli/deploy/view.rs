@@ -24,6 +24,7 @@ struct Counts {
     update: usize,
     conflict: usize,
     keep: usize,
+    delete: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -61,6 +62,7 @@ fn counts(plans: &[StagePlan]) -> Counts {
         update: sum(Action::Update),
         conflict: sum(Action::Conflict),
         keep: sum(Action::Keep),
+        delete: sum(Action::Delete),
     }
 }
 
@@ -75,11 +77,40 @@ pub(super) fn text(plans: &[StagePlan]) -> String {
         update,
         conflict,
         keep,
+        delete,
     } = counts(plans);
     lines.push(format!(
-        "Plan: {create} to create, {update} to update, {conflict} in conflict, {keep} unchanged."
+        "Plan: {create} to create, {update} to update, {delete} to delete, {conflict} in conflict, \
+         {keep} unchanged."
     ));
     lines.join("\n")
+}
+
+/// What is asked before a plan is applied.
+pub(super) fn question(plans: &[StagePlan], clusters: &str) -> String {
+    match counts(plans).delete {
+        0 => format!("Apply this to {clusters}?"),
+        deleted => format!(
+            "Apply this to {clusters}, deleting {}?",
+            counted(deleted, "object")
+        ),
+    }
+}
+
+/// What was done to objects: `3 objects written`, `1 object written, 2 deleted`.
+pub(super) fn touched(written: usize, deleted: usize) -> String {
+    let objects = counted(written, "object");
+    match deleted {
+        0 => format!("{objects} written"),
+        deleted => format!("{objects} written, {deleted} deleted"),
+    }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    }
 }
 
 fn stage(plan: &StagePlan, lines: &mut Vec<String>) {
@@ -94,6 +125,7 @@ fn stage(plan: &StagePlan, lines: &mut Vec<String>) {
     if !plan.has_changes() {
         lines.push(format!("{named}: no changes"));
         lines.extend(warnings);
+        unwanted(plan, lines);
         return;
     }
     lines.push(named);
@@ -114,6 +146,7 @@ fn stage(plan: &StagePlan, lines: &mut Vec<String>) {
         .iter()
         .filter(|object| object.object.kind > KIND_OF_SECRETS);
     later.for_each(|object| object_lines(object, lines));
+    unwanted(plan, lines);
     if plan.awaits_addresses {
         lines.push(
             "  Addresses of Redis and etcd are filled in once the stages before are deployed."
@@ -123,6 +156,18 @@ fn stage(plan: &StagePlan, lines: &mut Vec<String>) {
     lines.push(String::new());
 }
 
+/// What nothing asks for any more: what is deleted, and what stays nevertheless.
+fn unwanted(plan: &StagePlan, lines: &mut Vec<String>) {
+    if plan.unwanted.is_empty() && plan.kept.is_empty() {
+        return;
+    }
+    lines.push("  no longer wanted:".to_owned());
+    let deleted = plan.unwanted.iter();
+    lines.extend(deleted.map(|object| format!("  - {}/{}", object.kind, object.name)));
+    let kept = plan.kept.iter();
+    lines.extend(kept.map(|kept| format!("    {} is kept: {}", kept.object, kept.because)));
+}
+
 const KIND_OF_SECRETS: crate::model::object::ObjectKind = crate::model::object::ObjectKind::Secret;
 
 fn object_lines(plan: &ObjectPlan, lines: &mut Vec<String>) {
@@ -130,6 +175,7 @@ fn object_lines(plan: &ObjectPlan, lines: &mut Vec<String>) {
     match plan.action {
         Action::Keep => {}
         Action::Create => lines.push(format!("  + {name}")),
+        Action::Delete => lines.push(format!("  - {name}")),
         Action::Update | Action::Conflict => {
             let sign = if plan.action == Action::Update {
                 '~'
@@ -169,6 +215,7 @@ fn secret_line(plan: &SecretChange, lines: &mut Vec<String>) {
     let sign = match plan.action {
         Action::Keep => return,
         Action::Create => '+',
+        Action::Delete => '-',
         Action::Update | Action::Conflict => '~',
     };
     let keys: Vec<String> = plan
@@ -206,8 +253,11 @@ fn shown(value: Option<&Value>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deploy::belongings::Kept;
+    use crate::deploy::layout::Stage;
     use crate::deploy::plan::Renewal;
     use crate::model::object::{ObjectKind, ObjectRef};
+    use crate::model::profile::Profile;
 
     #[test]
     fn a_renewal_names_the_certificate_the_days_left_and_what_restarts() {
@@ -232,5 +282,75 @@ mod tests {
                 "      restarts StatefulSet/redis",
             ]
         );
+    }
+
+    fn pruning() -> StagePlan {
+        StagePlan {
+            stage: Stage {
+                profile: Profile::Central,
+                context: "west".to_owned(),
+                namespace: "ns".to_owned(),
+            },
+            server: "https://192.0.2.1".to_owned(),
+            namespace_missing: false,
+            objects: Vec::new(),
+            secrets: Vec::new(),
+            unwanted: vec![
+                ObjectRef::new(ObjectKind::HorizontalPodAutoscaler, "ns", "collector"),
+                ObjectRef::new(ObjectKind::Deployment, "ns", "collector"),
+            ],
+            kept: vec![Kept {
+                object: "Secret/api-gateway-auth".to_owned(),
+                because: "its data cannot be made again".to_owned(),
+                member: None,
+            }],
+            awaits_addresses: false,
+            warnings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_no_longer_wanted_has_a_section_and_a_count_of_its_own() {
+        insta::assert_snapshot!(text(&[pruning()]), @"
+        central → cluster west (https://192.0.2.1), namespace ns
+          no longer wanted:
+          - HorizontalPodAutoscaler/collector
+          - Deployment/collector
+            Secret/api-gateway-auth is kept: its data cannot be made again
+
+        Plan: 0 to create, 0 to update, 2 to delete, 0 in conflict, 1 unchanged.
+        ");
+        let shown: Value = serde_json::from_str(&json(&[pruning()])).unwrap();
+        assert_eq!(shown["counts"]["delete"], 2);
+        assert_eq!(shown["changes"], true);
+        let stage = &shown["stages"][0];
+        assert_eq!(stage["unwanted"][1]["kind"], "Deployment");
+        assert_eq!(stage["kept"][0]["object"], "Secret/api-gateway-auth");
+    }
+
+    #[test]
+    fn what_is_only_kept_is_said_and_is_no_change() {
+        let mut plan = pruning();
+        plan.unwanted.clear();
+        let said = text(&[plan]);
+        assert!(said.contains("namespace ns: no changes"), "{said}");
+        assert!(said.contains("api-gateway-auth is kept"), "{said}");
+    }
+
+    #[test]
+    fn the_question_says_how_many_objects_are_deleted() {
+        let mut plan = pruning();
+        let asked = |plan: &StagePlan| question(std::slice::from_ref(plan), "west");
+        assert_eq!(asked(&plan), "Apply this to west, deleting 2 objects?");
+        plan.unwanted.pop();
+        assert_eq!(asked(&plan), "Apply this to west, deleting 1 object?");
+        plan.unwanted.pop();
+        assert_eq!(asked(&plan), "Apply this to west?");
+    }
+
+    #[test]
+    fn one_object_is_counted_in_the_singular() {
+        assert_eq!(touched(1, 0), "1 object written");
+        assert_eq!(touched(0, 1), "0 objects written, 1 deleted");
     }
 }

@@ -42,9 +42,8 @@ pub(super) async fn migrate(client: &mut Object, address: &str) -> Result<StoreT
             apply(&transaction, step, version).await?;
         }
     }
-    let token = token::read(&transaction).await?;
     transaction.commit().await?;
-    Ok(token)
+    token::read(client).await
 }
 
 async fn version(transaction: &Transaction<'_>) -> Result<i32, Fault> {

@@ -85,11 +85,21 @@ fn readiness(
     let pods: Vec<_> = site.objects.pods_of(workload).collect();
     let ready = pods.iter().filter(|pod| pod.is_ready).count();
     let wanted = usize::try_from(workload.desired).unwrap_or(0);
-    let counted = format!("{ready} of {wanted} pods ready");
-    if wanted > 0 && ready >= wanted {
-        return finding.seen(counted);
-    }
+    let mut counted = format!("{ready} of {wanted} pods ready");
     let expected = format!("{} ready", wanted.max(1));
+    let is_troubled = pods.iter().any(|pod| pod.trouble.is_some());
+    if wanted > 0 && ready >= wanted {
+        match &workload.rollout {
+            None => return finding.seen(counted),
+            // They work, and the newest revision's pods are still to come.
+            Some(why) if !is_troubled => {
+                return finding
+                    .seen(format!("{counted}; {why}"))
+                    .warning("all of the newest revision");
+            }
+            Some(why) => counted = format!("{counted}; {why}"),
+        }
+    }
     if wanted == 0 {
         return finding
             .seen(format!("{counted}: it is scaled to zero"))

@@ -11,6 +11,8 @@ const SHARED: &str = "shared-infrastructure";
 /// Slows the flow down so that there is a middle to strike in, streams the file as a new source,
 /// strikes, and expects every row once.
 fn strike(lab: &Lab, source: &str, blow: impl FnOnce()) {
+    // New to clusters that the test ran on before, too.
+    let source = &format!("{source}-{}", std::process::id());
     let slow = [
         "--set",
         "collector.config.commitInterval=4s",
@@ -59,6 +61,11 @@ fn strike(lab: &Lab, source: &str, blow: impl FnOnce()) {
          from sample join series using (series_id) where cluster = '{source}'"
     );
     assert_eq!(lab.sql(&twice).trim(), format!("{ROWS}|{ROWS}"));
+    // The cluster's id is recorded: what was set has to be set back.
+    let id = format!("global.clusterId={}", lab.edge);
+    let _renamed = lab
+        .telectl(&[&edge[..], &LAB_VALUES, &["--set", &id, "--yes"]].concat())
+        .exits(0);
     let _restored = lab.lab(&["deploy-all", "--yes"]).exits(0);
 }
 

@@ -36,8 +36,8 @@ fn s04_registrations_have_address_health_and_age() {
     let status = lab.on_both(&["status"]).exits(0);
     let _shown = status
         .says("nexus-streamer/edge.telemetry-system.streamer-0")
-        .says("nexus-collector/central-collector-")
-        .says("nexus-gateway/central-api-gateway-")
+        .says("nexus-collector/central.telemetry-system.collector-")
+        .says("nexus-gateway/central.telemetry-system.api-gateway-")
         .says("healthy")
         .says("left");
 }

@@ -20,6 +20,23 @@ fn v06_no_pod_at_all_is_a_failure() {
 }
 
 #[test]
+fn v01_pods_of_an_older_revision_do_not_make_a_workload_well() {
+    let mut observed = pipeline(None, None);
+    observed.sites[0].objects.workloads[0].rollout = Some("1/2 pods updated".to_owned());
+    let findings = judge(&observed);
+    let finding = found(&findings, "TEL-WRK-001", "edge");
+    assert_eq!(finding.verdict, Verdict::Warning);
+    assert!(finding.observed.contains("1/2 pods updated"), "{finding:?}");
+
+    let pod = &mut observed.sites[0].objects.pods[0];
+    pod.trouble = Some("ImagePullBackOff".to_owned());
+    let findings = judge(&observed);
+    let finding = found(&findings, "TEL-WRK-001", "edge");
+    assert_eq!(finding.verdict, Verdict::Failed);
+    assert!(finding.observed.contains("ImagePullBackOff"), "{finding:?}");
+}
+
+#[test]
 fn v07_a_collector_that_is_not_ready_is_a_failure_unless_its_probe_knows_why() {
     let mut observed = pipeline(None, None);
     observed.sites[1].objects.pods[1] = pod(Component::Collector, WORKERS, "collector-x", false);

@@ -35,6 +35,12 @@ fn workload(component: Component, kind: ObjectKind, namespace: &str, replicas: i
         &json!({
             "metadata": {
                 "name": component.name(), "namespace": namespace, "labels": labels(component),
+                "generation": 1,
+            },
+            "status": {
+                "observedGeneration": 1, "replicas": replicas, "updatedReplicas": replicas,
+                "readyReplicas": replicas, "availableReplicas": replicas,
+                "currentRevision": "one", "updateRevision": "one",
             },
             "spec": {
                 "replicas": replicas,
