@@ -1,6 +1,6 @@
 //! `telectl completions`
 
-use clap::{Args, CommandFactory as _};
+use clap::Args;
 use clap_complete::Shell;
 
 use crate::model::exit::ExitCode;
@@ -16,12 +16,7 @@ pub(super) struct CompletionsArgs {
 
 pub(super) fn run(args: &CompletionsArgs, session: &Session) -> Result<ExitCode, CliError> {
     let mut script = Vec::new();
-    clap_complete::generate(
-        args.shell,
-        &mut super::Arguments::command(),
-        "telectl",
-        &mut script,
-    );
+    clap_complete::generate(args.shell, &mut super::command(), "telectl", &mut script);
     session.ui.data(&String::from_utf8_lossy(&script))?;
     Ok(ExitCode::Ok)
 }

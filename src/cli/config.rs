@@ -14,7 +14,7 @@ use super::error::CliError;
 use super::render;
 use super::session::Session;
 use super::targets::Targets;
-use super::values::ValuesArgs;
+use super::values::{self, ValuesArgs};
 
 #[derive(Debug, Args)]
 pub(super) struct ConfigArgs {
@@ -34,8 +34,8 @@ enum ConfigCommand {
 struct ExplainArgs {
     /// Key with dots, for example externalRedis.host; also a key with others below it
     key: String,
-    /// Profile: dev, same-cluster, edge, central or shared
-    #[arg(default_value = "dev")]
+    /// Profile
+    #[arg(default_value = "dev", value_parser = values::profile())]
     profile: Profile,
     #[command(flatten)]
     values: ValuesArgs,
@@ -43,8 +43,8 @@ struct ExplainArgs {
 
 #[derive(Debug, Args)]
 struct ViewArgs {
-    /// Profile: dev, same-cluster, edge, central or shared
-    #[arg(default_value = "dev")]
+    /// Profile
+    #[arg(default_value = "dev", value_parser = values::profile())]
     profile: Profile,
     #[command(flatten)]
     values: ValuesArgs,

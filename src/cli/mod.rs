@@ -20,7 +20,7 @@ mod values;
 mod worker;
 mod worker_probe;
 
-use clap::{Parser, Subcommand};
+use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use error::CliError;
 pub use session::{GlobalArgs, Session};
@@ -76,10 +76,29 @@ enum Command {
     Worker(worker::WorkerArgs),
 }
 
+/// The commands that are about no cluster.
+const LOCAL: [&str; 3] = ["demo", "completions", "worker"];
+
+/// The command line. Commands that are about no cluster take the flags that name clusters, as
+/// every command does, and do not fill their help with them.
+fn command() -> clap::Command {
+    let whole = Arguments::command();
+    let is_unused = |flag: &&Arg| flag.get_help_heading() == Some(targets::HEADING);
+    let hidden: Vec<Arg> = whole
+        .get_arguments()
+        .filter(is_unused)
+        .map(|flag| flag.clone().hide(true))
+        .collect();
+    LOCAL.into_iter().fold(whole, |command, name| {
+        command.mut_subcommand(name, |local| local.args(hidden.clone()))
+    })
+}
+
 /// Runs the command line of this process.
 pub fn main() -> std::process::ExitCode {
     let environment = Environment::of_process();
-    let arguments = Arguments::parse();
+    let arguments = Arguments::from_arg_matches(&command().get_matches());
+    let arguments = arguments.unwrap_or_else(|error| error.exit());
     let session = Session::new(&arguments.global, environment);
     let outcome = dispatch(arguments, &session);
     session.finish(outcome).into()

@@ -14,7 +14,7 @@ use crate::render::{self, RenderError};
 use super::error::CliError;
 use super::session::Session;
 use super::targets::Targets;
-use super::values::ValuesArgs;
+use super::values::{self, ValuesArgs};
 
 /// Format of manifests
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -27,8 +27,8 @@ enum Format {
 
 #[derive(Debug, Args)]
 pub(super) struct RenderArgs {
-    /// Profiles: dev, same-cluster, edge, central, shared; dev if none is given
-    #[arg(value_name = "PROFILE")]
+    /// Profiles; dev if none is given
+    #[arg(value_name = "PROFILE", value_parser = values::profile())]
     profiles: Vec<Profile>,
     #[command(flatten)]
     values: ValuesArgs,

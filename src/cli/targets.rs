@@ -4,7 +4,8 @@ use clap::Args;
 
 use crate::config::environment::Environment;
 
-const HEADING: &str = "Clusters";
+/// What the help puts above these flags.
+pub(super) const HEADING: &str = "Clusters";
 
 /// Flags that name clusters, as the script had them; accepted before and after the command.
 #[derive(Debug, Clone, Default, Args)]

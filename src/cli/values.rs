@@ -1,13 +1,21 @@
 //! The flags that values come from.
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::config::fleet::Fleet;
 use crate::config::{ConfigError, Layers, ValuesFile};
 use crate::model::exit::ExitCode;
+use crate::model::profile::Profile;
 
 use super::error::CliError;
 use super::session::Session;
+
+/// Reads a profile; a mistyped one is answered with the nearest.
+pub(super) fn profile() -> impl TypedValueParser<Value = Profile> {
+    PossibleValuesParser::new(Profile::ALL.map(Profile::name))
+        .try_map(|name| name.parse::<Profile>())
+}
 
 /// Values for the profiles
 #[derive(Debug, Clone, Default, Args)]
@@ -46,6 +54,9 @@ impl From<ConfigError> for CliError {
     fn from(error: ConfigError) -> Self {
         let made = Self::from_error(ExitCode::Usage, &error);
         match error {
+            ConfigError::NoValuesFile { .. } => {
+                made.hint("`telectl config view PROFILE` prints what a values file may hold")
+            }
             ConfigError::Duplicates { .. } => {
                 made.hint("keep one of them; YAML would silently take the last")
             }

@@ -17,6 +17,19 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
+    /// There is neither a file nor an overlay of this name.
+    #[error(
+        "there is no values file `{name}`, and no overlay of that name (overlays: {}){}",
+        overlays.join(", "), nearest_text(nearest.as_deref())
+    )]
+    NoValuesFile {
+        /// What was given.
+        name: String,
+        /// The overlays that there are.
+        overlays: Vec<&'static str>,
+        /// The overlay that was probably meant.
+        nearest: Option<String>,
+    },
     /// A file is not what it has to be.
     #[error("`{name}` is no valid YAML")]
     NotYaml {

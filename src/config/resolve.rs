@@ -39,15 +39,16 @@ impl ValuesFile {
     pub fn open(name: &str) -> Result<Self, ConfigError> {
         let text = match std::fs::read_to_string(name) {
             Ok(text) => text,
-            Err(source) => match profiles::overlay(name) {
-                Some(text) if source.kind() == std::io::ErrorKind::NotFound => text.to_owned(),
-                _ => {
-                    return Err(ConfigError::Unreadable {
-                        path: Path::new(name).to_owned(),
-                        source,
-                    });
-                }
-            },
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let overlay = profiles::overlay(name);
+                overlay.ok_or_else(|| no_values_file(name))?.to_owned()
+            }
+            Err(source) => {
+                return Err(ConfigError::Unreadable {
+                    path: Path::new(name).to_owned(),
+                    source,
+                });
+            }
         };
         Ok(Self {
             name: name.to_owned(),
@@ -88,6 +89,14 @@ impl ValuesFile {
             tree,
             text: self.text.clone(),
         })
+    }
+}
+
+fn no_values_file(name: &str) -> ConfigError {
+    ConfigError::NoValuesFile {
+        name: name.to_owned(),
+        overlays: profiles::OVERLAYS.iter().map(|(known, _)| *known).collect(),
+        nearest: profiles::nearest_overlay(name).map(str::to_owned),
     }
 }
 

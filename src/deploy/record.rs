@@ -59,7 +59,7 @@ impl Run<'_> {
         if is_noted && touched.written.is_empty() && touched.deleted.is_empty() {
             return Ok(());
         }
-        let at = jiff::Timestamp::now().to_string();
+        let at = format!("{:.0}", jiff::Timestamp::now());
         let who = self.options.who.clone();
         let files = serde_json::json!(self.options.files).to_string();
         let record = Record {

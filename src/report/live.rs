@@ -82,7 +82,7 @@ mod tests {
             format!("{table}7 of 9\n"),
             "there is room for all"
         );
-        assert_eq!(fitted(table, "7 of 9", 4, 8), "HOST  …\na     1…\n7 of 9\n");
+        assert_eq!(fitted(table, "7 of 9", 4, 8), "HOST  …\na     …\n7 of 9\n");
         let colored = "\u{1b}[33mhot and wide\u{1b}[0m";
         let cut = fitted(colored, "", 9, 5);
         assert_eq!(cut, "\u{1b}[33mhot…\u{1b}[0m\n\n");

@@ -17,6 +17,8 @@ pub enum Verdict {
     Ready,
     /// Something is not ready.
     Degraded,
+    /// Something is there and no pod of it is ready.
+    Down,
     /// Something that has to be there is not.
     Missing,
     /// A cluster does not answer: nothing is known about it.
@@ -29,6 +31,7 @@ impl Verdict {
         match self {
             Self::Ready => "ready",
             Self::Degraded => "degraded",
+            Self::Down => "down",
             Self::Missing => "missing",
             Self::Unreachable => "unreachable",
         }

@@ -32,7 +32,7 @@ pub fn summarise(collected: &Collected, now: Timestamp) -> StatusReport {
     };
     StatusReport {
         schema_version: SCHEMA_VERSION,
-        at: now.to_string(),
+        at: format!("{now:.0}"),
         verdict,
         clusters,
         queue: queue(collected),
@@ -125,7 +125,7 @@ fn workload(facts: &ClusterFacts, workload: &Workload) -> WorkloadStatus {
     }
     let wanted = usize::try_from(workload.desired).unwrap_or(0);
     let verdict = if ready == 0 {
-        Verdict::Missing
+        Verdict::Down
     } else if ready < wanted || workload.rollout.is_some() {
         Verdict::Degraded
     } else {

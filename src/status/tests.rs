@@ -106,7 +106,7 @@ fn s01_a_workload_has_its_pods_images_and_autoscaler() {
 #[test]
 fn s02_the_verdict_is_that_of_the_worst_cluster() {
     let report = summarise(&collected(vec![edge(false)]), now());
-    assert_eq!(report.verdict, Verdict::Missing);
+    assert_eq!(report.verdict, Verdict::Down);
     let nothing = cluster("central", Role::Central, Objects::default());
     let report = summarise(&collected(vec![edge(true), nothing]), now());
     assert_eq!(report.verdict, Verdict::Missing);

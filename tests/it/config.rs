@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use telectl::config::environment::Environment;
-use telectl::config::{self, ConfigError, FlagValue, Layers, Resolved, ValuesFile};
+use telectl::config::{self, FlagValue, Layers, Resolved, ValuesFile};
 use telectl::model::profile::Profile;
 
 pub(crate) fn file(name: &str, text: &str) -> ValuesFile {
@@ -273,7 +273,15 @@ fn the_lab_overlay_takes_away_what_a_lab_lacks() {
         assert!(!gateway.enabled && values.api_gateway.replica_count == 1);
     }
     let missing = ValuesFile::open("no-such-overlay");
-    assert!(matches!(missing, Err(ConfigError::Unreadable { .. })));
+    let said = missing.expect_err("there is none").to_string();
+    assert!(said.contains("(overlays: lab)"), "{said}");
+    assert!(!said.contains("nearest"), "nothing is near: {said}");
+    let mistyped = ValuesFile::open("lba").expect_err("there is none");
+    assert_eq!(
+        mistyped.to_string(),
+        "there is no values file `lba`, and no overlay of that name (overlays: lab); the nearest \
+         is `lab`"
+    );
 }
 
 /// An overlay or a profile with a key that means nothing would be noticed by nobody.

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 fn quietly(command: &str) -> Output {
     Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/quietly"))
         .args(["building it", "sh", "-c", command])
-        .env("TELECTL_HEARTBEAT", "0.1")
+        .env("QUIETLY_HEARTBEAT", "0.1")
         .output()
         .unwrap()
 }

@@ -18,7 +18,7 @@ use super::consent::Consent;
 use super::error::CliError;
 use super::session::Session;
 use super::targets::Targets;
-use super::values::ValuesArgs;
+use super::values::{self, ValuesArgs};
 
 /// What a deployment is made from
 #[derive(Debug, Args)]
@@ -104,9 +104,12 @@ pub(super) struct DeployAllArgs {
 /// Arguments of `telectl deploy`
 #[derive(Debug, Args)]
 pub(super) struct DeployArgs {
-    /// dev, same-cluster, edge, central or shared
+    /// Which profile
+    #[arg(value_parser = values::profile())]
     profile: Profile,
-    /// Context of the cluster that it goes to
+    /// Context of the cluster that it goes to. `edge` also needs to know where Redis and etcd are:
+    /// --central-context (-c), or --shared-context (-s) if they have a cluster of their own, or
+    /// --redis-host with --etcd-endpoints. `central` needs -s in the second case only
     #[arg(long, value_name = "CONTEXT")]
     context: Option<String>,
     #[command(flatten)]

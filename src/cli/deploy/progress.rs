@@ -7,7 +7,7 @@ use crate::report::Progress;
 
 use super::view;
 
-/// Shows one event. Lines have the form `context > stage > object  state`.
+/// Shows one event. Lines have the form `context > profile > object state`.
 pub(super) fn show(progress: &mut Progress, event: Event) {
     match event {
         Event::StageStarted(stage) => progress.say(&subject(&stage), "deploying"),
@@ -65,6 +65,30 @@ pub(super) fn show(progress: &mut Progress, event: Event) {
     }
 }
 
+/// Cluster and profile; once where both have the same name.
 fn subject(stage: &Stage) -> String {
+    if stage.context == stage.profile.name() {
+        return stage.context.clone();
+    }
     format!("{} > {}", stage.context, stage.profile)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::profile::Profile;
+
+    #[test]
+    fn a_cluster_that_is_called_like_its_profile_is_named_once() {
+        let stage = |profile, context: &str| Stage {
+            profile,
+            context: context.to_owned(),
+            namespace: String::new(),
+        };
+        assert_eq!(subject(&stage(Profile::Central, "central")), "central");
+        assert_eq!(
+            subject(&stage(Profile::Shared, "central")),
+            "central > shared"
+        );
+    }
 }

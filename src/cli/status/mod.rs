@@ -84,7 +84,9 @@ pub(super) fn run(
 fn verdict(report: &StatusReport) -> ExitCode {
     match report.verdict {
         Verdict::Ready => ExitCode::Ok,
-        Verdict::Degraded | Verdict::Missing | Verdict::Unreachable => ExitCode::Error,
+        Verdict::Degraded | Verdict::Down | Verdict::Missing | Verdict::Unreachable => {
+            ExitCode::Error
+        }
     }
 }
 

@@ -38,7 +38,7 @@ fn emphasis(verdict: Verdict) -> Emphasis {
     match verdict {
         Verdict::Ready => Emphasis::Good,
         Verdict::Degraded => Emphasis::Warning,
-        Verdict::Missing | Verdict::Unreachable => Emphasis::Bad,
+        Verdict::Down | Verdict::Missing | Verdict::Unreachable => Emphasis::Bad,
     }
 }
 
@@ -177,13 +177,19 @@ fn deployments(report: &StatusReport) -> Table {
             table.row(vec![
                 cluster.context.clone().into(),
                 deployed.profile.into(),
-                deployed.at.clone().into(),
+                to_seconds(&deployed.at).into(),
                 deployed.by.clone().into(),
                 deployed.version.clone().into(),
             ]);
         }
     }
     table
+}
+
+/// A time without its fraction; earlier versions recorded one.
+fn to_seconds(time: &str) -> String {
+    time.parse::<jiff::Timestamp>()
+        .map_or_else(|_| time.to_owned(), |time| format!("{time:.0}"))
 }
 
 fn tail(report: &StatusReport) -> String {
@@ -215,7 +221,7 @@ fn tail(report: &StatusReport) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::age;
+    use super::{age, to_seconds};
 
     #[test]
     fn an_age_has_two_units() {
@@ -223,5 +229,14 @@ mod tests {
         assert_eq!(age(75), "1m15s");
         assert_eq!(age(3720), "1h2m");
         assert_eq!(age(90_000), "1d1h");
+    }
+
+    #[test]
+    fn a_time_is_shown_to_the_second() {
+        assert_eq!(
+            to_seconds("2025-07-18T20:42:34.987654321Z"),
+            "2025-07-18T20:42:34Z"
+        );
+        assert_eq!(to_seconds(""), "");
     }
 }

@@ -32,11 +32,12 @@ enum Subset {
     Deployment,
     /// Health of the workers and the API
     Health,
-    /// From the pods' positions: DNS, Redis, PostgreSQL, etcd, and everything else
+    /// From the pods' positions: DNS, Redis, PostgreSQL and etcd; with all that explains a failure
+    /// there, so far the same checks as `all`
     Connectivity,
     /// Registrations joined with live pods
     Registry,
-    /// Everything
+    /// Every check, also those that later versions add
     All,
 }
 
@@ -89,7 +90,7 @@ enum ReportOutput {
 /// Arguments of `telectl validate`
 #[derive(Debug, Args)]
 pub(super) struct ValidateArgs {
-    /// What to validate
+    /// What to validate; `connectivity` has so far the same checks as `all`
     #[arg(default_value = "all")]
     subset: Subset,
     /// From which severity on to exit with 4

@@ -35,7 +35,7 @@ pub struct Pod {
     /// What keeps it from starting or lets it crash, if anything does.
     pub trouble: Option<String>,
     /// The last warning about it, such as what its readiness probe printed; only looked up for a
-    /// pod that runs and is not ready.
+    /// pod that starts or runs and is not ready.
     pub complaint: Option<String>,
     /// How often its containers were started again.
     pub restarts: i64,
@@ -80,13 +80,15 @@ impl Pod {
 }
 
 impl Pod {
-    /// Whether it has a node and is not ready, and nothing says why yet.
+    /// Whether it starts or runs and is not ready, and nothing says why yet.
     pub fn is_unexplained(&self) -> bool {
-        let is_starting = self.phase == "Pending" && !self.node.is_empty();
-        (self.phase == "Running" || is_starting)
-            && !self.is_ready
-            && !self.is_going
-            && self.trouble.is_none()
+        let is_on_its_way = matches!(self.phase.as_str(), "Pending" | "Running");
+        is_on_its_way && !self.is_ready && !self.is_going && self.trouble.is_none()
+    }
+
+    /// Whether it waits for a node.
+    pub fn is_unplaced(&self) -> bool {
+        self.phase == "Pending" && self.node.is_empty()
     }
 
     /// Takes the newest warning about this very pod as its complaint.

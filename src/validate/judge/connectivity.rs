@@ -21,7 +21,7 @@ pub(super) fn probes(observed: &Observed, site: &SiteFacts) -> Vec<Finding> {
 }
 
 fn probe_findings(observed: &Observed, site: &SiteFacts, probe: &ProbeFacts) -> Vec<Finding> {
-    let ran = ran(site, probe);
+    let ran = ran(observed, site, probe);
     let ProbeEnd::Reported(report) = &probe.end else {
         let because = format!("the probe did not run ({})", check::PROBE_RAN.id);
         let mut findings = vec![ran];
@@ -40,7 +40,7 @@ fn probe_findings(observed: &Observed, site: &SiteFacts, probe: &ProbeFacts) -> 
     findings
 }
 
-fn ran(site: &SiteFacts, probe: &ProbeFacts) -> Finding {
+fn ran(observed: &Observed, site: &SiteFacts, probe: &ProbeFacts) -> Finding {
     let subject = format!("{}/{}", probe.namespace, probe.workload);
     let finding = Finding::new(&check::PROBE_RAN, &site.context, subject)
         .from(vantage(&site.context, probe.component));
@@ -55,7 +55,7 @@ fn ran(site: &SiteFacts, probe: &ProbeFacts) -> Finding {
         ProbeEnd::NotStarted { reason } => finding
             .seen(format!("its pod could not start: {reason}"))
             .failed(None, expected)
-            .remedy(remedy::cannot_start(site, probe, reason)),
+            .remedy(remedy::cannot_start(observed, site, probe, reason)),
         ProbeEnd::OutOfTime => finding
             .seen("no report in time")
             .failed(Some(Cause::TimedOut), expected)

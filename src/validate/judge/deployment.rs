@@ -7,7 +7,7 @@ use crate::probe::Cause;
 use crate::validate::check;
 use crate::validate::facts::{ServiceFacts, Workload};
 use crate::validate::finding::{Finding, Remedy};
-use crate::validate::observe::{ApiServer, SiteFacts};
+use crate::validate::observe::{ApiServer, Observed, SiteFacts};
 use crate::validate::remedy;
 
 pub(super) fn api_server(site: &SiteFacts) -> Finding {
@@ -41,7 +41,7 @@ pub(super) fn gaps(site: &SiteFacts) -> Vec<Finding> {
 }
 
 /// The workers that the cluster's roles ask for, and every other component that is there.
-pub(super) fn workloads(site: &SiteFacts) -> Vec<Finding> {
+pub(super) fn workloads(observed: &Observed, site: &SiteFacts) -> Vec<Finding> {
     let mut wanted: BTreeSet<Component> = site
         .roles
         .iter()
@@ -51,15 +51,15 @@ pub(super) fn workloads(site: &SiteFacts) -> Vec<Finding> {
     wanted.extend(site.objects.components());
     wanted
         .into_iter()
-        .flat_map(|component| component_findings(site, component))
+        .flat_map(|component| component_findings(observed, site, component))
         .collect()
 }
 
-fn component_findings(site: &SiteFacts, component: Component) -> Vec<Finding> {
+fn component_findings(observed: &Observed, site: &SiteFacts, component: Component) -> Vec<Finding> {
     let mut found: Vec<Finding> = site
         .objects
         .workloads_of(component)
-        .map(|workload| readiness(site, component, workload))
+        .map(|workload| readiness(observed, site, component, workload))
         .collect();
     if found.is_empty() {
         let missing = Finding::new(&check::WORKLOAD_READY, &site.context, component.name())
@@ -68,13 +68,18 @@ fn component_findings(site: &SiteFacts, component: Component) -> Vec<Finding> {
                 site.namespaces.join(", ")
             ))
             .failed(None, "a workload with ready pods")
-            .remedy(remedy::deploy(site));
+            .remedy(remedy::deploy(observed, site, component));
         found.push(missing);
     }
     found
 }
 
-fn readiness(site: &SiteFacts, component: Component, workload: &Workload) -> Finding {
+fn readiness(
+    observed: &Observed,
+    site: &SiteFacts,
+    component: Component,
+    workload: &Workload,
+) -> Finding {
     let subject = format!("{}/{}", workload.namespace, workload.argument());
     let finding = Finding::new(&check::WORKLOAD_READY, &site.context, subject);
     let pods: Vec<_> = site.objects.pods_of(workload).collect();
@@ -106,7 +111,7 @@ fn readiness(site: &SiteFacts, component: Component, workload: &Workload) -> Fin
         return finding
             .seen(format!("{counted}; {}: {trouble}", pod.name))
             .failed(None, expected)
-            .remedy(remedy::pod_trouble(site, pod, &trouble));
+            .remedy(remedy::pod_trouble(observed, site, pod, &trouble));
     }
     let runs = pods.iter().any(|pod| pod.phase == "Running");
     let faults = super::faults(site, component);
@@ -128,16 +133,16 @@ fn readiness(site: &SiteFacts, component: Component, workload: &Workload) -> Fin
 
 /// Services of components. One without selector and without endpoints of somebody else's is
 /// nobody's fault here; an ExternalName has none by nature.
-pub(super) fn services(site: &SiteFacts) -> Vec<Finding> {
+pub(super) fn services(observed: &Observed, site: &SiteFacts) -> Vec<Finding> {
     site.objects
         .services
         .iter()
         .filter(|service| service.component.is_some() && service.kind != "ExternalName")
-        .map(|service| endpoints(site, service))
+        .map(|service| endpoints(observed, site, service))
         .collect()
 }
 
-fn endpoints(site: &SiteFacts, service: &ServiceFacts) -> Finding {
+fn endpoints(observed: &Observed, site: &SiteFacts, service: &ServiceFacts) -> Finding {
     let subject = format!("{}/service/{}", service.namespace, service.name);
     let finding = Finding::new(&check::SERVICE_ENDPOINTS, &site.context, subject);
     if !service.ready.is_empty() {
@@ -153,5 +158,5 @@ fn endpoints(site: &SiteFacts, service: &ServiceFacts) -> Finding {
             remedy::why_no_endpoints(site, service)
         ))
         .failed(Some(Cause::NoEndpoints), "at least one ready endpoint")
-        .remedy(remedy::no_endpoints(site, service))
+        .remedy(remedy::no_endpoints(observed, site, service))
 }

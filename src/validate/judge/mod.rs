@@ -26,8 +26,8 @@ pub fn judge(observed: &Observed) -> Vec<Finding> {
             continue;
         }
         findings.extend(deployment::gaps(site));
-        findings.extend(deployment::workloads(site));
-        findings.extend(deployment::services(site));
+        findings.extend(deployment::workloads(observed, site));
+        findings.extend(deployment::services(observed, site));
         findings.extend(connectivity::probes(observed, site));
         findings.extend(health::workers(site));
         findings.extend(health::gateway(site));

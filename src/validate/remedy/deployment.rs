@@ -1,11 +1,13 @@
 //! Clusters, workloads, Services, probes and registrations.
 
 use crate::deploy::certificates::RENEWAL_DAYS;
+use crate::model::component::Component;
 use crate::model::object::ObjectKind;
+use crate::model::profile::Profile;
 use crate::probe::{Cause, TargetKind};
 use crate::validate::facts::{Pod, Role, ServiceFacts, Workload, labels::Labels, text_map};
 use crate::validate::finding::Remedy;
-use crate::validate::observe::{Asked, ProbeFacts, SiteFacts};
+use crate::validate::observe::{Asked, Observed, ProbeFacts, SiteFacts};
 
 use super::{kubectl, listed, restart};
 
@@ -31,21 +33,56 @@ pub(crate) fn api_server(site: &SiteFacts, cause: Cause) -> Remedy {
     )
 }
 
-/// The command that deploys what a cluster's roles ask for.
-pub(crate) fn deploy(site: &SiteFacts) -> Remedy {
-    let context = &site.context;
-    let both = site.roles.contains(&Role::Edge) && site.roles.contains(&Role::Central);
-    let command = if both {
-        format!("telectl deploy same-cluster --context {context}")
-    } else if site.roles.contains(&Role::Edge) {
-        format!("telectl deploy edge --context {context}")
-    } else {
-        format!("telectl deploy central --context {context}")
+/// The command that deploys a component to its cluster again, with the contexts that were given.
+pub(crate) fn deploy(observed: &Observed, site: &SiteFacts, component: Component) -> Remedy {
+    let has = |role| site.roles.contains(&role);
+    let profile = match component {
+        _ if has(Role::Edge) && has(Role::Central) => Profile::SameCluster,
+        Component::Streamer => Profile::Edge,
+        Component::Redis | Component::Etcd => Profile::Shared,
+        Component::Collector | Component::ApiGateway | Component::Postgresql => Profile::Central,
     };
+    let mut command = format!("telectl deploy {profile} --context {}", site.context);
+    let given = |role: Role| {
+        let mut sites = observed.sites.iter();
+        sites.find(|other| other.context != site.context && other.roles.contains(&role))
+    };
+    let (central, shared) = (given(Role::Central), given(Role::Shared));
+    match profile {
+        Profile::Edge => match (central, shared) {
+            (None, None) => command.push_str(" --central-context CENTRAL"),
+            (Some(central), None) => flag(&mut command, "central", central),
+            (None, Some(shared)) => flag(&mut command, "shared", shared),
+            (Some(central), Some(shared)) => {
+                flag(&mut command, "central", central);
+                if shared.context != central.context {
+                    flag(&mut command, "shared", shared);
+                }
+            }
+        },
+        Profile::Central => {
+            if let Some(shared) = shared {
+                flag(&mut command, "shared", shared);
+            }
+        }
+        Profile::Dev | Profile::SameCluster | Profile::Shared => {}
+    }
+    let usual = [Profile::Central, Profile::Shared].map(Profile::default_namespace);
+    let namespace = site
+        .namespaces
+        .iter()
+        .find(|name| !usual.contains(&name.as_str()));
+    if let Some(namespace) = namespace {
+        command.push_str(&format!(" --namespace {namespace}"));
+    }
     Remedy::run(
-        "deploy it (with the values files and further contexts of your deployment)",
+        "deploy it (with the values files of your deployment)",
         vec![command],
     )
+}
+
+fn flag(command: &mut String, role: &str, site: &SiteFacts) {
+    command.push_str(&format!(" --{role}-context {}", site.context));
 }
 
 pub(crate) fn scale_up(site: &SiteFacts, workload: &Workload) -> Remedy {
@@ -64,26 +101,41 @@ pub(crate) fn scale_up(site: &SiteFacts, workload: &Workload) -> Remedy {
     )
 }
 
-pub(crate) fn pod_trouble(site: &SiteFacts, pod: &Pod, trouble: &str) -> Remedy {
+pub(crate) fn pod_trouble(
+    observed: &Observed,
+    site: &SiteFacts,
+    pod: &Pod,
+    trouble: &str,
+) -> Remedy {
     let kubectl = kubectl(site, &pod.namespace);
-    if trouble.contains("secret") && trouble.contains("not found") {
-        let mut remedy = deploy(site);
+    let describe = format!("{kubectl} describe pod {}", pod.name);
+    if let (true, Some(component)) = (
+        trouble.contains("secret") && trouble.contains("not found"),
+        pod.component,
+    ) {
+        let mut remedy = deploy(observed, site, component);
         remedy.text = "a Secret is missing: deploying again makes those that telectl makes".into();
         return remedy;
     }
     if trouble.contains("Image") {
         return Remedy::run(
             "make the image available to the node, or correct its name and deploy again",
-            vec![format!("{kubectl} describe pod {}", pod.name)],
+            vec![describe],
         );
     }
-    Remedy::run(
-        "see why it does not run",
-        vec![
-            format!("{kubectl} logs {} --previous --tail 50", pod.name),
-            format!("{kubectl} describe pod {}", pod.name),
-        ],
-    )
+    if pod.is_unplaced() {
+        return Remedy::run(
+            "no node takes it: add one that does, or deploy again with values that ask for less \
+             (`-f lab` for small machines)",
+            vec![describe],
+        );
+    }
+    let mut commands = Vec::new();
+    if pod.restarts > 0 {
+        commands.push(format!("{kubectl} logs {} --previous --tail 50", pod.name));
+    }
+    commands.push(describe);
+    Remedy::run("see why it does not run", commands)
 }
 
 pub(crate) fn not_ready(site: &SiteFacts, workload: &Workload, pods: &[&Pod]) -> Remedy {
@@ -93,6 +145,13 @@ pub(crate) fn not_ready(site: &SiteFacts, workload: &Workload, pods: &[&Pod]) ->
         return Remedy::run(
             "its controller has made no pods: see its events",
             vec![format!("{kubectl} describe {}", workload.argument())],
+        );
+    }
+    // Nothing has run in a pod that is pending: there is no log, and to start it again is no help.
+    if unready.iter().all(|pod| pod.phase == "Pending") {
+        return Remedy::run(
+            format!("see why {} does not start", listed(&unready)),
+            vec![format!("{kubectl} describe pod {}", unready[0].name)],
         );
     }
     let mut commands = vec![format!("{kubectl} logs {} --tail 50", unready[0].name)];
@@ -139,7 +198,11 @@ pub(crate) fn why_no_endpoints(site: &SiteFacts, service: &ServiceFacts) -> Stri
     }
 }
 
-pub(crate) fn no_endpoints(site: &SiteFacts, service: &ServiceFacts) -> Remedy {
+pub(crate) fn no_endpoints(
+    observed: &Observed,
+    site: &SiteFacts,
+    service: &ServiceFacts,
+) -> Remedy {
     if let Some((workload, _)) = missed(site, service) {
         return select_again(site, service, workload);
     }
@@ -149,7 +212,10 @@ pub(crate) fn no_endpoints(site: &SiteFacts, service: &ServiceFacts) -> Remedy {
             let pods: Vec<&Pod> = site.objects.pods_of(workload).collect();
             not_ready(site, workload, &pods)
         }
-        None => deploy(site),
+        None => match service.component {
+            Some(component) => deploy(observed, site, component),
+            None => Remedy::text("deploy the workload that it stands for"),
+        },
     }
 }
 
@@ -178,14 +244,20 @@ fn select_again(site: &SiteFacts, service: &ServiceFacts, workload: &Workload) -
     )
 }
 
-pub(crate) fn cannot_start(site: &SiteFacts, probe: &ProbeFacts, reason: &str) -> Remedy {
+pub(crate) fn cannot_start(
+    observed: &Observed,
+    site: &SiteFacts,
+    probe: &ProbeFacts,
+    reason: &str,
+) -> Remedy {
     let pod = Pod {
         namespace: probe.namespace.clone(),
         name: format!("-l app.kubernetes.io/component={}", probe.component),
+        component: Some(probe.component),
         ..Pod::default()
     };
     if reason.contains("not found") || reason.contains("Image") {
-        return pod_trouble(site, &pod, reason);
+        return pod_trouble(observed, site, &pod, reason);
     }
     Remedy::run(
         "the next pod of the workload will not start either: see its events",
@@ -245,10 +317,7 @@ pub(crate) fn unregistered(site: &SiteFacts, pod: &str, namespace: &str) -> Reme
 }
 
 pub(crate) fn forget(site: &SiteFacts, keys: &[&str]) -> Remedy {
-    let etcd = site
-        .objects
-        .workloads_of(crate::model::component::Component::Etcd)
-        .next();
+    let etcd = site.objects.workloads_of(Component::Etcd).next();
     let text = "delete the registration: nobody renews it";
     match etcd {
         Some(etcd) => Remedy::run(

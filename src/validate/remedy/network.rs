@@ -103,13 +103,13 @@ pub(super) fn no_connection(case: &Case<'_>) -> Remedy {
     let Some(server) = case.server() else {
         return elsewhere(case);
     };
-    if let Some(remedy) = server_down(&server) {
+    if let Some(remedy) = server_down(case, &server) {
         return remedy;
     }
     if let Some(service) = server.service
         && service.ready.is_empty()
     {
-        return deployment::no_endpoints(server.site, service);
+        return deployment::no_endpoints(case.observed, server.site, service);
     }
     let address = case.target.address().unwrap_or(&case.target.endpoint);
     if case.cause == Cause::Refused {
@@ -130,14 +130,19 @@ pub(super) fn no_connection(case: &Case<'_>) -> Remedy {
 }
 
 /// The server has no pod that could answer.
-fn server_down(server: &Server<'_>) -> Option<Remedy> {
+fn server_down(case: &Case<'_>, server: &Server<'_>) -> Option<Remedy> {
     let pods: Vec<&Pod> = server.site.objects.pods_of(server.workload).collect();
     if server.workload.desired == 0 {
         return Some(deployment::scale_up(server.site, server.workload));
     }
     if let Some(pod) = pods.iter().find(|pod| pod.trouble.is_some()) {
         let trouble = pod.trouble.clone().unwrap_or_default();
-        return Some(deployment::pod_trouble(server.site, pod, &trouble));
+        return Some(deployment::pod_trouble(
+            case.observed,
+            server.site,
+            pod,
+            &trouble,
+        ));
     }
     let is_ready = pods.iter().any(|pod| pod.is_ready);
     (!is_ready).then(|| deployment::not_ready(server.site, server.workload, &pods))

@@ -135,5 +135,61 @@ fn a_probe_that_cannot_start_is_reported_with_its_reason() {
     };
     let findings = judge(&observed);
     assert_eq!(failures(&findings), ["TEL-PRB-001"]);
-    assert!(commands(found(&findings, "TEL-PRB-001", "edge")).contains("telectl deploy edge"));
+    assert_eq!(
+        commands(found(&findings, "TEL-PRB-001", "edge")),
+        "telectl deploy edge --context edge --central-context central"
+    );
+}
+
+#[test]
+fn what_is_not_deployed_is_deployed_with_the_contexts_that_were_given() {
+    let without = |observed: &mut Observed, index: usize| {
+        observed.sites[index].objects = Objects::default();
+        let findings = judge(observed);
+        let cluster = &observed.sites[index].context;
+        commands(found(&findings, "TEL-WRK-001", cluster))
+    };
+    let mut observed = pipeline(None, None);
+    let mut shared = site("hub", Role::Shared);
+    shared.objects = observed.sites[1].objects.clone();
+    observed.sites.push(shared);
+    assert_eq!(
+        without(&mut observed, 0),
+        "telectl deploy edge --context edge --central-context central --shared-context hub"
+    );
+    observed.sites[1].namespaces[0] = "elsewhere".to_owned();
+    assert_eq!(
+        without(&mut observed, 1),
+        "telectl deploy central --context central --shared-context hub --namespace elsewhere"
+    );
+    observed.sites.truncate(1);
+    assert_eq!(
+        without(&mut observed, 0),
+        "telectl deploy edge --context edge --central-context CENTRAL"
+    );
+}
+
+#[test]
+fn nothing_has_run_in_a_pod_that_is_pending_so_its_remedy_reads_no_log() {
+    let pending = |conditions: Value, node: &str| {
+        let mut observed = pipeline(None, None);
+        observed.sites[0].objects.pods[0] = Pod::from_object(&json!({
+            "metadata": {
+                "name": "streamer-0", "namespace": WORKERS, "labels": labels(Component::Streamer),
+            },
+            "spec": {"nodeName": node},
+            "status": {"phase": "Pending", "conditions": conditions},
+        }));
+        let findings = judge(&observed);
+        found(&findings, "TEL-WRK-001", "edge").clone()
+    };
+    let describe = "kubectl --context edge -n telemetry-system describe pod streamer-0";
+    let unplaced = pending(
+        json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+            "message": "0/1 nodes are available: 1 node(s) didn't match"}]),
+        "",
+    );
+    assert!(unplaced.observed.contains("0/1 nodes are available"));
+    assert_eq!(commands(&unplaced), describe);
+    assert_eq!(commands(&pending(json!([]), "node-1")), describe);
 }

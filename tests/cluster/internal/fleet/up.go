@@ -57,7 +57,7 @@ func (f *Fleet) Up(ctx context.Context, names []string) error {
 		})
 	}
 	wg.Wait()
-	return errors.Join(append(errs, f.writeKubeconfig())...)
+	return host.Explain(errors.Join(append(errs, f.writeKubeconfig())...))
 }
 
 // plan finds or numbers each named cluster.

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"slices"
@@ -29,6 +30,24 @@ func TestPackagesAreListed(t *testing.T) {
 		if !slices.Contains(listed, pkg) {
 			t.Errorf("packages.txt lacks %s", pkg)
 		}
+	}
+}
+
+// TestExplain checks that the kernel's limit on watchers is told with the
+// next step, and that no other error changes.
+func TestExplain(t *testing.T) {
+	watchers := errors.New("kubelet ended: inotify_init: too many open files")
+	for limit, want := range map[string]string{"128": "max_user_instances=1024 (now 128)", "2048": "max_user_instances=4096 (now 2048)"} {
+		if got := explain(watchers, limit).Error(); !strings.Contains(got, want) || !strings.Contains(got, watchers.Error()) {
+			t.Errorf("with limit %s: %s", limit, got)
+		}
+	}
+	other := errors.New("open /x: too many open files")
+	if got := explain(other, "128"); got != other {
+		t.Errorf("changed: %s", got)
+	}
+	if explain(nil, "128") != nil {
+		t.Error("no error became one")
 	}
 }
 

@@ -8,8 +8,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 )
+
+// watchLimit is the kernel's bound on the watchers of files that all
+// processes of a user have at a time. Each cluster takes sixteen.
+const watchLimit = "/proc/sys/fs/inotify/max_user_instances"
 
 // packageOf names the Debian package of each program that a cluster needs.
 var packageOf = map[string]string{
@@ -57,4 +62,23 @@ func CheckMachine() error {
 	}
 	_, err := cgroupHierarchies()
 	return err
+}
+
+// Explain adds to an error what to do on this machine, where that is known.
+// Nil stays nil.
+func Explain(err error) error {
+	data, _ := os.ReadFile(watchLimit)
+	return explain(err, strings.TrimSpace(string(data)))
+}
+
+func explain(err error, limit string) error {
+	if err == nil || !strings.Contains(err.Error(), "inotify") || !strings.Contains(err.Error(), "too many open files") {
+		return err
+	}
+	enough := 1024
+	if now, wrong := strconv.Atoi(limit); wrong == nil {
+		enough = max(enough, 2*now)
+	}
+	return fmt.Errorf("%w; too many clusters and other programs watch files at once: "+
+		"end some, or run: sysctl -w fs.inotify.max_user_instances=%d (now %s)", err, enough, limit)
 }
