@@ -128,10 +128,7 @@ mod tests {
             }))
         };
         assert!(starting("node").is_unexplained());
-        assert!(
-            !starting("").is_unexplained(),
-            "no node: the scheduler says why"
-        );
+        assert!(starting("").is_unexplained() && starting("").is_unplaced());
         let event = |uid: &str, time: &str, message: &str| {
             json!({
                 "type": "Warning", "message": message, "lastTimestamp": time,
