@@ -44,8 +44,6 @@ pub struct Record<'a> {
     pub by: &'a str,
     /// Version of telectl.
     pub version: &'a str,
-    /// `CLUSTER_ID` of the workers.
-    pub cluster_id: &'a str,
     /// Values files and overlays, as a JSON list of the names given; `None` if that is not known.
     pub files: Option<&'a str>,
 }
@@ -133,7 +131,6 @@ pub fn recorded(parent: &Value) -> Option<Record<'_>> {
         at: annotation(DEPLOYED_AT)?,
         by: annotation(DEPLOYED_BY)?,
         version: annotation(VERSION)?,
-        cluster_id: annotation(CLUSTER_ID)?,
         files: annotation(FILES),
     })
 }
@@ -161,10 +158,12 @@ pub fn recorded_files(parent: &Value) -> Option<Vec<String>> {
     serde_json::from_str(noted).ok()
 }
 
-/// The parent as it has to be while (and after) these objects are applied.
+/// The parent as it has to be while (and after) these objects are applied. The `CLUSTER_ID` is there
+/// from the beginning: workers of a run that did not come to its end have it, too.
 pub fn parent_manifest(
     parent: &ObjectRef,
     members: &BTreeSet<ObjectRef>,
+    cluster_id: &str,
     record: Option<&Record<'_>>,
 ) -> Manifest {
     let kinds: BTreeSet<String> = members
@@ -182,12 +181,12 @@ pub fn parent_manifest(
     let mut annotations = json!({
         "applyset.kubernetes.io/tooling": concat!("telectl/", env!("CARGO_PKG_VERSION")),
         KINDS: kinds.join(","),
+        CLUSTER_ID: cluster_id,
     });
     if let Some(record) = record {
         annotations[DEPLOYED_AT] = record.at.into();
         annotations[DEPLOYED_BY] = record.by.into();
         annotations[VERSION] = record.version.into();
-        annotations[CLUSTER_ID] = record.cluster_id.into();
         if let Some(files) = record.files {
             annotations[FILES] = files.into();
         }
@@ -235,7 +234,7 @@ mod tests {
             member(ObjectKind::Deployment, "a"),
             member(ObjectKind::Service, "a"),
         ]);
-        let mut written = parent_manifest(&parent("ns", "edge"), &members, None).value;
+        let mut written = parent_manifest(&parent("ns", "edge"), &members, "edge", None).value;
         assert_eq!(
             written["metadata"]["annotations"][KINDS],
             "Deployment.apps,Service"
@@ -268,11 +267,10 @@ mod tests {
             at: "2026-06-01T00:00:00Z",
             by: "somebody",
             version: "1",
-            cluster_id: "edge",
             files: Some(r#"["lab","a, b.yaml"]"#),
         };
         let parent = parent("ns", "edge");
-        let written = parent_manifest(&parent, &BTreeSet::new(), Some(&record)).value;
+        let written = parent_manifest(&parent, &BTreeSet::new(), "edge", Some(&record)).value;
         assert_eq!(recorded_cluster_id(&written), Some("edge"));
         assert_eq!(recorded_files(&written).unwrap(), ["lab", "a, b.yaml"]);
         let read = recorded(&written).unwrap();
@@ -280,9 +278,10 @@ mod tests {
         assert_eq!((read.version, read.files), (record.version, record.files));
         assert!(is_recorded(&written, "edge"));
         assert!(!is_recorded(&written, "renamed"));
-        let unfinished = parent_manifest(&parent, &BTreeSet::new(), None).value;
+        let unfinished = parent_manifest(&parent, &BTreeSet::new(), "edge", None).value;
         assert!(recorded(&unfinished).is_none());
-        assert_eq!(recorded_cluster_id(&unfinished), None);
+        let known = recorded_cluster_id(&unfinished);
+        assert_eq!(known, Some("edge"), "its workers may run already");
         assert_eq!(recorded_files(&unfinished), None);
         assert!(!is_recorded(&unfinished, "edge"));
     }

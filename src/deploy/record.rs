@@ -28,7 +28,9 @@ impl Run<'_> {
         }
         let recorded = live.and_then(inventory::recorded);
         let parent = inventory::parent(&observed.set.namespace, observed.set.profile.name());
-        let manifest = inventory::parent_manifest(&parent, &members, recorded.as_ref());
+        let known = live.and_then(inventory::recorded_cluster_id);
+        let cluster_id = known.unwrap_or(&observed.set.cluster_id);
+        let manifest = inventory::parent_manifest(&parent, &members, cluster_id, recorded.as_ref());
         let action = if live.is_some() {
             Action::Update
         } else {
@@ -66,10 +68,10 @@ impl Run<'_> {
             at: &at,
             by: &who,
             version: env!("CARGO_PKG_VERSION"),
-            cluster_id: &set.cluster_id,
             files: Some(&files),
         };
-        let manifest = inventory::parent_manifest(&parent, &members, Some(&record));
+        let manifest =
+            inventory::parent_manifest(&parent, &members, &set.cluster_id, Some(&record));
         let action = if live.is_some() {
             Action::Update
         } else {

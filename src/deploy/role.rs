@@ -61,12 +61,12 @@ mod tests {
             at,
             by: "somebody",
             version: "1",
-            cluster_id: "west",
             files: None,
         });
         parent_manifest(
             &parent("ns", profile.name()),
             &BTreeSet::new(),
+            "west",
             record.as_ref(),
         )
         .value

@@ -214,11 +214,12 @@ fn redis(resolved: &Resolved) -> Value {
 }
 
 /// Any answer of the server itself shows that it is alive. Starting it again helps neither after a
-/// change of its password, nor while it loads its data, nor on a full disk.
+/// change of its password, nor while it loads its data or runs a script, nor on a full disk, nor
+/// with too many clients.
 fn alive(ping: &str) -> String {
     format!(
         "answer=$({ping} 2>&1); case \"$answer\" in \
-         *PONG*|*NOAUTH*|*WRONGPASS*|*NOPERM*|*LOADING*|*MISCONF*) ;; \
+         *PONG*|*NOAUTH*|*WRONGPASS*|*NOPERM*|*LOADING*|*MISCONF*|*BUSY*|*clients*) ;; \
          *) echo \"$answer\"; exit 1 ;; esac"
     )
 }

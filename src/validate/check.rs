@@ -73,6 +73,10 @@ catalogue! {
     WORKLOAD_READY = "TEL-WRK-001", Deployment, "component exists and its pods are ready",
         "Compares the replicas that a workload asks for with its ready pods. No workload, or no \
          pod at all, is a failure: nothing there is not the same as nothing wrong.";
+    /// All workers belong to one pipeline.
+    ONE_PIPELINE = "TEL-WRK-002", Deployment, "workers belong to one pipeline",
+        "Compares the variable PIPELINE of the workers in all clusters: it names the streams in \
+         Redis, and streamers and collectors of two names never meet, although each of them is well.";
     /// A Service has endpoints.
     SERVICE_ENDPOINTS = "TEL-SVC-001", Deployment, "Service has endpoints",
         "Reads the EndpointSlices of a Service. Without a ready address, connections to it are \

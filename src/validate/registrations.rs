@@ -25,7 +25,14 @@ pub fn seen(observed: &Observed) -> Option<(&SiteFacts, Component, &[Registratio
 pub fn cluster_id(site: &SiteFacts) -> &str {
     site.reports()
         .find_map(|(_, report)| report.cluster_id.as_deref())
+        .or_else(|| literal(site, "CLUSTER_ID"))
         .unwrap_or(&site.context)
+}
+
+/// Value of a variable of a cluster's workers.
+fn literal<'a>(site: &'a SiteFacts, variable: &str) -> Option<&'a str> {
+    let workloads = &mut site.objects.workloads.iter();
+    workloads.find_map(|workload| workload.literal(variable))
 }
 
 /// The cluster that a registration says it is in.

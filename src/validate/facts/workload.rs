@@ -111,6 +111,15 @@ impl Workload {
     }
 }
 
+impl Workload {
+    /// Value of a variable of the first container that is written there.
+    pub fn literal(&self, variable: &str) -> Option<&str> {
+        let containers = &self.template["spec"]["containers"];
+        let mut variables = items(&containers[0]["env"]);
+        variables.find(|one| one["name"] == variable)?["value"].as_str()
+    }
+}
+
 fn rollout(kind: ObjectKind, object: &Value) -> Option<String> {
     let mut object = object.clone();
     // Items of a list do not repeat their kind.

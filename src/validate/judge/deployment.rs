@@ -131,6 +131,36 @@ fn readiness(
         .remedy(remedy::not_ready(site, workload, &pods))
 }
 
+/// Whether a cluster's workers write to and read from the streams that the others use. The first
+/// cluster with collectors counts, for it is they that move the data.
+pub(super) fn pipeline(observed: &Observed, site: &SiteFacts) -> Option<Finding> {
+    let of = |workload: &Workload| workload.literal("PIPELINE").map(str::to_owned);
+    let collecting = observed
+        .sites
+        .iter()
+        .flat_map(|site| site.objects.workloads_of(Component::Collector))
+        .find_map(of)?;
+    let workloads = [Component::Streamer, Component::Collector]
+        .into_iter()
+        .flat_map(|component| site.objects.workloads_of(component));
+    let named: BTreeSet<String> = workloads.filter_map(of).collect();
+    if named.is_empty() {
+        return None;
+    }
+    let names: Vec<&str> = named.iter().map(String::as_str).collect();
+    let finding = Finding::new(&check::ONE_PIPELINE, &site.context, "PIPELINE");
+    let finding = finding.seen(names.join(", "));
+    Some(if names == [collecting.as_str()] {
+        finding
+    } else {
+        let text = format!(
+            "set global.pipeline={collecting} for every profile of this pipeline and deploy again"
+        );
+        let finding = finding.failed(None, format!("{collecting}, as the collectors have it"));
+        finding.remedy(Remedy::text(text))
+    })
+}
+
 /// Services of components. One without selector and without endpoints of somebody else's is
 /// nobody's fault here; an ExternalName has none by nature.
 pub(super) fn services(observed: &Observed, site: &SiteFacts) -> Vec<Finding> {

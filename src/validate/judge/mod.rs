@@ -27,6 +27,7 @@ pub fn judge(observed: &Observed) -> Vec<Finding> {
         }
         findings.extend(deployment::gaps(site));
         findings.extend(deployment::workloads(observed, site));
+        findings.extend(deployment::pipeline(observed, site));
         findings.extend(deployment::services(observed, site));
         findings.extend(connectivity::probes(observed, site));
         findings.extend(health::workers(site));

@@ -37,6 +37,23 @@ fn v01_pods_of_an_older_revision_do_not_make_a_workload_well() {
 }
 
 #[test]
+fn v01_streamers_of_another_pipeline_never_meet_the_collectors() {
+    let mut observed = pipeline(None, None);
+    let verdict = |observed: &Observed| {
+        found(&judge(observed), "TEL-WRK-002", "edge")
+            .verdict
+            .clone()
+    };
+    assert_eq!(verdict(&observed), Verdict::Passed);
+    let template = &mut observed.sites[0].objects.workloads[0].template;
+    template["spec"]["containers"][0]["env"][0]["value"] = json!("west");
+    assert_eq!(verdict(&observed), Verdict::Failed);
+    let findings = judge(&observed);
+    let finding = found(&findings, "TEL-WRK-002", "edge");
+    assert!(finding.expected.contains("telemetry-system"), "{finding:?}");
+}
+
+#[test]
 fn v07_a_collector_that_is_not_ready_is_a_failure_unless_its_probe_knows_why() {
     let mut observed = pipeline(None, None);
     observed.sites[1].objects.pods[1] = pod(Component::Collector, WORKERS, "collector-x", false);

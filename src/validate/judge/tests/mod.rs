@@ -48,6 +48,7 @@ fn workload(component: Component, kind: ObjectKind, namespace: &str, replicas: i
                 "template": {
                     "metadata": {"labels": labels(component)},
                     "spec": {"containers": [{"env": [
+                        {"name": "PIPELINE", "value": "telemetry-system"},
                         {"name": "REDIS_URL", "value": "rediss://192.0.2.10:6379"},
                         secret("REDIS_PASSWORD", "redis-auth", "password"),
                         secret("REDIS_CA_CERT", "redis-ca-cert", "ca.crt"),
