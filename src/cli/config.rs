@@ -4,8 +4,10 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use crate::config::Assignment;
+use crate::config::values::Values;
 use crate::model::exit::ExitCode;
 use crate::model::profile::Profile;
+use crate::render::images::effective;
 use crate::report::{Cell, Emphasis, Table};
 
 use super::error::CliError;
@@ -63,7 +65,33 @@ fn explain(args: &ExplainArgs, targets: &Targets, session: &Session) -> Result<E
     let layers = render::layers(&args.values, targets, session)?;
     let resolved = render::resolve(args.profile, &layers, session)?;
     session.ui.table(&table(&resolved.explain(&args.key)?))?;
+    for line in images(&args.key, &resolved.values) {
+        session.ui.note(&line);
+    }
     Ok(ExitCode::Ok)
+}
+
+/// What runs in the end, for keys that images are put together from.
+fn images(key: &str, values: &Values) -> Vec<String> {
+    let is_common = |prefix: &str| key == prefix || key.starts_with(&format!("{prefix}."));
+    let concerns = |(of, _): &(&str, String)| {
+        let is_worker = !matches!(*of, "redis.image" | "etcd.image" | "postgresql.image");
+        is_common(of)
+            || matches!(key, "global" | "global.imageRegistry")
+            || (is_worker && is_common("image"))
+    };
+    let mut users: Vec<(String, Vec<&str>)> = Vec::new();
+    for (key, image) in effective(values).into_iter().filter(concerns) {
+        let component = key.trim_end_matches(".image");
+        match users.iter_mut().find(|(known, _)| *known == image) {
+            Some((_, users)) => users.push(component),
+            None => users.push((image, vec![component])),
+        }
+    }
+    users
+        .iter()
+        .map(|(image, users)| format!("image of {}: {image}", users.join(", ")))
+        .collect()
 }
 
 /// One block per key, the value that holds first.

@@ -158,7 +158,11 @@ async fn patch(
 ) -> Result<Value, ClusterError> {
     let object = &manifest.object;
     let api = cluster.api(object.kind, &object.namespace);
-    let action = format!("applying {object}");
+    let action = if parameters.dry_run {
+        format!("the dry run of {object}")
+    } else {
+        format!("applying {object}")
+    };
     let body = Patch::Apply(&manifest.value);
     let work = api.patch(&object.name, &parameters, &body);
     let conflict = |status: &kube::core::Status| ClusterError::Conflict {

@@ -27,6 +27,9 @@ pub const VERSION: &str = "telectl.io/version";
 /// and so has to outlive the name of a context.
 pub const CLUSTER_ID: &str = "telectl.io/cluster-id";
 
+/// Annotation of a parent: the values files and overlays that its set was deployed with, as a JSON
+/// list of their names as given with `-f`.
+pub const FILES: &str = "telectl.io/values-files";
 /// Annotation of a parent: the kinds of its set.
 const KINDS: &str = "applyset.kubernetes.io/contains-group-kinds";
 /// The key of a parent's data under which the objects of its set stand, one `KIND/NAME` per line.
@@ -43,6 +46,8 @@ pub struct Record<'a> {
     pub version: &'a str,
     /// `CLUSTER_ID` of the workers.
     pub cluster_id: &'a str,
+    /// Values files and overlays, as a JSON list of the names given; `None` if that is not known.
+    pub files: Option<&'a str>,
 }
 
 /// The parent object of a profile in a namespace.
@@ -129,6 +134,7 @@ pub fn recorded(parent: &Value) -> Option<Record<'_>> {
         by: annotation(DEPLOYED_BY)?,
         version: annotation(VERSION)?,
         cluster_id: annotation(CLUSTER_ID)?,
+        files: annotation(FILES),
     })
 }
 
@@ -141,6 +147,18 @@ pub fn is_recorded(parent: &Value, cluster_id: &str) -> bool {
 /// The `CLUSTER_ID` that a set was deployed with.
 pub fn recorded_cluster_id(parent: &Value) -> Option<&str> {
     parent["metadata"]["annotations"][CLUSTER_ID].as_str()
+}
+
+/// When a set was deployed.
+pub fn recorded_time(parent: &Value) -> Option<jiff::Timestamp> {
+    let noted = parent["metadata"]["annotations"][DEPLOYED_AT].as_str()?;
+    noted.parse().ok()
+}
+
+/// The values files and overlays that a set was deployed with; `None` if that was not noted.
+pub fn recorded_files(parent: &Value) -> Option<Vec<String>> {
+    let noted = parent["metadata"]["annotations"][FILES].as_str()?;
+    serde_json::from_str(noted).ok()
 }
 
 /// The parent as it has to be while (and after) these objects are applied.
@@ -170,6 +188,9 @@ pub fn parent_manifest(
         annotations[DEPLOYED_BY] = record.by.into();
         annotations[VERSION] = record.version.into();
         annotations[CLUSTER_ID] = record.cluster_id.into();
+        if let Some(files) = record.files {
+            annotations[FILES] = files.into();
+        }
     }
     let value: Value = json!({
         "apiVersion": "v1",
@@ -248,18 +269,21 @@ mod tests {
             by: "somebody",
             version: "1",
             cluster_id: "edge",
+            files: Some(r#"["lab","a, b.yaml"]"#),
         };
         let parent = parent("ns", "edge");
         let written = parent_manifest(&parent, &BTreeSet::new(), Some(&record)).value;
         assert_eq!(recorded_cluster_id(&written), Some("edge"));
+        assert_eq!(recorded_files(&written).unwrap(), ["lab", "a, b.yaml"]);
         let read = recorded(&written).unwrap();
         assert_eq!((read.at, read.by), (record.at, record.by));
-        assert_eq!(read.version, record.version);
+        assert_eq!((read.version, read.files), (record.version, record.files));
         assert!(is_recorded(&written, "edge"));
         assert!(!is_recorded(&written, "renamed"));
         let unfinished = parent_manifest(&parent, &BTreeSet::new(), None).value;
         assert!(recorded(&unfinished).is_none());
         assert_eq!(recorded_cluster_id(&unfinished), None);
+        assert_eq!(recorded_files(&unfinished), None);
         assert!(!is_recorded(&unfinished, "edge"));
     }
 }

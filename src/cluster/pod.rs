@@ -17,6 +17,7 @@ pub fn is_going(pod: &Value) -> bool {
 /// What keeps a pod from starting or lets it crash, in Kubernetes' words; from the first crash on.
 pub fn trouble(pod: &Value) -> Option<String> {
     failure(pod)
+        .or_else(|| setback(pod).map(|setback| setback.text))
         .or_else(|| unschedulable(pod))
         .or_else(|| crash(pod))
 }
@@ -26,13 +27,20 @@ fn crash(pod: &Value) -> Option<String> {
         let reason = &container["state"]["waiting"]["reason"];
         (reason == "CrashLoopBackOff").then(|| {
             format!(
-                "container {}: CrashLoopBackOff (exit code {}, {} restarts)",
+                "container {}: CrashLoopBackOff (exit code {}, {})",
                 container["name"].as_str().unwrap_or_default(),
                 container["lastState"]["terminated"]["exitCode"],
-                container["restartCount"]
+                restarted(container["restartCount"].as_i64().unwrap_or(0))
             )
         })
     })
+}
+
+fn restarted(times: i64) -> String {
+    match times {
+        1 => "1 restart".to_owned(),
+        times => format!("{times} restarts"),
+    }
 }
 
 /// Why a pod is not ready, in Kubernetes' words.
@@ -45,8 +53,8 @@ pub fn not_ready(pod: &Value) -> String {
     let restarts: i64 = containers(pod)
         .filter_map(|container| container["restartCount"].as_i64())
         .sum();
-    if restarts > 0 && !why.contains("restarts") {
-        why.push_str(&format!(", {restarts} restarts"));
+    if restarts > 0 && !why.contains("restart") {
+        why.push_str(&format!(", {}", restarted(restarts)));
     }
     why
 }
@@ -76,8 +84,13 @@ pub fn readiness_page(pod: &Value) -> Option<(u16, String)> {
 
 /// The newest warning about this very pod among events of its namespace.
 pub fn newest_warning(events: &[Value], uid: &str) -> Option<String> {
-    let about =
-        |event: &&Value| event["type"] == "Warning" && event["involvedObject"]["uid"] == uid;
+    let warnings = events.iter().filter(|event| event["type"] == "Warning");
+    let newest = newest_event(warnings, uid)?;
+    Some(newest["message"].as_str().unwrap_or_default().to_owned())
+}
+
+/// The newest of these events that is about an object.
+pub fn newest_event<'a>(events: impl Iterator<Item = &'a Value>, uid: &str) -> Option<&'a Value> {
     let time = |event: &&Value| {
         let last = event["lastTimestamp"].as_str().unwrap_or_default();
         match last {
@@ -85,8 +98,20 @@ pub fn newest_warning(events: &[Value], uid: &str) -> Option<String> {
             last => last.to_owned(),
         }
     };
-    let newest = events.iter().filter(about).max_by_key(time)?;
-    Some(newest["message"].as_str().unwrap_or_default().to_owned())
+    let about = |event: &&Value| event["involvedObject"]["uid"] == uid;
+    events.filter(about).max_by_key(time)
+}
+
+/// The names of the claims that a pod mounts.
+pub fn claims(pod: &Value) -> impl Iterator<Item = &str> {
+    let volumes = pod["spec"]["volumes"].as_array();
+    let volumes = volumes.into_iter().flatten();
+    volumes.filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str())
+}
+
+/// Whether a pod has a node and its containers do not run yet.
+pub fn is_starting(pod: &Value) -> bool {
+    pod["status"]["phase"] == "Pending" && pod["spec"]["nodeName"].is_string()
 }
 
 /// Whether a pod belongs to a workload and is of its newest revision. One of an earlier revision
@@ -107,44 +132,85 @@ pub fn is_of_newest_revision(pod: &Value, workload: &Value, sets: &[&Value]) -> 
         return is_owned(pod, &metadata["uid"])
             && *revision == workload["status"]["updateRevision"];
     }
-    let revision = |set: &&&Value| {
-        set["metadata"]["annotations"]["deployment.kubernetes.io/revision"]
+    let revision = |object: &Value| {
+        object["metadata"]["annotations"]["deployment.kubernetes.io/revision"]
             .as_str()
             .and_then(|text| text.parse::<u64>().ok())
     };
+    // The workload itself says which one is the newest: that ReplicaSet may not be seen yet.
+    let current = revision(workload);
     let newest = sets
         .iter()
         .filter(|set| is_owned(set, &metadata["uid"]))
-        .max_by_key(revision);
+        .filter(|set| current.is_none() || revision(set) == current)
+        .max_by_key(|set| revision(set));
     newest.is_some_and(|set| is_owned(pod, &set["metadata"]["uid"]))
 }
 
-/// What keeps a pod from starting, if waiting on is of no use.
-pub fn failure(pod: &Value) -> Option<String> {
-    for container in containers(pod) {
-        let name = container["name"].as_str().unwrap_or_default();
-        let waiting = &container["state"]["waiting"];
-        let reason = waiting["reason"].as_str().unwrap_or_default();
-        let message = waiting["message"].as_str().unwrap_or_default();
-        let hopeless = match reason {
+/// Something that keeps a pod from starting now and may heal by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setback {
+    /// What it is.
+    pub kind: SetbackKind,
+    /// The container, the reason and the message, in Kubernetes' words.
+    pub text: String,
+}
+
+/// What a setback is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SetbackKind {
+    /// The kubelet has just failed to pull an image.
+    PullFailed,
+    /// The kubelet has failed to pull an image and waits before it tries again.
+    BackedOff,
+    /// A container cannot be made, for example because its Secret is missing.
+    NotMade,
+}
+
+/// What keeps a pod from starting now and may heal by itself: the registry answers again, the
+/// Secret appears.
+pub fn setback(pod: &Value) -> Option<Setback> {
+    containers(pod).find_map(|container| {
+        let (reason, message) = waiting(container);
+        let kind = match reason {
             // The kubelet has not fetched a Secret or ConfigMap yet and tries again.
-            "CreateContainerConfigError" if message.contains("failed to sync") => false,
-            "ErrImagePull"
-            | "ImagePullBackOff"
-            | "InvalidImageName"
-            | "ErrImageNeverPull"
-            | "CreateContainerConfigError"
-            | "CreateContainerError"
-            | "RunContainerError" => true,
-            // One crash may be bad luck, three are a pattern.
-            "CrashLoopBackOff" => container["restartCount"].as_i64().unwrap_or(0) >= 3,
-            _ => false,
+            "CreateContainerConfigError" if message.contains("failed to sync") => return None,
+            "ErrImagePull" => SetbackKind::PullFailed,
+            "ImagePullBackOff" => SetbackKind::BackedOff,
+            "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
+                SetbackKind::NotMade
+            }
+            _ => return None,
         };
-        if hopeless {
-            return Some(format!("container {name}: {reason}: {message}"));
-        }
-    }
-    None
+        Some(Setback {
+            kind,
+            text: waiting_text(container),
+        })
+    })
+}
+
+/// What keeps a pod from starting and will not heal by itself, so that waiting on is of no use.
+pub fn failure(pod: &Value) -> Option<String> {
+    let hopeless = |container: &&Value| match waiting(container).0 {
+        "InvalidImageName" | "ErrImageNeverPull" => true,
+        // One crash may be bad luck, three are a pattern.
+        "CrashLoopBackOff" => container["restartCount"].as_i64().unwrap_or(0) >= 3,
+        _ => false,
+    };
+    containers(pod).find(hopeless).map(waiting_text)
+}
+
+/// Why a container waits: reason and message.
+fn waiting(container: &Value) -> (&str, &str) {
+    let waiting = &container["state"]["waiting"];
+    let text = |field: &str| waiting[field].as_str().unwrap_or_default();
+    (text("reason"), text("message"))
+}
+
+fn waiting_text(container: &Value) -> String {
+    let name = container["name"].as_str().unwrap_or_default();
+    let (reason, message) = waiting(container);
+    format!("container {name}: {reason}: {message}")
 }
 
 /// Why a pod cannot be placed on a node, if it cannot now.
@@ -164,34 +230,38 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_node_that_is_slow_to_fetch_a_secret_does_not_end_the_wait() {
-        let pod = |message: &str| {
-            json!({"status": {"containerStatuses": [{
-                "name": "collector",
-                "state": {"waiting": {"reason": "CreateContainerConfigError", "message": message}},
-            }]}})
-        };
-        let slow = pod("failed to sync secret cache: timed out waiting for the condition");
-        assert_eq!(failure(&slow), None);
-        assert!(failure(&pod("secret \"redis-auth\" not found")).is_some());
+    fn waits(reason: &str, message: &str) -> Value {
+        json!({"status": {"containerStatuses": [{
+            "name": "streamer", "restartCount": 0,
+            "state": {"waiting": {"reason": reason, "message": message}},
+        }]}})
     }
 
     #[test]
-    fn an_image_that_cannot_be_pulled_ends_the_wait() {
-        let pod = json!({"status": {"containerStatuses": [{
-            "name": "streamer", "restartCount": 0,
-            "state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}},
-        }]}});
-        assert_eq!(
-            failure(&pod).unwrap(),
-            "container streamer: ErrImagePull: not found"
-        );
-        let pod = json!({"status": {"containerStatuses": [{
-            "name": "streamer", "restartCount": 1,
-            "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-        }]}});
-        assert_eq!(failure(&pod), None);
+    fn only_what_cannot_heal_by_itself_is_a_failure() {
+        for reason in ["InvalidImageName", "ErrImageNeverPull"] {
+            let said = failure(&waits(reason, "as it is")).unwrap();
+            assert_eq!(said, format!("container streamer: {reason}: as it is"));
+        }
+        for (reason, kind) in [
+            ("ErrImagePull", SetbackKind::PullFailed),
+            ("ImagePullBackOff", SetbackKind::BackedOff),
+            ("CreateContainerConfigError", SetbackKind::NotMade),
+            ("CreateContainerError", SetbackKind::NotMade),
+            ("RunContainerError", SetbackKind::NotMade),
+        ] {
+            let pod = waits(reason, "as it is");
+            assert_eq!(failure(&pod), None);
+            let setback = setback(&pod).unwrap();
+            assert_eq!(setback.kind, kind);
+            assert_eq!(trouble(&pod), Some(setback.text));
+        }
+    }
+
+    #[test]
+    fn a_node_that_is_slow_to_fetch_a_secret_is_no_setback() {
+        let slow = "failed to sync secret cache: timed out waiting for the condition";
+        assert_eq!(setback(&waits("CreateContainerConfigError", slow)), None);
     }
 
     #[test]
@@ -226,7 +296,7 @@ mod tests {
         };
         assert_eq!(
             trouble(&pod(1)).unwrap(),
-            "container collector: CrashLoopBackOff (exit code 2, 1 restarts)"
+            "container collector: CrashLoopBackOff (exit code 2, 1 restart)"
         );
         assert_eq!((failure(&pod(2)), failure(&pod(3)).is_some()), (None, true));
     }
@@ -273,6 +343,12 @@ mod tests {
         let newest = |pod: &Value, kind: &str, observed: i64| {
             is_of_newest_revision(pod, &workload(kind, observed), &sets)
         };
+        // The ReplicaSet of revision 12 is not seen yet.
+        let mut ahead = workload("Deployment", 2);
+        ahead["metadata"]["annotations"] = json!({"deployment.kubernetes.io/revision": "12"});
+        assert!(!is_of_newest_revision(&pod("new", ""), &ahead, &sets));
+        ahead["metadata"]["annotations"] = json!({"deployment.kubernetes.io/revision": "10"});
+        assert!(is_of_newest_revision(&pod("new", ""), &ahead, &sets));
         assert!(newest(&pod("new", ""), "Deployment", 2));
         assert!(!newest(&pod("new", ""), "Deployment", 1));
         assert!(!newest(&pod("old", ""), "Deployment", 2));

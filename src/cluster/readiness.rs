@@ -77,7 +77,9 @@ fn deployment(object: &Value) -> Readiness {
     if updated < desired {
         waiting(format!("{updated}/{desired} pods updated"))
     } else if all > updated {
-        waiting(format!("{} old pods still to go", all - updated))
+        let old = all - updated;
+        let pods = if old == 1 { "pod" } else { "pods" };
+        waiting(format!("{old} old {pods} still to go"))
     } else if available < desired {
         waiting(format!("{available}/{desired} pods ready"))
     } else {
@@ -103,10 +105,9 @@ fn stateful_set(object: &Value) -> Readiness {
     } else if ready < desired {
         waiting(format!("{ready}/{desired} pods ready"))
     } else if count(object, "replicas") > desired {
-        waiting(format!(
-            "{} pods too many",
-            count(object, "replicas") - desired
-        ))
+        let more = count(object, "replicas") - desired;
+        let pods = if more == 1 { "pod" } else { "pods" };
+        waiting(format!("{more} {pods} too many"))
     } else {
         Readiness::Current
     }

@@ -6,12 +6,14 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::pod;
+use super::pod::{self, SetbackKind};
 use super::readiness::{Readiness, readiness};
 use crate::model::object::ObjectRef;
 
 /// How long a pod may be unschedulable before the wait gives up: autoscalers of nodes need time.
 const SCHEDULING_GRACE: Duration = Duration::from_secs(120);
+/// How long a setback that may heal by itself may last.
+const SETBACK_GRACE: Duration = Duration::from_secs(30);
 /// How long a pod may run without being ready before it is named: most take a moment.
 const READYING_GRACE: Duration = Duration::from_secs(10);
 
@@ -52,8 +54,22 @@ pub(super) struct Scene {
     awaited: Vec<Awaited>,
     pods: BTreeMap<String, Value>,
     sets: BTreeMap<String, Value>,
+    claims: BTreeMap<String, Value>,
+    events: BTreeMap<String, Value>,
+    /// How the setbacks of pods went on, by UID.
+    setbacks: BTreeMap<String, Course>,
     /// Since when a pod is known not to be ready, by its UID.
     unready: BTreeMap<String, Instant>,
+}
+
+/// How a pod's setback went on.
+#[derive(Debug)]
+struct Course {
+    since: Instant,
+    /// Whether the kubelet has waited before it pulls an image again.
+    backed_off: bool,
+    /// Whether an image could not be pulled after that either.
+    failed_again: bool,
 }
 
 fn text(value: &Value) -> String {
@@ -81,6 +97,9 @@ impl Scene {
             awaited: awaited.collect(),
             pods: BTreeMap::new(),
             sets: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            events: BTreeMap::new(),
+            setbacks: BTreeMap::new(),
             unready: BTreeMap::new(),
         }
     }
@@ -104,6 +123,38 @@ impl Scene {
         for uid in unready {
             self.unready.entry(uid).or_insert(now);
         }
+        self.note_setbacks(now);
+    }
+
+    fn note_setbacks(&mut self, now: Instant) {
+        let kinds: BTreeMap<String, SetbackKind> = self
+            .pods
+            .values()
+            .filter_map(|pod| Some((text(&pod["metadata"]["uid"]), pod::setback(pod)?.kind)))
+            .collect();
+        self.setbacks.retain(|uid, _| kinds.contains_key(uid));
+        for (uid, kind) in kinds {
+            let course = self.setbacks.entry(uid).or_insert(Course {
+                since: now,
+                backed_off: false,
+                failed_again: false,
+            });
+            match kind {
+                SetbackKind::BackedOff => course.backed_off = true,
+                SetbackKind::PullFailed => course.failed_again |= course.backed_off,
+                SetbackKind::NotMade => {}
+            }
+        }
+    }
+
+    /// A change among the claims.
+    pub(super) fn claim(&mut self, change: Listed) {
+        take(&mut self.claims, change);
+    }
+
+    /// A change among the events.
+    pub(super) fn event(&mut self, change: Listed) {
+        take(&mut self.events, change);
     }
 
     /// A change among the ReplicaSets.
@@ -163,17 +214,74 @@ impl Scene {
     /// The pod that keeps an object from being ready, and why: the one with the gravest trouble,
     /// else one that should be ready by now.
     fn culprit<'a>(&'a self, awaited: &'a Awaited, now: Instant) -> Option<(&'a Value, String)> {
-        let with = |judge: fn(&Value) -> Option<String>| {
+        let with = |judge: &dyn Fn(&Value) -> Option<String>| {
             self.unready_pods(awaited)
                 .find_map(|pod| Some((pod, judge(pod)?)))
         };
-        with(pod::failure)
-            .or_else(|| with(pod::trouble))
+        with(&pod::failure)
+            .or_else(|| with(&|pod| self.unplaced(pod)))
+            .or_else(|| with(&pod::trouble))
             .or_else(|| {
                 let mut late = self.unready_pods(awaited);
                 let late = late.find(|pod| self.is_unready_for(pod, READYING_GRACE, now))?;
-                Some((late, pod::not_ready(late)))
+                let why = self.pending_claim(late).or_else(|| self.stuck(late));
+                Some((late, why.unwrap_or_else(|| pod::not_ready(late))))
             })
+    }
+
+    /// Why no node takes a pod: the claim that it waits for, if there is one, else the scheduler's
+    /// words.
+    fn unplaced(&self, pod: &Value) -> Option<String> {
+        let unschedulable = pod::unschedulable(pod)?;
+        Some(self.pending_claim(pod).unwrap_or(unschedulable))
+    }
+
+    /// The claim that a pod waits for, with what its newest event says. One that waits for the
+    /// pod's node in its turn is not to blame.
+    fn pending_claim(&self, pod: &Value) -> Option<String> {
+        let pending = |name: &str| {
+            let claim = self.claims.get(name)?;
+            if claim["status"]["phase"] != "Pending" {
+                return None;
+            }
+            let uid = text(&claim["metadata"]["uid"]);
+            let event = pod::newest_event(self.events.values(), &uid);
+            let reason = event.and_then(|event| event["reason"].as_str());
+            if matches!(reason, Some("WaitForFirstConsumer" | "WaitForPodScheduled")) {
+                return None;
+            }
+            let message = event.map(|event| format!(": {}", text(&event["message"])));
+            let message = message.unwrap_or_default();
+            Some(format!(
+                "it waits for PersistentVolumeClaim/{name}, which is Pending{message}"
+            ))
+        };
+        pod::claims(pod).find_map(pending)
+    }
+
+    /// Why a pod that has a node does not start: its newest warning.
+    fn stuck(&self, pod: &Value) -> Option<String> {
+        let warnings = self
+            .events
+            .values()
+            .filter(|event| event["type"] == "Warning");
+        let newest = pod::newest_event(warnings, &text(&pod["metadata"]["uid"]))?;
+        pod::is_starting(pod).then(|| format!("ContainerCreating: {}", text(&newest["message"])))
+    }
+
+    /// A setback that did not heal: an image that could not be pulled a second time, or anything
+    /// that lasted.
+    fn lasting_setback(&self, pod: &Value, now: Instant) -> Option<String> {
+        let setback = pod::setback(pod)?;
+        let course = self.setbacks.get(&text(&pod["metadata"]["uid"]))?;
+        let is_late = now.duration_since(course.since) >= SETBACK_GRACE;
+        let lasts = match setback.kind {
+            SetbackKind::NotMade => is_late,
+            SetbackKind::PullFailed | SetbackKind::BackedOff => {
+                course.failed_again || (course.backed_off && is_late)
+            }
+        };
+        lasts.then_some(setback.text)
     }
 
     fn is_unready_for(&self, pod: &Value, grace: Duration, now: Instant) -> bool {
@@ -199,8 +307,9 @@ impl Scene {
             }
             let given_up = self.unready_pods(awaited).find_map(|pod| {
                 let is_late = self.is_unready_for(pod, SCHEDULING_GRACE, now);
-                let unplaced = || pod::unschedulable(pod).filter(|_| is_late);
-                Some((pod, pod::failure(pod).or_else(unplaced)?))
+                let unplaced = || self.unplaced(pod).filter(|_| is_late);
+                let lasting = || self.lasting_setback(pod, now);
+                Some((pod, pod::failure(pod).or_else(lasting).or_else(unplaced)?))
             });
             if let Some((pod, why)) = given_up {
                 let metadata = &pod["metadata"];
@@ -210,12 +319,26 @@ impl Scene {
                         awaited.object.namespace,
                         text(&metadata["name"])
                     ),
-                    why,
+                    why: format!("{why}{}", self.claims_elsewhere(pod)),
                     pod: Some(pod.clone()),
                 });
             }
         }
         None
+    }
+
+    /// The pods besides the one to blame that wait for a claim: what it cannot do without may be
+    /// among them.
+    fn claims_elsewhere(&self, blamed: &Value) -> String {
+        let unready = self.awaited.iter().filter(|awaited| awaited.said.is_some());
+        unready
+            .flat_map(|awaited| self.unready_pods(awaited))
+            .filter(|pod| pod["metadata"]["uid"] != blamed["metadata"]["uid"])
+            .filter_map(|pod| {
+                let claim = self.pending_claim(pod)?;
+                Some(format!("; pod {}: {claim}", text(&pod["metadata"]["name"])))
+            })
+            .collect()
     }
 
     /// What is not ready at the end of the time, with the pods to blame.

@@ -70,8 +70,8 @@ fn a_rollout_that_hangs_names_the_crashing_pod_and_its_reason() {
     let mut scene = scene(now, "new", waiting("CrashLoopBackOff", 1));
     assert_eq!(
         said(&mut scene, now),
-        "1 old pods still to go; pod collector-new: container collector: CrashLoopBackOff \
-         (exit code 1, 1 restarts)"
+        "1 old pod still to go; pod collector-new: container collector: CrashLoopBackOff \
+         (exit code 1, 1 restart)"
     );
     assert_eq!(scene.hopeless(now), None);
     assert_eq!(said(&mut scene, now), "", "nothing is said twice");
@@ -86,8 +86,8 @@ fn a_rollout_that_hangs_names_the_crashing_pod_and_its_reason() {
 fn a_failing_pod_of_an_earlier_revision_or_of_somebody_else_says_nothing() {
     let now = Instant::now();
     for owner in ["old", "somebody-else"] {
-        let mut scene = scene(now, owner, waiting("ErrImagePull", 0));
-        assert_eq!(said(&mut scene, now), "1 old pods still to go");
+        let mut scene = scene(now, owner, waiting("InvalidImageName", 0));
+        assert_eq!(said(&mut scene, now), "1 old pod still to go");
         assert_eq!(scene.hopeless(now), None);
     }
 }
@@ -95,7 +95,7 @@ fn a_failing_pod_of_an_earlier_revision_or_of_somebody_else_says_nothing() {
 #[test]
 fn nothing_is_judged_before_the_controller_has_seen_the_change() {
     let now = Instant::now();
-    let mut scene = scene(now, "new", waiting("ErrImagePull", 0));
+    let mut scene = scene(now, "new", waiting("InvalidImageName", 0));
     assert!(scene.hopeless(now).is_some());
     let mut unseen = updating();
     unseen["metadata"]["generation"] = json!(3);
@@ -107,9 +107,9 @@ fn nothing_is_judged_before_the_controller_has_seen_the_change() {
 fn a_pod_that_runs_without_getting_ready_is_named_after_a_while_and_at_the_end() {
     let start = Instant::now();
     let mut scene = scene(start, "new", running());
-    assert_eq!(said(&mut scene, start), "1 old pods still to go");
+    assert_eq!(said(&mut scene, start), "1 old pod still to go");
     let later = start + READYING_GRACE;
-    let named = "1 old pods still to go; pod collector-new: ContainersNotReady: containers with \
+    let named = "1 old pod still to go; pod collector-new: ContainersNotReady: containers with \
                  unready status: [collector]";
     assert_eq!(said(&mut scene, later), named);
     let late = scene.late(later);
@@ -161,4 +161,125 @@ fn what_is_ready_is_said_once_and_ends_the_wait() {
     assert!(scene.is_ready());
     assert_eq!(scene.news(now), []);
     assert_eq!(scene.late(now), []);
+}
+
+#[test]
+fn a_pull_that_failed_once_is_named_and_waited_for() {
+    let start = Instant::now();
+    let mut scene = scene(start, "new", waiting("ErrImagePull", 0));
+    assert!(said(&mut scene, start).ends_with("container collector: ErrImagePull: as it is"));
+    let later = start + READYING_GRACE;
+    assert_eq!(
+        scene.hopeless(later),
+        None,
+        "the kubelet has not tried again"
+    );
+    scene.pod(pod("new", waiting("ImagePullBackOff", 0)), later);
+    assert_eq!(scene.hopeless(later), None, "it waits before it does");
+    scene.pod(pod("new", running()), later);
+    assert_eq!(scene.hopeless(start + SETBACK_GRACE), None, "it healed");
+}
+
+#[test]
+fn a_pull_that_failed_again_ends_the_wait_with_its_message() {
+    let now = Instant::now();
+    let mut scene = scene(now, "new", waiting("ErrImagePull", 0));
+    for reason in ["ImagePullBackOff", "ErrImagePull"] {
+        assert_eq!(scene.hopeless(now), None);
+        scene.pod(pod("new", waiting(reason, 0)), now);
+    }
+    let why = scene.hopeless(now).unwrap().why;
+    assert_eq!(why, "container collector: ErrImagePull: as it is");
+    scene.pod(pod("new", waiting("ImagePullBackOff", 0)), now);
+    assert!(scene.hopeless(now).is_some(), "it stays so");
+}
+
+#[test]
+fn a_back_off_that_was_there_before_the_wait_ends_it_after_a_grace() {
+    let start = Instant::now();
+    let scene = scene(start, "new", waiting("ImagePullBackOff", 0));
+    assert_eq!(scene.hopeless(start), None);
+    assert!(scene.hopeless(start + SETBACK_GRACE).is_some());
+}
+
+#[test]
+fn a_container_that_cannot_be_made_ends_the_wait_only_if_that_lasts() {
+    let start = Instant::now();
+    let mut scene = scene(start, "new", waiting("CreateContainerConfigError", 0));
+    assert_eq!(scene.hopeless(start), None);
+    let later = start + SETBACK_GRACE;
+    assert!(scene.hopeless(later).is_some());
+    scene.pod(pod("new", running()), later);
+    scene.pod(pod("new", waiting("CreateContainerConfigError", 0)), later);
+    assert_eq!(scene.hopeless(later), None, "it healed in between");
+}
+
+/// A change that is an event about an object.
+fn event(uid: &str, kind: &str, reason: &str, message: &str) -> Listed {
+    Listed::Is(json!({
+        "metadata": {"name": format!("{uid}.{reason}")}, "involvedObject": {"uid": uid},
+        "type": kind, "reason": reason, "message": message,
+        "lastTimestamp": "2026-06-01T00:00:00Z",
+    }))
+}
+
+#[test]
+fn a_claim_that_is_pending_is_named_as_the_cause_with_what_its_event_says() {
+    let start = Instant::now();
+    let mut scene = scene(start, "old", running());
+    let metadata = json!({"name": "p", "uid": "p", "ownerReferences": [{"uid": "new"}]});
+    let unplaced = json!({
+        "metadata": metadata,
+        "spec": {"volumes": [{"persistentVolumeClaim": {"claimName": "data-0"}}]},
+        "status": {"conditions": [{
+            "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+            "message": "pod has unbound immediate PersistentVolumeClaims",
+        }]},
+    });
+    scene.pod(Listed::Is(unplaced), start);
+    let claim = |phase: &str| {
+        let metadata = json!({"name": "data-0", "uid": "claim"});
+        Listed::Is(json!({"metadata": metadata, "status": {"phase": phase}}))
+    };
+    scene.claim(claim("Pending"));
+    let waits = "it waits for PersistentVolumeClaim/data-0, which is Pending";
+    assert!(said(&mut scene, start).ends_with(waits));
+    let missing = "storageclass.storage.k8s.io \"gone\" not found";
+    scene.event(event("claim", "Warning", "ProvisioningFailed", missing));
+    let named = format!("{waits}: {missing}");
+    assert!(said(&mut scene, start).ends_with(&named));
+    let failure = scene.hopeless(start + SCHEDULING_GRACE).unwrap();
+    assert_eq!((&*failure.what, &failure.why), ("Pod/ns/p", &named));
+    scene.pod(pod("new", waiting("InvalidImageName", 0)), start);
+    let failure = scene.hopeless(start).unwrap();
+    let also = format!("container collector: InvalidImageName: as it is; pod p: {named}");
+    assert_eq!(failure.why, also, "another pod may need the one that waits");
+    scene.pod(pod("new", running()), start);
+    scene.event(Listed::Begin);
+    scene.event(event("claim", "Normal", "WaitForFirstConsumer", "waits"));
+    assert!(said(&mut scene, start).ends_with("pod has unbound immediate PersistentVolumeClaims"));
+    scene.event(Listed::Begin);
+    scene.claim(claim("Bound"));
+    let failure = scene.hopeless(start + SCHEDULING_GRACE).unwrap();
+    assert!(!failure.why.contains("data-0"), "{}", failure.why);
+}
+
+#[test]
+fn a_pod_that_does_not_start_quotes_its_newest_warning() {
+    let start = Instant::now();
+    let mut scene = scene(start, "old", running());
+    scene.pod(
+        Listed::Is(json!({
+            "metadata": {"name": "p", "uid": "p", "ownerReferences": [{"uid": "new"}]},
+            "spec": {"nodeName": "node"},
+            "status": {"phase": "Pending"},
+        })),
+        start,
+    );
+    let missing = "MountVolume.SetUp failed: configmap \"telemetry-csv-data\" not found";
+    scene.event(event("p", "Warning", "FailedMount", missing));
+    scene.event(event("p", "Normal", "Scheduled", "assigned"));
+    assert_eq!(said(&mut scene, start), "1 old pod still to go");
+    let later = start + READYING_GRACE;
+    assert!(said(&mut scene, later).ends_with(&format!("pod p: ContainerCreating: {missing}")));
 }

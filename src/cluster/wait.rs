@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, stream::SelectAll};
 use k8s_openapi::api::apps::v1::ReplicaSet;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Event as Happening, PersistentVolumeClaim, Pod};
 use kube::Api;
 use kube::api::{DynamicObject, LogParams};
 use kube::runtime::WatchStreamExt as _;
@@ -46,6 +46,8 @@ enum Seen {
     Object(usize, Option<Value>),
     Pod(Listed),
     Set(Listed),
+    Claim(Listed),
+    Event(Listed),
     Broken(String),
     Nothing,
 }
@@ -78,6 +80,8 @@ pub async fn until_ready(
             Some(Seen::Object(index, object)) => scene.object(index, object),
             Some(Seen::Pod(change)) => scene.pod(change, Instant::now()),
             Some(Seen::Set(change)) => scene.set(change),
+            Some(Seen::Claim(change)) => scene.claim(change),
+            Some(Seen::Event(change)) => scene.event(change),
             Some(Seen::Nothing) => {}
             Some(Seen::Broken(why)) => {
                 tracing::debug!(cluster = cluster.name(), why, "watch broke");
@@ -129,6 +133,17 @@ fn watch_all(
             cluster.typed(namespace),
             labels,
             Seen::Set,
+        ));
+        // Neither carries labels of ours.
+        streams.push(watch_list::<PersistentVolumeClaim>(
+            cluster.typed(namespace),
+            "",
+            Seen::Claim,
+        ));
+        streams.push(watch_list::<Happening>(
+            cluster.typed(namespace),
+            "",
+            Seen::Event,
         ));
     }
     streams

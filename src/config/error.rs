@@ -175,7 +175,7 @@ pub enum Warning {
         /// Who set it.
         place: Place,
         /// Why it has none.
-        why: &'static str,
+        why: String,
     },
     /// Another name for a key.
     Alias {

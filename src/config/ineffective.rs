@@ -1,7 +1,11 @@
-//! Keys of the original chart that have no effect here, and why. A values file that has them is
-//! accepted; each is reported.
+//! Keys that have no effect, and why: those of the original chart that nothing here reads, and
+//! those that others overrule. They are accepted; each is reported.
 
+use super::error::Warning;
 use super::key_path::KeyPath;
+use super::layer::Merged;
+use super::source::Source;
+use super::values::{AutoscalingOverride, Values};
 
 const NOT_YET: &str = "telectl does not render this yet";
 const RESTRICTED: &str = "the restricted security context is always applied";
@@ -75,4 +79,53 @@ pub(super) fn reason(path: &KeyPath) -> Option<(&'static str, &'static str)> {
     KEYS.iter()
         .find(|(key, _)| path.is_within(&KeyPath::from(*key)))
         .copied()
+}
+
+/// Counts of replicas that somebody chose although an autoscaler decides about them.
+pub(super) fn overruled(values: &Values, merged: &Merged) -> Vec<Warning> {
+    let worker = |key: &str, enabled: bool, count: u32, own: &AutoscalingOverride| {
+        let scaling = values.autoscaling.overridden(own);
+        // A count that is the autoscaler's own lower bound is what there will be.
+        if !enabled || !scaling.enabled || count == scaling.min_replicas {
+            return None;
+        }
+        let chosen = format!("{key}.replicaCount");
+        let place = merged.place_of(&KeyPath::from(chosen.as_str()))?;
+        // What telectl brings with it is not news to anybody.
+        if matches!(place.source, Source::BuiltIn | Source::Profile(_)) {
+            return None;
+        }
+        let (fewest, most) = (scaling.min_replicas, scaling.max_replicas);
+        Some(Warning::Ineffective {
+            why: format!(
+                "while the autoscaler is on, it keeps between {fewest} and {most} pods; set \
+                 `{key}.autoscaling.minReplicas`, or `{key}.autoscaling.enabled=false`"
+            ),
+            key: chosen,
+            place: place.clone(),
+        })
+    };
+    let (streamer, collector) = (&values.streamer, &values.collector);
+    let gateway = &values.api_gateway;
+    let found = [
+        worker(
+            "streamer",
+            streamer.enabled,
+            streamer.replica_count,
+            &streamer.autoscaling,
+        ),
+        worker(
+            "collector",
+            collector.enabled,
+            collector.replica_count,
+            &collector.autoscaling,
+        ),
+        worker(
+            "apiGateway",
+            gateway.enabled,
+            gateway.replica_count,
+            &gateway.autoscaling,
+        ),
+    ];
+    found.into_iter().flatten().collect()
 }

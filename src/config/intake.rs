@@ -99,7 +99,7 @@ impl Intake<'_> {
                 let warning = Warning::Ineffective {
                     key: key.to_owned(),
                     place: layer.place(&KeyPath::from(key)),
-                    why,
+                    why: why.to_owned(),
                 };
                 if !self.findings.warnings.contains(&warning) {
                     self.findings.warnings.push(warning);

@@ -10,6 +10,7 @@ use super::check;
 use super::duplicate;
 use super::environment::Environment;
 use super::error::{ConfigError, Problem, ProblemKind, Warning};
+use super::ineffective;
 use super::intake::{Findings, GivenSecret, Intake};
 use super::key_path::KeyPath;
 use super::layer::{Assignment, Layer, Merged};
@@ -316,6 +317,7 @@ fn typed(profile: Profile, merged: Merged, findings: Findings) -> Result<Resolve
     if !problems.is_empty() {
         return Err(ConfigError::Invalid { problems });
     }
+    warnings.extend(ineffective::overruled(&values, &merged));
     warnings.extend(check::odd(&values).into_iter().map(Warning::Combination));
     Ok(Resolved {
         profile,

@@ -1,7 +1,7 @@
 //! What can go wrong with a deployment.
 
 use super::certificates::CertificateError;
-use super::layout::LayoutError;
+use super::layout::{LayoutError, Stage};
 use super::plan::ObjectPlan;
 use super::secrets::SecretError;
 use crate::cluster::ClusterError;
@@ -39,6 +39,12 @@ pub enum DeployError {
         /// The objects with the fields.
         objects: Vec<ObjectPlan>,
     },
+    /// Objects would have to change what is fixed for their life.
+    #[error("{} cannot be changed in place", counted(objects))]
+    CannotChange {
+        /// The objects, with their stages.
+        objects: Vec<(Stage, ObjectPlan)>,
+    },
     /// A stage needs an address that no stage before it has.
     #[error("{stage} needs the external address of {server}, which is not known")]
     NoAddress {
@@ -64,4 +70,11 @@ pub enum DeployError {
         /// Which stage.
         stage: String,
     },
+}
+
+fn counted(objects: &[(Stage, ObjectPlan)]) -> String {
+    match objects {
+        [(stage, plan)] => format!("cluster {}: {}", stage.context, plan.object),
+        several => format!("{} objects", several.len()),
+    }
 }

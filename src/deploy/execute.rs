@@ -13,6 +13,7 @@ use super::handover::is_complete;
 use super::layout::Stage;
 use super::observe::{Observed, plan_object};
 use super::plan::{Action, ObjectPlan};
+use super::refusal::refuse;
 use super::run::{Part, Run};
 use super::scaling::Scaling;
 use super::secrets::{AUTHORITY_SECRET, Making, manifest as secret_manifest, random_password};
@@ -300,6 +301,7 @@ impl Run<'_> {
             .iter()
             .map(|manifest| plan_object(cluster, scaling, manifest.clone()));
         let plans: Vec<ObjectPlan> = futures::future::try_join_all(plans).await?;
+        refuse(plans.iter().map(|plan| (writing.stage, plan)))?;
         let conflicts: Vec<ObjectPlan> = plans
             .iter()
             .filter(|plan| plan.action == Action::Conflict)

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::belongings::{Belongings, find};
 use super::certificates::Pair;
 use super::error::DeployError;
+use super::ground;
 use super::handover::{certificate_names, is_complete, reach, service_of, values_for};
 use super::layout::Stage;
 use super::plan::{
@@ -15,6 +16,9 @@ use super::plan::{
     identity_warning, later_addresses, name_restarts, object_plan, record_plan, secret_change,
     secrets_of,
 };
+use super::preflight;
+use super::refusal::{note_record, refused};
+use super::role::{held, others};
 use super::run::{Part, Run};
 use super::scaling::Scaling;
 use super::secrets::{
@@ -172,10 +176,13 @@ impl Run<'_> {
             .iter()
             .filter(|(_, part)| *part == Part::Applied);
         let applied: Vec<&Stage> = applied.map(|(stage, _)| stage).collect();
-        let warnings = [
+        let mut warnings: Vec<String> = [
             identity_warning(&observed.set, observed.record.as_ref()),
             authority_warning(stage, &applied, &authority),
-        ];
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
         if is_made {
             self.authority_planned = true;
         }
@@ -184,8 +191,14 @@ impl Run<'_> {
         let cluster = self.cluster(stage);
         let belongings = find(cluster, stage, observed).await?;
         let scaling = Scaling::of(&observed.set, &belongings);
-        let objects = plan_objects(cluster, &scaling, manifests, observed.namespace_missing);
-        let objects: Vec<ObjectPlan> = objects.await?.into_iter().map(later_addresses).collect();
+        let (objects, ground, others) = tokio::try_join!(
+            plan_objects(cluster, &scaling, manifests, observed.namespace_missing),
+            ground::read(cluster, &stage.namespace),
+            others(cluster, stage)
+        )?;
+        warnings.extend(preflight::warnings(&observed.set, &ground));
+        let mut objects: Vec<ObjectPlan> = objects.into_iter().map(later_addresses).collect();
+        note_record(&mut objects, observed.record.as_ref());
         name_restarts(&mut secrets, &observed.set.manifests, &objects);
         let members = belongings.members(&observed.set);
         let Belongings { unwanted, kept, .. } = belongings;
@@ -198,7 +211,8 @@ impl Run<'_> {
             unwanted: unwanted.into_iter().map(|one| one.object).collect(),
             kept,
             awaits_addresses: !is_complete(stage, &self.handover),
-            warnings: warnings.into_iter().flatten().collect(),
+            held: held(observed.record.as_ref(), &others),
+            warnings,
         };
         let record = record_plan(&plan, &observed.set, observed.record.as_ref(), &members);
         plan.objects.push(record);
@@ -356,9 +370,19 @@ pub(super) async fn plan_object(
 ) -> Result<ObjectPlan, ClusterError> {
     let live = cluster.get(&manifest.object).await?;
     let manifest = scaling.with_live_count(manifest, live.as_ref());
-    let answer = dry_run(cluster, &manifest).await?;
-    let plan = object_plan(&manifest.object, live.as_ref(), &answer);
-    Ok(scaling.released(plan))
+    match (dry_run(cluster, &manifest).await, &live) {
+        // What is there cannot become this: the rest of the plan is worth seeing all the same.
+        (
+            Err(ClusterError::Refused {
+                code: 422, message, ..
+            }),
+            Some(live),
+        ) => Ok(refused(&manifest, live, &message)),
+        (answer, live) => {
+            let plan = object_plan(&manifest.object, live.as_ref(), &answer?);
+            Ok(scaling.released(plan))
+        }
+    }
 }
 
 #[cfg(test)]

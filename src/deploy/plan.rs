@@ -9,6 +9,8 @@ use super::belongings::Kept;
 use super::certificates::{Lack, Purpose};
 use super::handover::NOT_YET_KNOWN;
 use super::layout::Stage;
+use super::refusal::Refusal;
+use super::role::Held;
 use super::secrets::{AUTHORITY_SECRET, Origin, SecretPlan};
 use crate::cluster::apply::DryRun;
 use crate::cluster::diff::{FieldChange, changes, masked};
@@ -31,6 +33,8 @@ pub enum Action {
     Conflict,
     /// Nothing.
     Keep,
+    /// It would be changed, but what differs is fixed for its life.
+    Refuse,
     /// It is deleted: nothing asks for it any more.
     Delete,
 }
@@ -56,6 +60,9 @@ pub struct ObjectPlan {
     pub changes: Vec<FieldChange>,
     /// The fields that others own.
     pub conflicts: Vec<FieldConflict>,
+    /// Why it cannot be changed, if it cannot; `changes` are then the fixed fields.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Refusal>,
 }
 
 /// What happens to one Secret; never what is in it.
@@ -104,6 +111,8 @@ pub struct StagePlan {
     pub kept: Vec<Kept>,
     /// Whether addresses of other stages are still to come, so that values will differ.
     pub awaits_addresses: bool,
+    /// Other profiles that the namespace holds.
+    pub held: Vec<Held>,
     /// What somebody should know before saying yes.
     pub warnings: Vec<String>,
 }
@@ -155,6 +164,7 @@ pub fn object_plan(object: &ObjectRef, live: Option<&Value>, answer: &DryRun) ->
         action,
         changes,
         conflicts,
+        refusal: None,
     };
     let differences = |live: &Value, next: &Value| match object.kind {
         ObjectKind::Secret => masked(changes(live, next)),
@@ -275,6 +285,7 @@ pub fn record_plan(
         },
         changes: change.into_iter().collect(),
         conflicts: Vec::new(),
+        refusal: None,
     }
 }
 

@@ -92,6 +92,7 @@ fn a_secret_that_changes_names_what_restarts_and_only_what_is_there() {
         action,
         changes: Vec::new(),
         conflicts: Vec::new(),
+        refusal: None,
     };
     let objects = [
         planned(&manifests[0].object, Action::Update),
@@ -176,6 +177,7 @@ fn stage_plan(stage: &Stage) -> StagePlan {
         secrets: Vec::new(),
         unwanted: Vec::new(),
         kept: Vec::new(),
+        held: Vec::new(),
         awaits_addresses: false,
         warnings: Vec::new(),
     }
@@ -231,6 +233,7 @@ fn every_object_is_counted_once_before_and_after() {
             action,
             changes: Vec::new(),
             conflicts: Vec::new(),
+            refusal: None,
         });
         let authority = AuthorityChange {
             is_made: action == Action::Create,

@@ -61,11 +61,13 @@ impl Run<'_> {
         }
         let at = format!("{:.0}", jiff::Timestamp::now());
         let who = self.options.who.clone();
+        let files = serde_json::json!(self.options.files).to_string();
         let record = Record {
             at: &at,
             by: &who,
             version: env!("CARGO_PKG_VERSION"),
             cluster_id: &set.cluster_id,
+            files: Some(&files),
         };
         let manifest = inventory::parent_manifest(&parent, &members, Some(&record));
         let action = if live.is_some() {

@@ -30,6 +30,8 @@ pub struct Options {
     pub deadline: Option<Duration>,
     /// Who runs this, for locks and history: user and host.
     pub who: String,
+    /// The values files and overlays that were given, for the record.
+    pub files: Vec<String>,
 }
 
 /// One run. Stages that are only looked at (`observed`) give addresses and passwords; stages that

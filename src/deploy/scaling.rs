@@ -218,6 +218,7 @@ mod tests {
             action: Action::Conflict,
             changes: Vec::new(),
             conflicts: conflicts.iter().map(conflict).collect(),
+            refusal: None,
         }
     }
 

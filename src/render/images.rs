@@ -1,4 +1,5 @@
-//! Which image a container runs.
+//! Which image a container runs. A registry of `image` is about the workers only, so it beats the
+//! one that is about every image.
 
 use crate::config::values::{ImageOverride, Values};
 
@@ -6,12 +7,43 @@ use crate::config::values::{ImageOverride, Values};
 pub(super) fn worker(values: &Values, own: &ImageOverride) -> String {
     let image = &values.image;
     let repository = first(&own.repository, &image.repository);
-    let registry = first(&values.global.image_registry, &image.registry);
+    let registry = first(&image.registry, &values.global.image_registry);
     let name = match registry {
         "" => repository.to_owned(),
         registry => format!("{registry}/{repository}"),
     };
     format!("{name}:{}", worker_tag(values, own))
+}
+
+/// The images of what is deployed, each with the key that it stands at.
+pub fn effective(values: &Values) -> Vec<(&'static str, String)> {
+    let (streamer, collector) = (&values.streamer, &values.collector);
+    let gateway = &values.api_gateway;
+    let of_workers = [
+        ("streamer.image", streamer.enabled, &streamer.image),
+        ("collector.image", collector.enabled, &collector.image),
+        ("apiGateway.image", gateway.enabled, &gateway.image),
+    ];
+    let of_servers = [
+        ("redis.image", values.deploys_redis(), &values.redis.image),
+        ("etcd.image", values.etcd.enabled, &values.etcd.image),
+        (
+            "postgresql.image",
+            values.postgresql.enabled,
+            &values.postgresql.image,
+        ),
+    ];
+    let workers = of_workers
+        .into_iter()
+        .map(|(key, enabled, own)| (key, enabled, worker(values, own)));
+    let servers = of_servers
+        .into_iter()
+        .map(|(key, enabled, image)| (key, enabled, server(values, image)));
+    workers
+        .chain(servers)
+        .filter(|(_, enabled, _)| *enabled)
+        .map(|(key, _, image)| (key, image))
+        .collect()
 }
 
 /// The tag of a worker's image: this telectl's version unless somebody chose one.

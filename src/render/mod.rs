@@ -6,7 +6,7 @@ mod components;
 mod engine;
 mod error;
 mod facts;
-mod images;
+pub mod images;
 pub mod labels;
 mod paths;
 mod policies;

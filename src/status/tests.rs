@@ -143,7 +143,7 @@ fn s02_a_workload_whose_newest_revision_is_not_ready_is_not_ready() {
     let trouble = streamer.trouble.as_deref().unwrap();
     assert_eq!(
         trouble,
-        "1 old pods still to go; streamer-new: container streamer: CrashLoopBackOff"
+        "1 old pod still to go; streamer-new: container streamer: CrashLoopBackOff"
     );
 }
 

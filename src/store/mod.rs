@@ -188,8 +188,11 @@ pub struct SourceProgress {
 
 /// A store. Both implementations pass the conformance suite in `tests/it/conformance`.
 pub trait Store: Clone + Send + Sync + 'static {
+    /// Which life of the data it is. Fails while the store has no tables.
+    fn token(&self) -> impl Future<Output = Result<StoreToken, StoreError>> + Send;
+
     /// Makes or upgrades the schema, and says which life of the data it is; safe when several callers
-    /// start at once, and cheap where there is nothing to do.
+    /// start at once.
     fn migrate(&self) -> impl Future<Output = Result<StoreToken, StoreError>> + Send;
 
     /// Stores batches.

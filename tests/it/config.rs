@@ -311,3 +311,30 @@ fn profiles_hold_only_known_keys() {
         assert!(base.is_object());
     }
 }
+
+#[test]
+fn a_count_of_replicas_under_an_autoscaler_is_reported_with_the_key_that_counts() {
+    let said = |profile, sets: &[&str]| warnings(&resolved(profile, &with_sets(sets)));
+    assert_eq!(
+        said(Profile::Edge, &["streamer.replicaCount=3"]),
+        [
+            "--set streamer.replicaCount: `streamer.replicaCount` has no effect: while the \
+             autoscaler is on, it keeps between 2 and 8 pods; set \
+             `streamer.autoscaling.minReplicas`, or `streamer.autoscaling.enabled=false`"
+        ]
+    );
+    let none: [&str; 0] = [];
+    assert_eq!(said(Profile::Edge, &["streamer.replicaCount=2"]), none);
+    assert_eq!(said(Profile::Dev, &["streamer.replicaCount=3"]), none);
+    assert_eq!(said(Profile::Central, &["streamer.replicaCount=3"]), none);
+    let off = "streamer.replicaCount=3,streamer.autoscaling.enabled=false";
+    assert_eq!(said(Profile::Edge, &[off]), none);
+    let lab = Layers {
+        files: vec![ValuesFile::open("lab").expect("there is an overlay lab")],
+        ..Layers::default()
+    };
+    for profile in Profile::ALL {
+        assert_eq!(warnings(&resolved(profile, &Layers::default())), none);
+        assert_eq!(warnings(&resolved(profile, &lab)), none);
+    }
+}

@@ -175,6 +175,28 @@ fn r09_registry_and_tag_reach_every_image() {
 }
 
 #[test]
+fn r09_a_registry_of_the_workers_beats_the_one_of_every_image() {
+    let sets = [
+        "global.imageRegistry=registry.example:5000",
+        "image.registry=own.example,image.repository=team/telectl,image.tag=v9",
+    ];
+    let set = preview(Profile::Central, &sets);
+    let mut images: Vec<&str> = pods(&set)
+        .iter()
+        .filter_map(|(_, pod)| pod["spec"]["containers"][0]["image"].as_str())
+        .collect();
+    images.sort_unstable();
+    images.dedup();
+    assert_eq!(
+        images,
+        [
+            "own.example/team/telectl:v9",
+            "registry.example:5000/postgres:15"
+        ]
+    );
+}
+
+#[test]
 fn r09_another_tag_changes_workers_workloads_and_nothing_else() {
     for profile in Profile::ALL {
         let (one, other) = (

@@ -139,3 +139,35 @@ fn d11_a_secret_given_in_the_wrong_place_is_not_repeated() {
         assert!(!all.contains("canary-92"), "{all}");
     }
 }
+
+#[test]
+fn explaining_an_image_says_which_one_runs_in_the_end() {
+    let folder = folder();
+    let values = "global:\n  imageRegistry: common.example\n";
+    std::fs::write(folder.path().join("values.yaml"), values).expect("can be written");
+    let explain = |key: &str| {
+        let own = "image.registry=own.example,image.tag=v9";
+        let arguments = [
+            "config",
+            "explain",
+            key,
+            "central",
+            "-f",
+            "values.yaml",
+            "--set",
+            own,
+        ];
+        text(&telectl(folder.path(), &[], &arguments).stderr).to_owned()
+    };
+    let workers = "image of collector, apiGateway: own.example/telectl:v9";
+    let database = "image of postgresql: common.example/postgres:15";
+    for key in ["image", "image.registry"] {
+        let said = explain(key);
+        assert!(said.contains(workers) && !said.contains(database), "{said}");
+    }
+    let said = explain("global.imageRegistry");
+    assert!(said.contains(workers) && said.contains(database), "{said}");
+    let said = explain("postgresql.image");
+    assert!(said.contains(database) && !said.contains(workers), "{said}");
+    assert!(!explain("streamer.replicaCount").contains("image of"));
+}

@@ -317,13 +317,20 @@ async fn w10_a_promoted_standby_is_another_life_and_a_restart_is_none() {
     let name = &settings.name;
     server.sql(name, &format!("REVOKE EXECUTE ON {closed} FROM PUBLIC"));
     let outside = token().await;
-    server.sql(name, "UPDATE store_token SET token = 'another'");
-    assert_ne!(token().await, outside);
-    server.sql(name, &format!("GRANT EXECUTE ON {closed} TO PUBLIC"));
-    let before = token().await;
     server.stop();
     server.be_standby();
     server.start_again().await;
     server.sql("postgres", "SELECT pg_promote()");
+    assert_ne!(token().await, outside);
+    let outside = token().await;
+    server.sql(name, &format!("GRANT EXECUTE ON {closed} TO PUBLIC"));
+    assert_ne!(token().await, outside);
+    // As from a dump: the same row, written again.
+    let before = token().await;
+    server.sql(name, "UPDATE store_token SET token = token");
     assert_ne!(token().await, before);
+    let beside = "INSERT INTO store_token (token) VALUES ('of a dump') ON CONFLICT DO NOTHING";
+    let restored = token().await;
+    server.sql(name, beside);
+    assert_eq!(token().await, restored);
 }

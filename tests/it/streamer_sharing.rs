@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use telectl::config::worker::StreamerSettings;
+use telectl::config::worker::{RedisSettings, StreamerSettings};
 use telectl::queue::embedded::SpoolQueue;
+use telectl::queue::redis::RedisQueue;
 use telectl::queue::{Claim, Queue as _};
 use tempfile::TempDir;
 
+use crate::servers::eventually;
 use crate::servers::redis::RedisServer;
 use crate::streamer_harness::{
-    IDLE, Ledger, SAMPLE, SAMPLE_SIZE, Streamer, is_drained, redis, settings,
+    IDLE, LIMIT, Ledger, SAMPLE, SAMPLE_SIZE, Streamer, is_drained, redis, settings,
 };
 
 #[tokio::test]
@@ -195,4 +197,55 @@ async fn w10_another_store_gets_everything_again() {
         streamer.wait_for("an empty spool", is_drained).await;
         streamer.stop().await;
     }
+}
+
+/// A collector that was late commits into the lost database what the streamer still had in its spool
+/// when it began to read for the new one.
+#[tokio::test]
+async fn w10_what_was_stored_in_a_lost_database_too_late_is_published_again() {
+    let Some(server) = RedisServer::start().await else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    // Nobody takes over what the late one has.
+    let queue = RedisQueue::new(&RedisSettings {
+        claim_idle: LIMIT * 2,
+        ..server.settings()
+    })
+    .unwrap();
+    let lost = Ledger::named("the lost store").token;
+    queue.announce_store(&lost).await.unwrap();
+    let settings = settings(SAMPLE, &folder.path().join("spool"));
+    let streamer = Streamer::start("streamer-0", &settings, &queue);
+    let mut held = Vec::new();
+    eventually("every message", LIMIT, async || {
+        held.extend(queue.receive("late", 100, IDLE).await.ok()?);
+        (held.len() == 26).then_some(())
+    })
+    .await;
+    let late = held.split_off(13);
+    queue.acknowledge(&held, &lost).await.unwrap();
+    streamer
+        .wait_for("half an empty spool", |streamer| {
+            streamer.number("spool_undrained") == 13
+        })
+        .await;
+    let mut anew = Ledger::named("the new store");
+    anew.collect_until(&queue, "the first half again", |ledger| {
+        ledger.batches.len() >= 12
+    })
+    .await;
+    queue.acknowledge(&late, &lost).await.unwrap();
+    anew.collect_until(&queue, "the sample", |ledger| {
+        ledger.is_complete(SAMPLE_SIZE)
+    })
+    .await;
+    anew.assert_sample();
+    // What was published twice is still on its way.
+    eventually("an empty spool", LIMIT, async || {
+        anew.collect(&queue).await;
+        is_drained(&streamer).then_some(())
+    })
+    .await;
+    streamer.stop().await;
 }

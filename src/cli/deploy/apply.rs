@@ -13,6 +13,7 @@ use crate::deploy::event::Event;
 use crate::deploy::execute::Progressed;
 use crate::deploy::layout::Stage;
 use crate::deploy::plan::StagePlan;
+use crate::deploy::refusal::refuse;
 use crate::deploy::run::{Inputs, Options};
 use crate::deploy::secrets::SecretError;
 use crate::deploy::{DeployError, Run};
@@ -26,13 +27,13 @@ use super::super::session::Session;
 use super::super::signal;
 use super::outcome::how_far;
 use super::stages::Job;
-use super::{ApplyArgs, progress, view};
+use super::{ApplyArgs, progress, refusals, roles, view};
 
 /// Plans and writes nothing.
 pub(super) async fn plan_only(job: &Job, session: &Session) -> Result<Vec<StagePlan>, CliError> {
     let clusters = connect(job).await?;
     let renderer = renderer(job, session);
-    let options = options(session, Ownership::Respect, None);
+    let options = options(job, session, Ownership::Respect, None);
     let mut ignore = |_: Event| {};
     let inputs = inputs(job, &clusters, &renderer, options, CancellationToken::new());
     Ok(Run::new(inputs, &mut ignore).plan().await?)
@@ -55,12 +56,16 @@ pub(super) async fn run(
     let stop = CancellationToken::new();
     let mut progress = session.ui.progress();
     let mut show = |event: Event| progress::show(&mut progress, event);
-    let options = options(session, ownership, deadline);
+    let options = options(job, session, ownership, deadline);
     let inputs = inputs(job, &clusters, &renderer, options, stop.clone());
     let mut run = Run::new(inputs, &mut show);
 
     let plans = run.plan().await?;
     session.ui.note(&view::text(&plans));
+    if args.yes && !args.new_role && !args.dry_run {
+        roles::refuse(&plans)?;
+    }
+    refuse_unchangeable(&plans)?;
     if args.dry_run {
         session.ui.note("Dry run: nothing was changed.");
         return Ok(ExitCode::Ok);
@@ -182,7 +187,12 @@ fn renderer<'a>(job: &'a Job, session: &'a Session) -> BoxedRenderer<'a> {
     })
 }
 
-fn options(session: &Session, ownership: Ownership, deadline: Option<Duration>) -> Options {
+fn options(
+    job: &Job,
+    session: &Session,
+    ownership: Ownership,
+    deadline: Option<Duration>,
+) -> Options {
     let of = |name| session.environment.get(name);
     let user = of("USER").or_else(|| of("LOGNAME")).map(str::to_owned);
     let user = user.unwrap_or_else(user_of_process);
@@ -192,6 +202,12 @@ fn options(session: &Session, ownership: Ownership, deadline: Option<Duration>) 
         ownership,
         deadline,
         who,
+        files: job
+            .layers
+            .files
+            .iter()
+            .map(|file| file.name.clone())
+            .collect(),
     }
 }
 
@@ -223,6 +239,14 @@ fn named_clusters(clusters: &BTreeMap<String, Cluster>) -> String {
         .map(|(context, cluster)| format!("{context} ({})", cluster.server()))
         .collect();
     names.join(", ")
+}
+
+/// Refuses a plan with objects that cannot be changed in place, before anything is written.
+pub(super) fn refuse_unchangeable(plans: &[StagePlan]) -> Result<(), CliError> {
+    let objects = plans
+        .iter()
+        .flat_map(|plan| plan.objects.iter().map(|object| (&plan.stage, object)));
+    refuse(objects).map_err(|error| CliError::from(error).detail("nothing was written"))
 }
 
 fn refuse_conflicts(plans: &[StagePlan]) -> Result<(), CliError> {
@@ -295,6 +319,7 @@ impl From<DeployError> for CliError {
                     "--take makes telectl's values win; or put the wanted value into a values file",
                 )
             }
+            DeployError::CannotChange { ref objects } => refusals::explained(&error, objects),
             DeployError::Layout(ref source) => Self::from_error(ExitCode::Usage, source)
                 .hint("give contexts of different clusters, or `telectl deploy same-cluster`"),
             DeployError::Secret(ref source @ SecretError::Initialised { .. }) => {

@@ -1,8 +1,11 @@
 //! `telectl plan`, `telectl deploy` and `telectl deploy-all`
 
 mod apply;
+mod difference;
 mod outcome;
 mod progress;
+mod refusals;
+mod roles;
 mod stages;
 mod view;
 
@@ -48,6 +51,10 @@ pub(super) struct ApplyArgs {
     /// Take over fields that somebody else changed
     #[arg(long)]
     take: bool,
+    /// With --yes: deploy also where the namespace holds another profile, for example central where
+    /// edge was deployed
+    #[arg(long)]
+    new_role: bool,
     /// Longest time for one stage to become ready, for example 10m; the profile's if not given
     #[arg(long, value_name = "TIME")]
     timeout: Option<String>,
@@ -77,7 +84,7 @@ enum PlanOutput {
 pub(super) struct PlanArgs {
     #[command(flatten)]
     source: SourceArgs,
-    /// Exit with 3 if there are changes
+    /// Exit with 3 if there are changes; with 1, always, if an object cannot be changed in place
     #[arg(long)]
     exit_code: bool,
     /// The form of the plan
@@ -130,7 +137,9 @@ pub(super) fn plan(
     } else {
         ExitCode::Ok
     };
-    session.answer(&text, code)
+    let code = session.answer(&text, code)?;
+    apply::refuse_unchangeable(&plans)?;
+    Ok(code)
 }
 
 pub(super) fn deploy_all(

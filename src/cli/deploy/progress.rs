@@ -20,7 +20,7 @@ pub(super) fn show(progress: &mut Progress, event: Event) {
                 Action::Create => "created",
                 Action::Update => "updated",
                 Action::Conflict => "taken over",
-                Action::Keep => "unchanged",
+                Action::Keep | Action::Refuse => "unchanged",
                 Action::Delete => "deleted: no longer wanted",
             };
             progress.say(

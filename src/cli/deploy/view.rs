@@ -1,8 +1,8 @@
 //! How a plan looks.
 
 use serde::Serialize;
-use serde_json::Value;
 
+use super::{difference, refusals, roles};
 use crate::deploy::plan::{Action, FieldConflict, ObjectPlan, SecretChange, StagePlan};
 
 /// Version of the JSON form; fields are only ever added.
@@ -25,6 +25,7 @@ struct Counts {
     conflict: usize,
     keep: usize,
     delete: usize,
+    refuse: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -63,12 +64,17 @@ fn counts(plans: &[StagePlan]) -> Counts {
         conflict: sum(Action::Conflict),
         keep: sum(Action::Keep),
         delete: sum(Action::Delete),
+        refuse: sum(Action::Refuse),
     }
 }
 
 /// The plan as text, grouped by cluster, with a line that counts.
 pub(super) fn text(plans: &[StagePlan]) -> String {
-    let mut lines = Vec::new();
+    let changed = roles::changed(plans);
+    let mut lines: Vec<String> = changed
+        .iter()
+        .map(|line| format!("warning: {line}"))
+        .collect();
     for plan in plans {
         stage(plan, &mut lines);
     }
@@ -78,10 +84,16 @@ pub(super) fn text(plans: &[StagePlan]) -> String {
         conflict,
         keep,
         delete,
+        refuse,
     } = counts(plans);
+    let refused = if refuse > 0 {
+        format!(", {refuse} refused")
+    } else {
+        String::new()
+    };
     lines.push(format!(
-        "Plan: {create} to create, {update} to update, {delete} to delete, {conflict} in conflict, \
-         {keep} unchanged."
+        "Plan: {create} to create, {update} to update, {delete} to delete, {conflict} in \
+         conflict{refused}, {keep} unchanged."
     ));
     lines.join("\n")
 }
@@ -118,9 +130,9 @@ fn stage(plan: &StagePlan, lines: &mut Vec<String>) {
         "{} → cluster {} ({}), namespace {}",
         plan.stage.profile, plan.stage.context, plan.server, plan.stage.namespace
     );
-    let warnings = plan
-        .warnings
-        .iter()
+    let warnings = roles::earlier(plan)
+        .into_iter()
+        .chain(plan.warnings.iter().cloned())
         .map(|warning| format!("  warning: {warning}"));
     if !plan.has_changes() {
         lines.push(format!("{named}: no changes"));
@@ -175,6 +187,11 @@ fn object_lines(plan: &ObjectPlan, lines: &mut Vec<String>) {
     match plan.action {
         Action::Keep => {}
         Action::Create => lines.push(format!("  + {name}")),
+        Action::Refuse => {
+            lines.push(format!("  x {name} cannot be changed in place"));
+            let fields = refusals::fields(plan);
+            lines.extend(fields.iter().map(|line| format!("      {line}")));
+        }
         Action::Delete => lines.push(format!("  - {name}")),
         Action::Update | Action::Conflict => {
             let sign = if plan.action == Action::Update {
@@ -184,8 +201,9 @@ fn object_lines(plan: &ObjectPlan, lines: &mut Vec<String>) {
             };
             lines.push(format!("  {sign} {name}"));
             for change in plan.changes.iter().take(FIELDS_SHOWN) {
-                let (before, after) = (shown(change.before.as_ref()), shown(change.after.as_ref()));
-                lines.push(format!("      {}: {before} → {after}", change.field));
+                let (before, after) = (change.before.as_ref(), change.after.as_ref());
+                let changed = difference::lines(&change.field, before, after);
+                lines.extend(changed.iter().map(|line| format!("      {line}")));
             }
             if plan.changes.len() > FIELDS_SHOWN {
                 let more = plan.changes.len() - FIELDS_SHOWN;
@@ -203,17 +221,14 @@ fn object_lines(plan: &ObjectPlan, lines: &mut Vec<String>) {
 /// One field of somebody else: the field, both values and whose it is.
 pub(super) fn clash(conflict: &FieldConflict) -> String {
     let FieldConflict { change, manager } = conflict;
-    format!(
-        "{}: is {} (set by `{manager}`), telectl has {}",
-        change.field,
-        shown(change.before.as_ref()),
-        shown(change.after.as_ref())
-    )
+    let (before, after) = difference::sides(change.before.as_ref(), change.after.as_ref());
+    let field = &change.field;
+    format!("{field}: is {before} (set by `{manager}`), telectl has {after}")
 }
 
 fn secret_line(plan: &SecretChange, lines: &mut Vec<String>) {
     let sign = match plan.action {
-        Action::Keep => return,
+        Action::Keep | Action::Refuse => return,
         Action::Create => '+',
         Action::Delete => '-',
         Action::Update | Action::Conflict => '~',
@@ -234,19 +249,6 @@ fn secret_line(plan: &SecretChange, lines: &mut Vec<String>) {
     }
     if !plan.restarts.is_empty() {
         lines.push(format!("      restarts {}", plan.restarts.join(", ")));
-    }
-}
-
-fn shown(value: Option<&Value>) -> String {
-    match value {
-        None => "(none)".to_owned(),
-        Some(value) => {
-            let text = value.to_string();
-            match text.char_indices().nth(120) {
-                Some((end, _)) => format!("{}…", &text[..end]),
-                None => text,
-            }
-        }
     }
 }
 
@@ -304,6 +306,7 @@ mod tests {
                 because: "its data cannot be made again".to_owned(),
                 member: None,
             }],
+            held: Vec::new(),
             awaits_addresses: false,
             warnings: Vec::new(),
         }
@@ -320,7 +323,7 @@ mod tests {
 
         Plan: 0 to create, 0 to update, 2 to delete, 0 in conflict, 1 unchanged.
         ");
-        let shown: Value = serde_json::from_str(&json(&[pruning()])).unwrap();
+        let shown: serde_json::Value = serde_json::from_str(&json(&[pruning()])).unwrap();
         assert_eq!(shown["counts"]["delete"], 2);
         assert_eq!(shown["changes"], true);
         let stage = &shown["stages"][0];

@@ -224,9 +224,13 @@ pub(super) fn short(findings: &[Finding]) -> String {
 
 fn count(findings: &[Finding]) -> String {
     let summary = Summary::of(findings);
+    let warnings = match summary.warnings {
+        1 => "1 warning".to_owned(),
+        count => format!("{count} warnings"),
+    };
     format!(
-        "{} passed, {} failed, {} timed out, {} warnings, {} skipped\n",
-        summary.passed, summary.failed, summary.timed_out, summary.warnings, summary.skipped
+        "{} passed, {} failed, {} timed out, {warnings}, {} skipped\n",
+        summary.passed, summary.failed, summary.timed_out, summary.skipped
     )
 }
 
@@ -292,6 +296,13 @@ mod tests {
 
         1 passed, 1 failed, 0 timed out, 0 warnings, 1 skipped
         ");
+    }
+
+    #[test]
+    fn one_warning_is_counted_in_the_singular() {
+        let warned = || Finding::new(&check::ETCD, "central", "etcd").warning("three members");
+        assert!(count(&[warned()]).contains(" 1 warning, "));
+        assert!(count(&[warned(), warned()]).contains(" 2 warnings, "));
     }
 
     #[test]

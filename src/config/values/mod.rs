@@ -90,7 +90,8 @@ pub struct Global {
     /// Name of the pipeline; empty for the namespace.
     #[serde(default)]
     pub pipeline: String,
-    /// Registry of every image; empty to take images as they are.
+    /// Registry of every image, unless `image.registry` names another one for the workers; empty to
+    /// take images as they are.
     #[serde(default)]
     pub image_registry: String,
     /// Names of Secrets with registry logins.
@@ -102,7 +103,7 @@ pub struct Global {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Image {
-    /// Registry; `global.imageRegistry` beats it.
+    /// Registry; empty for `global.imageRegistry`.
     #[serde(default)]
     pub registry: String,
     /// Name without registry and tag.

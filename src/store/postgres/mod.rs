@@ -125,6 +125,12 @@ impl PostgresStore {
 }
 
 impl Store for PostgresStore {
+    async fn token(&self) -> Result<StoreToken, StoreError> {
+        write::present(self)
+            .await
+            .map_err(self.fails("say which data it holds"))
+    }
+
     async fn migrate(&self) -> Result<StoreToken, StoreError> {
         let result = match self.client().await {
             Ok(mut client) => {

@@ -63,7 +63,7 @@ pub(super) async fn store(store: &PostgresStore, batches: &[Batch]) -> Result<St
 }
 
 /// The present life of the data.
-async fn present(store: &PostgresStore) -> Result<StoreToken, Fault> {
+pub(super) async fn present(store: &PostgresStore) -> Result<StoreToken, Fault> {
     let client = store.client().await?;
     let result = timeout(QUERY_LIMIT, token::read(&client)).await;
     store.settle(client, QUERY_LIMIT, result)

@@ -140,6 +140,13 @@ fn unavailable(
 }
 
 impl Store for SqliteStore {
+    async fn token(&self) -> Result<StoreToken, StoreError> {
+        self.read("say which data it holds", |connection| {
+            schema::token(connection)
+        })
+        .await
+    }
+
     async fn migrate(&self) -> Result<StoreToken, StoreError> {
         let address = self.0.address.clone();
         self.write("upgrade its schema", move |connection| {

@@ -80,10 +80,13 @@ impl Pod {
 }
 
 impl Pod {
-    /// Whether it starts or runs and is not ready, and nothing says why yet.
+    /// Whether it has a node and is not ready, and nothing says why yet.
     pub fn is_unexplained(&self) -> bool {
-        let is_on_its_way = matches!(self.phase.as_str(), "Pending" | "Running");
-        is_on_its_way && !self.is_ready && !self.is_going && self.trouble.is_none()
+        let is_starting = self.phase == "Pending" && !self.node.is_empty();
+        (self.phase == "Running" || is_starting)
+            && !self.is_ready
+            && !self.is_going
+            && self.trouble.is_none()
     }
 
     /// Whether it waits for a node.
@@ -120,6 +123,18 @@ mod tests {
             "status": {"phase": "Running"},
         }));
         assert!(pod.is_unexplained());
+        let starting = |node: &str| {
+            Pod::from_object(&json!({
+                "metadata": {"name": "streamer-0", "uid": "new"},
+                "spec": {"nodeName": node},
+                "status": {"phase": "Pending"},
+            }))
+        };
+        assert!(starting("node").is_unexplained());
+        assert!(
+            !starting("").is_unexplained(),
+            "no node: the scheduler says why"
+        );
         let event = |uid: &str, time: &str, message: &str| {
             json!({
                 "type": "Warning", "message": message, "lastTimestamp": time,

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::worker::{CollectorSettings, IdentitySettings};
 use crate::model::batch::Batch;
 use crate::model::source::StoreToken;
-use crate::queue::{Delivery, Queue};
+use crate::queue::{Delivery, Queue, QueueError};
 use crate::store::{Outcome, Store, StoreError, Stored};
 
 use super::runtime::dependency::chain;
@@ -32,7 +32,9 @@ use patience::{Demand, Patience};
 
 /// Pause between two looks at how full the queue is and which life the store is in.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
-/// Longest time for one look.
+/// Looks in a row at which another store was announced until it is no transition any more.
+const CONTRADICTIONS: u32 = 6;
+/// Longest time for one look at the queue.
 const LOOK_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why a collector cannot work.
@@ -161,12 +163,14 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
                 }
             }
         }
-        for (delivery, end) in group.ends {
-            let token = self.insist("store", || self.store.sign_off(&end)).await?;
-            done.entry(token).or_default().push(delivery);
-        }
         for (token, deliveries) in &done {
             self.insist("queue", || self.queue.acknowledge(deliveries, token))
+                .await?;
+        }
+        for (delivery, end) in group.ends {
+            let token = self.insist("store", || self.store.sign_off(&end)).await?;
+            let one = [delivery];
+            self.insist("queue", || self.queue.acknowledge(&one, &token))
                 .await?;
         }
         self.meters.publish(&self.vitals);
@@ -264,31 +268,68 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
         self.vitals.dependency(server, true, outcome);
     }
 
-    /// Until `stop`: keeps the numbers about the queue current, and the announcement of the store,
-    /// which may be replaced while nothing is to be stored.
+    /// Until `stop`: keeps the numbers about the queue current, and the announcement of the store.
     async fn watch(&self) {
-        let look = async {
-            loop {
-                if let Ok(Ok(depth)) = timeout(LOOK_LIMIT, self.queue.depth()).await {
-                    self.meters.depth(&depth, &self.vitals);
-                }
-                if let Ok(looked) = timeout(LOOK_LIMIT, self.store.migrate()).await {
-                    self.note(
-                        "store",
-                        looked.as_ref().map(drop).map_err(|error| chain(error)),
-                    );
-                    if let Ok(token) = looked {
-                        let announced = self.queue.announce_store(&token).await;
-                        self.note("queue", announced.map_err(|error| chain(&error)));
-                    }
-                }
-                sleep(LOOK_INTERVAL).await;
-            }
-        };
         tokio::select! {
             () = self.stop.cancelled() => {}
-            () = look => {}
+            () = self.watch_depth() => {}
+            () = self.watch_store() => {}
         }
+    }
+
+    async fn watch_depth(&self) {
+        loop {
+            if let Ok(Ok(depth)) = timeout(LOOK_LIMIT, self.queue.depth()).await {
+                self.meters.depth(&depth, &self.vitals);
+            }
+            sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    /// The store may be replaced while there is nothing to store: makes the tables of an empty one,
+    /// and announces it.
+    async fn watch_store(&self) {
+        let mut contradictions = 0;
+        loop {
+            let mut looked = self.look(self.store.token()).await;
+            if looked.is_none() {
+                // It may lack the tables only.
+                looked = self.look(self.store.migrate()).await;
+            }
+            if let Some(token) = looked {
+                let announced = self.announce(&token, &mut contradictions).await;
+                self.note("queue", announced.map_err(|error| chain(&error)));
+            }
+            sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    /// What the store answers; notes how it went.
+    async fn look<T>(&self, asked: impl Future<Output = Result<T, StoreError>>) -> Option<T> {
+        let answer = asked.await.map_err(|error| chain(&error));
+        self.note("store", answer.as_ref().map(drop).map_err(Clone::clone));
+        answer.ok()
+    }
+
+    /// Announces the store; warns if others announce another one again and again.
+    async fn announce(
+        &self,
+        token: &StoreToken,
+        contradictions: &mut u32,
+    ) -> Result<(), QueueError> {
+        let before = self.queue.announced_store().await?;
+        if before.is_none_or(|before| before == *token) {
+            *contradictions = 0;
+        } else {
+            *contradictions += 1;
+        }
+        if *contradictions >= CONTRADICTIONS {
+            tracing::warn!(
+                "other collectors move the same queue into another store: give each pipeline a \
+                 name of its own (global.pipeline)"
+            );
+        }
+        self.queue.announce_store(token).await
     }
 }
 

@@ -8,6 +8,10 @@ use crate::model::source::StoreToken;
 #[derive(Debug, Clone)]
 pub(super) struct Announced(watch::Sender<Option<StoreToken>>);
 
+/// What was heard when it was asked for, and whether something else was heard since.
+#[derive(Debug)]
+pub(super) struct Heard(watch::Receiver<Option<StoreToken>>);
+
 impl Announced {
     /// Nothing was heard yet.
     pub(super) fn nothing() -> Self {
@@ -31,10 +35,47 @@ impl Announced {
         }
     }
 
-    /// Returns once a store is announced that is another one than `known`.
-    pub(super) async fn another_than(&self, known: Option<&StoreToken>) {
-        let is_another = |told: &Option<StoreToken>| told.is_some() && told.as_ref() != known;
-        // The sender is `self`, so that it cannot be gone.
-        drop(self.0.subscribe().wait_for(is_another).await);
+    /// What was heard last, and whatever comes after it.
+    pub(super) fn listen(&self) -> (Option<StoreToken>, Heard) {
+        let mut heard = self.0.subscribe();
+        let current = heard.borrow_and_update().clone();
+        (current, Heard(heard))
+    }
+}
+
+impl Heard {
+    /// Returns once something else was heard, also if it was taken back meanwhile: what was
+    /// acknowledged in between may be in the other store.
+    pub(super) async fn news(&mut self) {
+        if self.0.changed().await.is_err() {
+            // Nobody can announce anything any more.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    fn store(name: &str) -> Option<StoreToken> {
+        Some(StoreToken(name.to_owned()))
+    }
+
+    #[test]
+    fn what_was_known_at_the_beginning_is_no_news_and_a_change_that_was_taken_back_is() {
+        let announced = Announced::nothing();
+        announced.note(store("a"));
+        let (known, mut heard) = announced.listen();
+        assert_eq!(known, store("a"));
+        announced.note(store("a"));
+        announced.note(None);
+        assert!(heard.news().now_or_never().is_none());
+        announced.note(store("b"));
+        announced.note(store("a"));
+        assert!(heard.news().now_or_never().is_some());
+        assert!(heard.news().now_or_never().is_none());
     }
 }

@@ -1,7 +1,7 @@
 //! Reads a source and puts the pieces that are this streamer's into the spool.
 
 use std::fs::File;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -14,7 +14,6 @@ use crate::queue::spool::SpoolError;
 use crate::queue::{Claim, Queue};
 use crate::workers::vitals::Vitals;
 
-use super::announced::Announced;
 use super::csv::{Chunk, Limits, Place, Reader};
 use super::health::Health;
 use super::meter::Meter;
@@ -35,13 +34,13 @@ const LOOKS: usize = 64;
 /// Pause before writing again to a full disk.
 const FULL_DISK_PAUSE: Duration = Duration::from_secs(1);
 
-/// What reading needs.
-#[derive(Clone, Copy)]
+/// What a pass needs.
+#[derive(Clone)]
 pub(super) struct Reading<'a, Q> {
     pub(super) queue: &'a Q,
-    pub(super) announced: &'a Announced,
-    /// The store that this pass is for: the first one that was announced since it began.
-    pub(super) store: &'a OnceLock<StoreToken>,
+    /// The store that the pass is for: what another one has is read again. `None` if none was
+    /// announced yet.
+    pub(super) store: Option<StoreToken>,
     pub(super) outbox: &'a Outbox,
     pub(super) health: &'a Health,
     pub(super) meter: &'a Meter,
@@ -250,15 +249,9 @@ impl<Q: Queue> Reading<'_, Q> {
             return None;
         }
         let key = note.key();
-        if self.store.get().is_none()
-            && let Some(store) = self.announced.current()
-        {
-            // A pass is one task: nobody else sets it.
-            drop(self.store.set(store));
-        }
         let claim = self
             .queue
-            .claim(&key, self.streamer, CLAIM_TIME, self.store.get());
+            .claim(&key, self.streamer, CLAIM_TIME, self.store.as_ref());
         let claim = self.health.note(claim.await).ok();
         if claim == Some(Claim::Completed) && note.piece != Piece::SignOff {
             self.meter.chunks_completed.inc();

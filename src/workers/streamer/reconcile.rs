@@ -63,9 +63,8 @@ impl<Q: Queue> Reconciler<'_, Q> {
                 self.compare(&mut looked_up_to).await?;
             }
             if asked.elapsed() >= ASK_INTERVAL {
-                if let Ok(store) = self.health.note(self.queue.announced_store().await) {
-                    self.announced.note(store);
-                }
+                // A failure is noted by then, and that is all.
+                drop(self.ask().await);
                 asked = Instant::now();
             }
         }
@@ -111,19 +110,52 @@ impl<Q: Queue> Reconciler<'_, Q> {
         if told.sequences.is_empty() {
             return Ok(Ok(()));
         }
-        let sequences: BTreeSet<u64> = told.sequences.keys().copied().collect();
-        let notes = self.outbox.notes_of(&sequences);
-        self.complete_claims(&told.sequences).await;
+        let Some(store) = self.judging(&told.sequences).await? else {
+            // Not announced yet, or again: the next comparison knows more.
+            return Ok(Ok(()));
+        };
+        let (stored, elsewhere) = by_store(told.sequences, &store);
+        if !elsewhere.is_empty() {
+            tracing::warn!(
+                messages = elsewhere.len(),
+                "stored in another store than the one that is filled now; publishing again"
+            );
+            self.meter.lost.inc_by(elsewhere.len() as u64);
+            let forgotten = self.queue.forget_acknowledgements(incarnation, &elsewhere);
+            self.health.note(forgotten.await)?;
+            self.outbox.publish_again(&elsewhere);
+        }
+        let notes = self.outbox.notes_of(&stored);
+        self.complete_claims(&notes, &store).await;
         let chunks = notes.iter().filter(|note| note.piece != Piece::SignOff);
         self.meter.chunks_completed.inc_by(chunks.count() as u64);
         self.meter.acknowledged.inc_by(notes.len() as u64);
-        if let Err(error) = self.outbox.acknowledged(sequences.clone()).await {
+        if let Err(error) = self.outbox.acknowledged(stored.clone()).await {
             return Ok(Err(error));
         }
         // Last: if this is lost, the same ones are told again.
-        let forgotten = self.queue.forget_acknowledgements(incarnation, &sequences);
+        let forgotten = self.queue.forget_acknowledgements(incarnation, &stored);
         self.health.note(forgotten.await)?;
         Ok(Ok(()))
+    }
+
+    /// The store that is filled now, asked for again where an acknowledgement names another one.
+    async fn judging(
+        &self,
+        told: &BTreeMap<u64, StoreToken>,
+    ) -> Result<Option<StoreToken>, QueueError> {
+        let known = self.announced.current();
+        if !told.values().all(|store| Some(store) == known.as_ref()) {
+            self.ask().await?;
+        }
+        Ok(self.announced.current())
+    }
+
+    /// Asks which store the collectors fill.
+    async fn ask(&self) -> Result<(), QueueError> {
+        let told = self.health.note(self.queue.announced_store().await)?;
+        self.announced.note(told);
+        Ok(())
     }
 
     /// Which of the messages that should have arrived long ago are not in the queue. Looks at some
@@ -157,16 +189,11 @@ impl<Q: Queue> Reconciler<'_, Q> {
     }
 
     /// A mark that is lost costs a batch that the ledger ignores.
-    async fn complete_claims(&self, stored: &BTreeMap<u64, StoreToken>) {
-        let mut completed = Vec::new();
-        for (sequence, store) in stored {
-            let notes = self.outbox.notes_of(&BTreeSet::from([*sequence]));
-            completed.extend(shared_keys(&notes).into_iter().map(|key| (key, store)));
-        }
-        for together in completed.chunks(CONCURRENCY) {
+    async fn complete_claims(&self, notes: &[Note], store: &StoreToken) {
+        for together in shared_keys(notes).chunks(CONCURRENCY) {
             let marks = together
                 .iter()
-                .map(|(key, store)| self.queue.complete_claim(key, store));
+                .map(|key| self.queue.complete_claim(key, store));
             for mark in join_all(marks).await {
                 if self.health.note(mark).is_err() {
                     return;
@@ -191,6 +218,15 @@ impl<Q: Queue> Reconciler<'_, Q> {
             }
         }
     }
+}
+
+/// Acknowledged sequences: those that the store has, and those that another one has. These may not
+/// be freed: that one may be lost, and a pass for the present store leaves out what is in the spool.
+fn by_store(told: BTreeMap<u64, StoreToken>, store: &StoreToken) -> (BTreeSet<u64>, BTreeSet<u64>) {
+    let (stored, elsewhere): (Vec<_>, Vec<_>) =
+        told.into_iter().partition(|(_, named)| named == store);
+    let sequences = |pairs: Vec<(u64, StoreToken)>| pairs.into_iter().map(|pair| pair.0).collect();
+    (sequences(stored), sequences(elsewhere))
 }
 
 /// The keys of those pieces that siblings could work on as well.

@@ -1,10 +1,10 @@
 //! The streamer as a whole.
 
 use std::convert::Infallible;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use tokio::time::{interval, timeout};
+use tokio::time::{interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::worker::{IdentitySettings, StreamerSettings};
@@ -35,8 +35,8 @@ const DRAIN_LOOK: Duration = Duration::from_millis(20);
 const SHOW_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Streams the source until `stop` is cancelled; in once mode it stays idle after the end, unless
-/// the collectors get another store, which may lack what was acknowledged. Returns
-/// after what it had begun is in the spool and, if the queue answers, published.
+/// the collectors get another store, which may lack what was acknowledged. Returns after what it had
+/// begun is in the spool and, if the queue answers, published.
 ///
 /// # Errors
 /// When the source cannot be read or the spool cannot be used; never because of the queue.
@@ -61,8 +61,7 @@ pub async fn run<Q: Queue>(
     let announced = Announced::nothing();
     let reading = Reading {
         queue: &queue,
-        announced: &announced,
-        store: &OnceLock::new(),
+        store: None,
         outbox: &outbox,
         health: &health,
         meter: &meter,
@@ -85,7 +84,7 @@ pub async fn run<Q: Queue>(
         owner: &identity.id,
     };
     let work = async {
-        stream(&reading, settings, &identity.cluster_id).await?;
+        stream(&reading, &announced, settings, &identity.cluster_id).await?;
         stop.cancelled().await;
         drain(&outbox, &reconciler).await
     };
@@ -101,14 +100,16 @@ pub async fn run<Q: Queue>(
 
 async fn stream<Q: Queue>(
     reading: &Reading<'_, Q>,
+    announced: &Announced,
     settings: &StreamerSettings,
     cluster: &str,
 ) -> Result<(), StreamerError> {
     let vitals = reading.vitals;
     if let Ok(store) = reading.health.note(reading.queue.announced_store().await) {
-        reading.announced.note(store);
+        announced.note(store);
     }
     vitals.detail("csv_file", settings.csv_file.display().to_string());
+    let mut patience = Patience::default();
     loop {
         let (path, cluster) = (settings.csv_file.clone(), cluster.to_owned());
         let stop = reading.stop.clone();
@@ -125,10 +126,10 @@ async fn stream<Q: Queue>(
         vitals.detail("source_bytes", source.size);
         vitals.detail("pass", pass.0.clone());
         tracing::info!(source = %source.id, pass = pass.0, "reading");
-        let store = OnceLock::new();
+        let (store, mut heard) = announced.listen();
         let reading = Reading {
-            store: &store,
-            ..*reading
+            store,
+            ..reading.clone()
         };
         if reading.pass(&source, &pass).await? == Flow::Stopped {
             return Ok(());
@@ -138,11 +139,41 @@ async fn stream<Q: Queue>(
         }
         vitals.detail("source_state", "finished");
         tracing::info!(source = %source.id, "read to its end");
+        let again = async {
+            heard.news().await;
+            sleep(patience.pause()).await;
+        };
         tokio::select! {
             () = reading.stop.cancelled() => return Ok(()),
-            () = reading.announced.another_than(store.get()) => {}
+            () = again => {}
         }
         tracing::info!("the collectors fill another store: reading again what it may lack");
+    }
+}
+
+/// Pauses before a source is read again. They grow as long as the announcements do not settle, as
+/// when the collectors of two pipelines take each other's queue for theirs.
+#[derive(Debug, Default)]
+struct Patience {
+    last: Option<Instant>,
+    soon: usize,
+}
+
+impl Patience {
+    const PAUSES: [Duration; 4] = [
+        Duration::ZERO,
+        Duration::from_secs(10),
+        Duration::from_secs(60),
+        Duration::from_secs(300),
+    ];
+    /// After this time without news, the next is the first again.
+    const SETTLED: Duration = Duration::from_secs(600);
+
+    fn pause(&mut self) -> Duration {
+        let is_soon = self.last.is_some_and(|last| last.elapsed() < Self::SETTLED);
+        self.soon = if is_soon { self.soon + 1 } else { 0 };
+        self.last = Some(Instant::now());
+        Self::PAUSES[self.soon.min(Self::PAUSES.len() - 1)]
     }
 }
 
@@ -187,4 +218,19 @@ fn show_now(vitals: &Vitals, outbox: &Outbox, meter: &Meter) {
     vitals.detail("spool_bytes", meter.spool_bytes.get());
     vitals.detail("spool_undrained", outbox.notes().len());
     vitals.detail("spool_incarnation", outbox.incarnation().0.clone());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_change_is_followed_at_once_and_a_series_of_them_ever_later() {
+        let mut patience = Patience::default();
+        let pauses: Vec<Duration> = (0..6).map(|_| patience.pause()).collect();
+        assert_eq!(pauses[..4], Patience::PAUSES);
+        assert_eq!(pauses[5], pauses[3]);
+        patience.last = Instant::now().checked_sub(Patience::SETTLED);
+        assert_eq!(patience.pause(), Duration::ZERO);
+    }
 }

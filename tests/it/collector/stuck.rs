@@ -29,6 +29,10 @@ impl<S: Store> StuckStore<S> {
 }
 
 impl<S: Store> Store for StuckStore<S> {
+    async fn token(&self) -> Result<StoreToken, StoreError> {
+        self.inner.token().await
+    }
+
     async fn migrate(&self) -> Result<StoreToken, StoreError> {
         self.inner.migrate().await
     }

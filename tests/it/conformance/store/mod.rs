@@ -265,6 +265,7 @@ pub(crate) async fn w10_every_answer_tells_which_life_of_the_data_it_is(
     let token = fixture.open().migrate().await.unwrap();
     let store = fixture.open();
     assert_eq!(store.migrate().await.unwrap(), token);
+    assert_eq!(store.token().await.unwrap(), token);
     let source = MadeUp::of("edge", "a.csv", 20);
     let stored = store.store(&source.cut(10)).await.unwrap();
     assert_eq!(stored.token, token);
@@ -274,7 +275,7 @@ pub(crate) async fn w10_every_answer_tells_which_life_of_the_data_it_is(
     let kept = store.dead_letter(&id, b"payload", "a reason").await;
     assert_eq!(kept.unwrap(), token);
     fixture.sql("DELETE FROM store_token");
-    fixture.sql("INSERT INTO store_token VALUES ('another')");
+    fixture.sql("INSERT INTO store_token (token) VALUES ('another')");
     assert_ne!(fixture.open().migrate().await.unwrap(), token);
     assert_ne!(store.store(&source.cut(10)).await.unwrap().token, token);
 }
