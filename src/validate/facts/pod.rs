@@ -80,13 +80,10 @@ impl Pod {
 }
 
 impl Pod {
-    /// Whether it has a node and is not ready, and nothing says why yet.
+    /// Whether it starts or runs and is not ready, and nothing says why yet.
     pub fn is_unexplained(&self) -> bool {
-        let is_starting = self.phase == "Pending" && !self.node.is_empty();
-        (self.phase == "Running" || is_starting)
-            && !self.is_ready
-            && !self.is_going
-            && self.trouble.is_none()
+        let is_on_its_way = matches!(self.phase.as_str(), "Pending" | "Running");
+        is_on_its_way && !self.is_ready && !self.is_going && self.trouble.is_none()
     }
 
     /// Whether it waits for a node.
@@ -131,10 +128,7 @@ mod tests {
             }))
         };
         assert!(starting("node").is_unexplained());
-        assert!(
-            !starting("").is_unexplained(),
-            "no node: the scheduler says why"
-        );
+        assert!(starting("").is_unexplained() && starting("").is_unplaced());
         let event = |uid: &str, time: &str, message: &str| {
             json!({
                 "type": "Warning", "message": message, "lastTimestamp": time,
