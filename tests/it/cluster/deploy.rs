@@ -123,9 +123,7 @@ fn d10_a_dry_run_and_a_refused_prompt_change_nothing() {
 
 #[test]
 fn d14_the_current_context_is_never_used_or_changed() {
-    let Some(clusters) = Clusters::find() else {
-        return;
-    };
+    let Some(clusters) = Lab::take() else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let copy = folder.path().join("config");
     std::fs::copy(&clusters.kubeconfig, &copy).expect("a copy is written");
