@@ -62,6 +62,12 @@ enum Command {
     Deploy(deploy::DeployArgs),
     /// Deploy shared, central and edge profiles to their clusters, in this order
     DeployAll(deploy::DeployAllArgs),
+    /// Go on with a deployment over all clusters that did not come to its end
+    Resume(deploy::ResumeArgs),
+    /// Go back to what was deployed before, in every cluster
+    Rollback(deploy::RollbackArgs),
+    /// Show what was deployed when and by whom
+    History(deploy::HistoryArgs),
     /// Show how the pipeline stands, over all clusters
     Status(status::StatusArgs),
     /// Prove by real packets from the real pods that the pipeline works
@@ -74,6 +80,12 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Run one worker of the pipeline; it is configured by its environment
     Worker(worker::WorkerArgs),
+}
+
+impl Command {
+    const fn is_about_clusters(&self) -> bool {
+        !matches!(self, Self::Demo(_) | Self::Completions(_) | Self::Worker(_))
+    }
 }
 
 /// The commands that are about no cluster.
@@ -105,12 +117,20 @@ pub fn main() -> std::process::ExitCode {
 }
 
 fn dispatch(arguments: Arguments, session: &Session) -> Result<ExitCode, CliError> {
-    let targets = Targets::resolve(&arguments.targets, &session.environment);
+    let (flags, environment) = (&arguments.targets, &session.environment);
+    let targets = if arguments.command.is_about_clusters() {
+        Targets::resolve(flags, environment)?
+    } else {
+        Targets::without_fleet(flags, environment)
+    };
     match arguments.command {
         Command::Render(command) => render::run(&command, &targets, session),
         Command::Plan(command) => deploy::plan(&command, &targets, session),
         Command::Deploy(command) => deploy::deploy(&command, &targets, session),
         Command::DeployAll(command) => deploy::deploy_all(&command, &targets, session),
+        Command::Resume(command) => deploy::resume(&command, &targets, session),
+        Command::Rollback(command) => deploy::rollback(&command, &targets, session),
+        Command::History(command) => deploy::history(&command, &targets, session),
         Command::Status(command) => status::run(&command, &targets, session),
         Command::Validate(command) => validate::run(&command, &targets, session),
         Command::Config(command) => config::run(&command, &targets, session),

@@ -83,7 +83,7 @@ pub(super) fn layers(
     targets: &Targets,
     session: &Session,
 ) -> Result<Layers, CliError> {
-    let mut layers = values.layers(session)?;
+    let mut layers = values.layers(targets, session)?;
     layers
         .flags
         .extend(targets.namespace.as_ref().map(|namespace| FlagValue {

@@ -2,7 +2,9 @@
 
 use clap::Args;
 
+use crate::config::ConfigError;
 use crate::config::environment::Environment;
+use crate::config::fleet::{Fleet, FleetRole};
 
 /// What the help puts above these flags.
 pub(super) const HEADING: &str = "Clusters";
@@ -23,6 +25,10 @@ pub struct TargetArgs {
     /// Namespace of the workers [env: NAMESPACE]
     #[arg(short, long, global = true, value_name = "NAME", help_heading = HEADING)]
     pub namespace: Option<String>,
+    /// File that names the clusters, with their contexts, roles and values; `telectl.yaml` in the
+    /// working directory if there is one. Flags beat it [env: TELECTL_FLEET]
+    #[arg(long, global = true, value_name = "FILE", help_heading = HEADING)]
+    pub fleet: Option<std::path::PathBuf>,
     /// File with the contexts; the current context is never used or changed
     /// [env: KUBECONFIG]
     #[arg(long, global = true, value_name = "FILE", help_heading = HEADING)]
@@ -42,11 +48,33 @@ pub struct Targets {
     pub namespace: Option<String>,
     /// Files with the contexts, in order.
     pub kubeconfig: Vec<std::path::PathBuf>,
+    /// The fleet file, if there is one.
+    pub fleet: Option<Fleet>,
 }
 
 impl Targets {
-    /// Flags beat the environment.
-    pub fn resolve(flags: &TargetArgs, environment: &Environment) -> Self {
+    /// Flags beat the environment, which beats the fleet file.
+    ///
+    /// # Errors
+    /// When there is a fleet file that cannot be used.
+    pub fn resolve(flags: &TargetArgs, environment: &Environment) -> Result<Self, ConfigError> {
+        let fleet = match &flags.fleet {
+            Some(path) => Some(Fleet::open(path)?),
+            None => Fleet::find(environment)?,
+        };
+        Ok(Self::with_fleet(flags, environment, fleet))
+    }
+
+    /// What the flags and the environment say, for commands that are about no cluster.
+    pub fn without_fleet(flags: &TargetArgs, environment: &Environment) -> Self {
+        Self::with_fleet(flags, environment, None)
+    }
+
+    fn with_fleet(flags: &TargetArgs, environment: &Environment, fleet: Option<Fleet>) -> Self {
+        let of_role = |role| {
+            let clusters = fleet.iter().flat_map(move |fleet| fleet.of_role(role));
+            clusters.map(|cluster| cluster.context.clone())
+        };
         let or_environment = |flag: &Option<String>, name| {
             flag.clone()
                 .or_else(|| environment.get(name).map(str::to_owned))
@@ -61,14 +89,21 @@ impl Targets {
                     .map(|context| context.trim().to_owned()),
             );
         }
+        if edges.is_empty() {
+            edges.extend(of_role(FleetRole::Edge));
+        }
         let mut seen = std::collections::BTreeSet::new();
         edges.retain(|context| !context.is_empty() && seen.insert(context.clone()));
         Self {
             edges,
-            central: or_environment(&flags.central_context, "CENTRAL_CONTEXT"),
-            shared: or_environment(&flags.shared_context, "SHARED_CONTEXT"),
+            central: or_environment(&flags.central_context, "CENTRAL_CONTEXT")
+                .or_else(|| of_role(FleetRole::Central).next())
+                .or_else(|| of_role(FleetRole::SameCluster).next()),
+            shared: or_environment(&flags.shared_context, "SHARED_CONTEXT")
+                .or_else(|| of_role(FleetRole::Shared).next()),
             namespace: or_environment(&flags.namespace, "NAMESPACE"),
             kubeconfig: kubeconfig_files(flags.kubeconfig.as_deref(), environment),
+            fleet,
         }
     }
 }
@@ -103,7 +138,7 @@ mod tests {
             ("NAMESPACE", "elsewhere"),
             ("KUBECONFIG", "/a:/b"),
         ]);
-        let from_environment = Targets::resolve(&TargetArgs::default(), &environment);
+        let from_environment = Targets::without_fleet(&TargetArgs::default(), &environment);
         assert_eq!(from_environment.edges, ["edge-a", "edge-b"]);
         assert_eq!(from_environment.central.as_deref(), Some("central-a"));
         assert_eq!(from_environment.namespace.as_deref(), Some("elsewhere"));
@@ -114,8 +149,30 @@ mod tests {
             central_context: Some("central-b".to_owned()),
             ..TargetArgs::default()
         };
-        let resolved = Targets::resolve(&flags, &environment);
+        let resolved = Targets::without_fleet(&flags, &environment);
         assert_eq!(resolved.edges, ["edge-c"]);
         assert_eq!(resolved.central.as_deref(), Some("central-b"));
+    }
+
+    #[test]
+    fn d19_the_fleet_file_names_clusters_where_neither_flags_nor_the_environment_do() {
+        let text = "clusters:\n- {name: n, context: north, role: edge}\n- {name: s, context: south, \
+                    role: edge}\n- {name: c, context: hub, role: central}\n";
+        let fleet = Fleet::parse("telectl.yaml", text).unwrap();
+        let resolved = |flags: &TargetArgs, environment: &Environment| {
+            Targets::with_fleet(flags, environment, Some(fleet.clone()))
+        };
+        let nothing = resolved(&TargetArgs::default(), &Environment::default());
+        assert_eq!(nothing.edges, ["north", "south"]);
+        assert_eq!(nothing.central.as_deref(), Some("hub"));
+        assert_eq!(nothing.shared, None);
+        let environment = Environment::from([("CENTRAL_CONTEXT", "other")]);
+        let flags = TargetArgs {
+            edge_context: vec!["west".to_owned()],
+            ..TargetArgs::default()
+        };
+        let both = resolved(&flags, &environment);
+        assert_eq!(both.edges, ["west"]);
+        assert_eq!(both.central.as_deref(), Some("other"));
     }
 }

@@ -10,6 +10,7 @@ use crate::model::profile::Profile;
 
 use super::error::CliError;
 use super::session::Session;
+use super::targets::Targets;
 
 /// Reads a profile; a mistyped one is answered with the nearest.
 pub(super) fn profile() -> impl TypedValueParser<Value = Profile> {
@@ -31,14 +32,14 @@ pub(super) struct ValuesArgs {
 
 impl ValuesArgs {
     /// The layers that these flags and the environment make.
-    pub(super) fn layers(&self, session: &Session) -> Result<Layers, CliError> {
+    pub(super) fn layers(&self, targets: &Targets, session: &Session) -> Result<Layers, CliError> {
         let files: Result<Vec<ValuesFile>, ConfigError> = self
             .files
             .iter()
             .map(|name| ValuesFile::open(name))
             .collect();
-        let fleet = Fleet::find(&session.environment)?;
-        let fleet: Result<Vec<ValuesFile>, ConfigError> = fleet.iter().map(Fleet::common).collect();
+        let fleet: Result<Vec<ValuesFile>, ConfigError> =
+            targets.fleet.iter().map(Fleet::common).collect();
         Ok(Layers {
             fleet: fleet?,
             user_file: ValuesFile::of_user(&session.environment)?,

@@ -30,6 +30,8 @@ pub const CLUSTER_ID: &str = "telectl.io/cluster-id";
 /// Annotation of a parent: the values files and overlays that its set was deployed with, as a JSON
 /// list of their names as given with `-f`.
 pub const FILES: &str = "telectl.io/values-files";
+/// Annotation of a parent: the generation of the history that is deployed.
+pub const GENERATION: &str = "telectl.io/deployed-generation";
 /// Annotation of a parent: the kinds of its set.
 const KINDS: &str = "applyset.kubernetes.io/contains-group-kinds";
 /// The key of a parent's data under which the objects of its set stand, one `KIND/NAME` per line.
@@ -46,6 +48,8 @@ pub struct Record<'a> {
     pub version: &'a str,
     /// Values files and overlays, as a JSON list of the names given; `None` if that is not known.
     pub files: Option<&'a str>,
+    /// The number of the run in the history; `None` for a set of before there was one.
+    pub generation: Option<u32>,
 }
 
 /// The parent object of a profile in a namespace.
@@ -132,6 +136,7 @@ pub fn recorded(parent: &Value) -> Option<Record<'_>> {
         by: annotation(DEPLOYED_BY)?,
         version: annotation(VERSION)?,
         files: annotation(FILES),
+        generation: annotation(GENERATION).and_then(|text| text.parse().ok()),
     })
 }
 
@@ -189,6 +194,9 @@ pub fn parent_manifest(
         annotations[VERSION] = record.version.into();
         if let Some(files) = record.files {
             annotations[FILES] = files.into();
+        }
+        if let Some(generation) = record.generation {
+            annotations[GENERATION] = generation.to_string().into();
         }
     }
     let value: Value = json!({
@@ -268,6 +276,7 @@ mod tests {
             by: "somebody",
             version: "1",
             files: Some(r#"["lab","a, b.yaml"]"#),
+            generation: Some(7),
         };
         let parent = parent("ns", "edge");
         let written = parent_manifest(&parent, &BTreeSet::new(), "edge", Some(&record)).value;
@@ -276,6 +285,7 @@ mod tests {
         let read = recorded(&written).unwrap();
         assert_eq!((read.at, read.by), (record.at, record.by));
         assert_eq!((read.version, read.files), (record.version, record.files));
+        assert_eq!(read.generation, Some(7));
         assert!(is_recorded(&written, "edge"));
         assert!(!is_recorded(&written, "renamed"));
         let unfinished = parent_manifest(&parent, &BTreeSet::new(), "edge", None).value;

@@ -1,5 +1,6 @@
 //! The mechanics of one cluster: connecting, reading, applying, comparing, waiting.
 
+pub mod applied;
 pub mod apply;
 pub mod client;
 pub mod diff;
@@ -11,6 +12,7 @@ pub mod lock;
 pub mod pod;
 pub mod readiness;
 mod scene;
+pub mod snapshot;
 pub mod wait;
 
 pub use client::Cluster;

@@ -30,6 +30,15 @@ impl Environment {
             .filter(|value| !value.is_empty())
     }
 
+    /// The same with some variables set where they are not.
+    #[must_use]
+    pub fn or(mut self, variables: &BTreeMap<String, String>) -> Self {
+        for (name, value) in variables {
+            self.0.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        self
+    }
+
     /// Every variable whose name starts with `prefix`, in order of the names.
     pub fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.0

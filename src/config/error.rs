@@ -52,6 +52,14 @@ pub enum ConfigError {
         /// All that were found.
         duplicates: Vec<Duplicate>,
     },
+    /// A fleet file that contradicts itself.
+    #[error("`{name}`: {problem}")]
+    Fleet {
+        /// The file.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// A `--set` that cannot be understood.
     #[error("cannot understand `--set {key}…`: {reason}")]
     BadSet {

@@ -1,5 +1,6 @@
 //! The fleet file (`telectl.yaml`): which clusters there are.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -14,7 +15,7 @@ use super::resolve::ValuesFile;
 pub const FILE_NAME: &str = "telectl.yaml";
 
 /// What a cluster is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FleetRole {
     /// Streamers.
@@ -28,7 +29,7 @@ pub enum FleetRole {
 }
 
 /// One cluster.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FleetCluster {
     /// Its name; `CLUSTER_ID` of its workers.
@@ -46,7 +47,7 @@ pub struct FleetCluster {
 }
 
 /// The clusters and what they have in common.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fleet {
     /// The clusters.
@@ -98,7 +99,79 @@ impl Fleet {
             })?;
         duplicate::refuse(file, text)?;
         file.clone_into(&mut fleet.file);
+        fleet.check()?;
         Ok(fleet)
+    }
+
+    /// Refuses clusters that cannot be told apart, and two for a role that there is once.
+    fn check(&self) -> Result<(), ConfigError> {
+        let wrong = |problem: String| ConfigError::Fleet {
+            name: self.file.clone(),
+            problem,
+        };
+        let (mut names, mut places) = (BTreeSet::new(), BTreeSet::new());
+        for cluster in &self.clusters {
+            let FleetCluster {
+                name,
+                context,
+                role,
+                ..
+            } = cluster;
+            if name.is_empty() || context.is_empty() {
+                return Err(wrong(format!(
+                    "cluster `{name}` needs a name and a context"
+                )));
+            }
+            if !names.insert(name) {
+                return Err(wrong(format!("two clusters have the name `{name}`")));
+            }
+            // One cluster may be the central and the shared one.
+            if !places.insert((role, context)) {
+                return Err(wrong(format!(
+                    "context `{context}` has the same role twice"
+                )));
+            }
+        }
+        for role in [
+            FleetRole::Central,
+            FleetRole::Shared,
+            FleetRole::SameCluster,
+        ] {
+            let names: Vec<&str> = self
+                .of_role(role)
+                .map(|cluster| cluster.name.as_str())
+                .collect();
+            if names.len() > 1 {
+                let names = names.join("` and `");
+                return Err(wrong(format!(
+                    "`{names}` have a role that one cluster can have"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The clusters of a role, in the order of the file.
+    pub fn of_role(&self, role: FleetRole) -> impl Iterator<Item = &FleetCluster> {
+        self.clusters
+            .iter()
+            .filter(move |cluster| cluster.role == role)
+    }
+
+    /// What the file says about the cluster that a profile goes to: its own values, and its name as
+    /// `CLUSTER_ID`; `None` if the file does not know it.
+    ///
+    /// # Errors
+    /// As [`Self::common`].
+    pub fn of_context(
+        &self,
+        role: FleetRole,
+        context: &str,
+    ) -> Result<Option<ValuesFile>, ConfigError> {
+        let known = self
+            .of_role(role)
+            .find(|cluster| cluster.context == context);
+        known.map(|cluster| self.of_cluster(cluster)).transpose()
     }
 
     /// The values of all clusters, as a layer.
@@ -115,7 +188,15 @@ impl Fleet {
     /// As [`Self::common`].
     pub fn of_cluster(&self, cluster: &FleetCluster) -> Result<ValuesFile, ConfigError> {
         let name = format!("{} (values of {})", self.file, cluster.name);
-        layer(name, &cluster.values)
+        let mut values = cluster.values.clone();
+        let global = values
+            .entry("global")
+            .or_insert_with(|| Value::Object(Map::new()));
+        if let Some(global) = global.as_object_mut() {
+            let id = || Value::from(cluster.name.as_str());
+            global.entry("clusterId").or_insert_with(id);
+        }
+        layer(name, &values)
     }
 }
 
@@ -142,6 +223,35 @@ mod tests {
         assert_eq!(fleet.common().unwrap().text, "image:\n  tag: '2'\n");
         let own = fleet.of_cluster(&fleet.clusters[0]).unwrap();
         assert_eq!(own.name, "telectl.yaml (values of north)");
+        assert!(own.text.contains("clusterId: north"), "{}", own.text);
+        let found = fleet.of_context(FleetRole::Edge, "kind-north").unwrap();
+        assert_eq!(found, Some(own));
+        assert_eq!(
+            fleet.of_context(FleetRole::Central, "kind-north").unwrap(),
+            None
+        );
+    }
+
+    #[test]
+    fn clusters_that_cannot_be_told_apart_are_refused_by_name() {
+        let refused = |text: &str| {
+            let error = Fleet::parse("telectl.yaml", &format!("clusters:\n{text}")).unwrap_err();
+            error.to_string()
+        };
+        let edge = "- {name: north, context: kind-north, role: edge}\n";
+        let twice = refused(&format!(
+            "{edge}- {{name: north, context: b, role: edge}}\n"
+        ));
+        assert!(twice.contains("name `north`"), "{twice}");
+        let twice = refused(&format!(
+            "{edge}- {{name: b, context: kind-north, role: edge}}\n"
+        ));
+        assert!(twice.contains("context `kind-north`"), "{twice}");
+        let central =
+            "- {name: a, context: a, role: central}\n- {name: b, context: b, role: central}\n";
+        assert!(refused(central).contains("`a` and `b`"));
+        let both = "clusters:\n- {name: a, context: a, role: central}\n- {name: b, context: a, role: shared}\n";
+        assert!(Fleet::parse("telectl.yaml", both).is_ok());
     }
 
     #[test]

@@ -33,3 +33,4 @@ pub use key_path::KeyPath;
 pub use layer::{Assignment, Place};
 pub use resolve::{FlagValue, Layers, Resolved, ValuesFile, resolve};
 pub use source::Source;
+pub use variables::values as variables;

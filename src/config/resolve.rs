@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::model::profile::Profile;
@@ -23,7 +24,7 @@ use super::values::Values;
 use super::variables;
 
 /// A file of values, read but not yet understood.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ValuesFile {
     /// How to call it in messages.
     pub name: String,
@@ -250,7 +251,7 @@ pub fn resolve(profile: Profile, layers: &Layers) -> Result<Resolved, ConfigErro
     typed(profile, merged, intake.findings)
 }
 
-fn schema() -> Result<Schema, ConfigError> {
+pub(super) fn schema() -> Result<Schema, ConfigError> {
     Ok(Schema::new(parsed("built-in", profiles::BASE)?))
 }
 

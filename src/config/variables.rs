@@ -1,7 +1,9 @@
 //! The environment as a layer: `TELECTL_EXTERNAL_REDIS_HOST` sets `externalRedis.host`.
 
+use std::collections::BTreeMap;
+
 use super::environment::Environment;
-use super::error::Warning;
+use super::error::{ConfigError, Warning};
 use super::key_path::KeyPath;
 use super::layer::Layer;
 use super::schema::Schema;
@@ -45,6 +47,18 @@ pub(super) fn layers(environment: &Environment, schema: &Schema) -> (Vec<Layer>,
         }
     }
     (layers, warnings)
+}
+
+/// The variables that set a value. None of them holds a secret: no key for one can be set so.
+pub fn values(environment: &Environment) -> Result<BTreeMap<String, String>, ConfigError> {
+    let schema = super::resolve::schema()?;
+    let names: Vec<String> = schema.leaves().iter().map(name).collect();
+    let ours = environment
+        .with_prefix(PREFIX)
+        .filter(|(variable, _)| names.iter().any(|name| name == variable));
+    Ok(ours
+        .map(|(variable, text)| (variable.to_owned(), text.to_owned()))
+        .collect())
 }
 
 fn layer(variable: &str, text: &str, path: &KeyPath, schema: &Schema) -> Layer {

@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::layout::Stage;
 use super::observe::Observed;
 use super::plan::hosts;
 use super::secrets::AUTHORITY_SECRET;
 use crate::cluster::apply::FIELD_MANAGER;
 use crate::cluster::inventory::{self, Membership};
-use crate::cluster::{Cluster, ClusterError};
+use crate::cluster::snapshot::reference;
 use crate::model::component::Component;
 use crate::model::labels;
 use crate::model::manifest::RenderedSet;
@@ -76,83 +75,30 @@ fn wanted(set: &RenderedSet) -> BTreeSet<ObjectRef> {
     objects.chain(secrets).collect()
 }
 
-/// Looks for what a stage has besides what it wants. What cannot be read is an error, never absent.
-///
-/// # Errors
-/// When the cluster cannot be asked.
-pub async fn find(
-    cluster: &Cluster,
-    stage: &Stage,
-    observed: &Observed,
-) -> Result<Belongings, ClusterError> {
-    if observed.namespace_missing {
-        return Ok(Belongings::default());
-    }
+/// What a stage has besides what it wants, among all that its namespace holds.
+pub fn find(observed: &Observed) -> Belongings {
     let set = &observed.set;
-    let parent = inventory::parent(&stage.namespace, stage.profile.name());
-    let selector = inventory::selector(&parent);
-    let lists = kinds(set, observed.record.as_ref())
-        .into_iter()
-        .map(|kind| cluster.list(kind, &stage.namespace, &selector));
-    let (labelled, autoscalers) = futures::future::try_join(
-        futures::future::try_join_all(lists),
-        cluster.list(ObjectKind::HorizontalPodAutoscaler, &stage.namespace, ""),
-    )
-    .await?;
-    let mut live = labelled.concat();
-    let carrying: BTreeSet<ObjectRef> = live.iter().filter_map(reference).collect();
-    let listed = observed.record.as_ref().map(inventory::listed);
-    let listed = listed.unwrap_or_default();
-    let wanted = wanted(set);
-    let others = listed
-        .iter()
-        .filter(|object| !wanted.contains(object) && !carrying.contains(object))
-        .map(|object| cluster.get(object));
-    let others = futures::future::try_join_all(others).await?;
-    live.extend(others.into_iter().flatten());
-    let (unwanted, mut kept) = sort(set, &parent, &listed, &live);
-    kept.extend(claims(cluster, &stage.namespace, &unwanted, &live).await?);
+    let parent = inventory::parent(&set.namespace, set.profile.name());
+    let listed = observed.record().map(inventory::listed).unwrap_or_default();
+    let live = &observed.live;
+    let carrying: BTreeSet<ObjectRef> = live
+        .members(&parent)
+        .map(|(object, _)| object.clone())
+        .collect();
+    let ours: BTreeSet<ObjectRef> = listed.union(&carrying).cloned().collect();
+    let found: Vec<&Value> = ours.iter().filter_map(|object| live.get(object)).collect();
+    let (unwanted, mut kept) = sort(set, &parent, &listed, &found);
+    kept.extend(claims(live.claims(), &unwanted, &found));
     kept.extend(kept_authority(observed));
-    Ok(Belongings {
+    Belongings {
         unwanted,
         kept,
-        autoscalers,
-        ours: listed.into_iter().chain(carrying).collect(),
-    })
-}
-
-/// The kinds to look among: those that the record names and those of the set; without a record
-/// every kind that is ever rendered.
-fn kinds(set: &RenderedSet, record: Option<&Value>) -> Vec<ObjectKind> {
-    let named = record.and_then(inventory::listed_kinds);
-    let is_rendered = |kind: &ObjectKind| {
-        !matches!(
-            kind,
-            ObjectKind::Namespace | ObjectKind::Secret | ObjectKind::Lease
-        )
-    };
-    let may_be_there = |kind: &ObjectKind| match &named {
-        None => true,
-        Some(named) => {
-            let mut rendered = set.manifests.iter();
-            named.contains(kind) || rendered.any(|manifest| manifest.object.kind == *kind)
-        }
-    };
-    ObjectKind::ALL
-        .into_iter()
-        .filter(is_rendered)
-        .filter(may_be_there)
-        .collect()
-}
-
-/// Which object a live one is; `None` for a kind that telectl does not write.
-fn reference(live: &Value) -> Option<ObjectRef> {
-    let metadata = &live["metadata"];
-    Some(ObjectRef::new(
-        ObjectKind::from_name(live["kind"].as_str()?)?,
-        metadata["namespace"].as_str().unwrap_or_default(),
-        metadata["name"].as_str()?,
-    ))
+        autoscalers: live
+            .of_kind(ObjectKind::HorizontalPodAutoscaler)
+            .cloned()
+            .collect(),
+        ours,
+    }
 }
 
 /// Sorts live objects into those that are deleted and those that stay. What is wanted, what is
@@ -161,7 +107,7 @@ fn sort(
     set: &RenderedSet,
     parent: &ObjectRef,
     listed: &BTreeSet<ObjectRef>,
-    live: &[Value],
+    live: &[&Value],
 ) -> (Vec<Unwanted>, Vec<Kept>) {
     let (mut unwanted, mut kept) = (Vec::new(), Vec::new());
     if set.manifests.is_empty() {
@@ -213,7 +159,7 @@ fn was_applied_by_us(live: &Value) -> bool {
 }
 
 /// Why an object that nothing asks for stays: nothing that holds data is ever deleted.
-fn reason_to_keep(object: &ObjectRef, live: &Value) -> Option<&'static str> {
+pub(super) fn reason_to_keep(object: &ObjectRef, live: &Value) -> Option<&'static str> {
     match object.kind {
         ObjectKind::Secret if !is_signed_by_us(live) => Some("its data cannot be made again"),
         ObjectKind::StatefulSet
@@ -236,36 +182,26 @@ fn is_signed_by_us(secret: &Value) -> bool {
 }
 
 /// The claims that stay when StatefulSets are deleted.
-async fn claims(
-    cluster: &Cluster,
-    namespace: &str,
-    unwanted: &[Unwanted],
-    live: &[Value],
-) -> Result<Vec<Kept>, ClusterError> {
+fn claims(claims: &[Value], unwanted: &[Unwanted], live: &[&Value]) -> Vec<Kept> {
     let sets = unwanted
         .iter()
         .filter(|unwanted| unwanted.object.kind == ObjectKind::StatefulSet);
     let templates: Vec<String> = sets
         .filter_map(|set| {
-            let is_it = |found: &&Value| found["metadata"]["uid"] == set.uid.as_str();
+            let is_it = |found: &&&Value| found["metadata"]["uid"] == set.uid.as_str();
             live.iter().find(is_it)
         })
-        .flat_map(claim_prefixes)
+        .flat_map(|set| claim_prefixes(set))
         .collect();
-    if templates.is_empty() {
-        return Ok(Vec::new());
-    }
-    let claims = ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims");
-    let found = cluster.list_other(claims, namespace, "").await?;
-    let names = found.iter().map(|claim| text(&claim["metadata"]["name"]));
-    Ok(names
+    let names = claims.iter().map(|claim| text(&claim["metadata"]["name"]));
+    names
         .filter(|name| is_claim_of(name, &templates))
         .map(|name| Kept {
             object: format!("PersistentVolumeClaim/{name}"),
             because: "it holds data".to_owned(),
             member: None,
         })
-        .collect())
+        .collect()
 }
 
 /// What the names of a StatefulSet's claims begin with: `TEMPLATE-SET-`.

@@ -1,6 +1,7 @@
 //! What can go wrong with a deployment.
 
 use super::certificates::CertificateError;
+use super::history::Unreadable;
 use super::layout::{LayoutError, Stage};
 use super::plan::ObjectPlan;
 use super::secrets::SecretError;
@@ -64,12 +65,33 @@ pub enum DeployError {
     /// The run was stopped between two writes.
     #[error("stopped before everything was applied")]
     Stopped,
+    /// The run ended where somebody wanted to look first.
+    #[error("paused after {done} {}, {left} still to go", edges(*done))]
+    Paused {
+        /// Edges that are deployed.
+        done: usize,
+        /// Edges that are not.
+        left: usize,
+    },
+    /// The time for the whole run was over.
+    #[error("not everything was deployed within {} s", after.as_secs())]
+    OutOfTime {
+        /// The time.
+        after: std::time::Duration,
+    },
+    /// An entry of the history cannot be used.
+    #[error(transparent)]
+    History(#[from] Unreadable),
     /// The lock could not be renewed in time.
     #[error("the lock of {stage} was lost, so nothing more was written")]
     LockLost {
         /// Which stage.
         stage: String,
     },
+}
+
+const fn edges(count: usize) -> &'static str {
+    if count == 1 { "edge" } else { "edges" }
 }
 
 fn counted(objects: &[(Stage, ObjectPlan)]) -> String {

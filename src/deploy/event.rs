@@ -50,6 +50,22 @@ pub enum Event {
         /// Its name.
         pod: String,
     },
+    /// A lock seems to be left over; it is watched for as long as it would live.
+    LockWatched {
+        /// Where.
+        stage: Stage,
+        /// Who holds it.
+        holder: String,
+    },
+    /// A lock was left over from somebody, and is ours now.
+    LockTakenOver {
+        /// Where.
+        stage: Stage,
+        /// Who left it.
+        former: String,
+    },
+    /// A stage is taken back to what was deployed before.
+    RollingBack(Stage),
     /// A stage is done.
     StageDone {
         /// Where.

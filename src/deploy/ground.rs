@@ -1,4 +1,4 @@
-//! What a cluster has for pods to run on: nodes, storage classes, volume claims. Only reads.
+//! What a cluster has for pods to run on: nodes and storage classes. Only reads.
 
 use serde_json::Value;
 
@@ -14,33 +14,20 @@ pub(super) struct Ground {
     pub(super) nodes: Reading,
     /// `storage.k8s.io/v1 StorageClass`.
     pub(super) classes: Reading,
-    /// `v1 PersistentVolumeClaim` of the stage's namespace.
-    pub(super) claims: Reading,
 }
 
 /// Reads everything at once. What the user may not read is no error.
-pub(super) async fn read(cluster: &Cluster, namespace: &str) -> Result<Ground, ClusterError> {
-    let list = |resource, namespace| async move {
-        match cluster.list_other(resource, namespace, "").await {
+pub(super) async fn read(cluster: &Cluster) -> Result<Ground, ClusterError> {
+    let list = |resource| async move {
+        match cluster.list_other(resource, "", "").await {
             Ok(items) => Ok(Ok(items)),
             Err(ClusterError::Refused { message, .. }) => Ok(Err(message)),
             Err(error) => Err(error),
         }
     };
-    let (nodes, classes, claims) = tokio::try_join!(
-        list(("", "v1", "Node", "nodes"), ""),
-        list(
-            ("storage.k8s.io", "v1", "StorageClass", "storageclasses"),
-            ""
-        ),
-        list(
-            ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
-            namespace
-        ),
+    let (nodes, classes) = tokio::try_join!(
+        list(("", "v1", "Node", "nodes")),
+        list(("storage.k8s.io", "v1", "StorageClass", "storageclasses")),
     )?;
-    Ok(Ground {
-        nodes,
-        classes,
-        claims,
-    })
+    Ok(Ground { nodes, classes })
 }

@@ -74,12 +74,19 @@ pub fn values_for(
     values
 }
 
-/// Whether a stage still waits for an address of another one.
-pub fn is_complete(stage: &Stage, handover: &Handover) -> bool {
-    !matches!(stage.profile, Profile::Edge | Profile::Central)
-        || [&handover.redis, &handover.etcd]
-            .iter()
-            .all(|reach| reach.seen_from(&stage.context).is_some())
+/// The server whose address a rendered set still waits for; `None` if it knows all of them.
+pub fn unknown_address(set: &RenderedSet) -> Option<Component> {
+    let mut unknown = None;
+    for manifest in &set.manifests {
+        let text = manifest.value.to_string();
+        if text.contains(&format!("\"{NOT_YET_KNOWN}\"")) {
+            return Some(Component::Redis);
+        }
+        if text.contains(NOT_YET_KNOWN) {
+            unknown = Some(Component::Etcd);
+        }
+    }
+    unknown
 }
 
 /// The Service in front of a component, among the rendered objects: name and port.
@@ -154,9 +161,31 @@ mod tests {
             of(&edge, "etcd.endpoints"),
             json!(["https://192.0.2.9:2379"])
         );
-        assert!(is_complete(&edge, &handover));
-        assert!(!is_complete(&edge, &Handover::default()));
         assert_eq!(of(&edge, "global.clusterId"), "edge");
+    }
+
+    #[test]
+    fn the_server_whose_address_is_missing_is_named() {
+        let set = |environment: Value| RenderedSet {
+            profile: Profile::Edge,
+            namespace: "ns".to_owned(),
+            cluster_id: "edge".to_owned(),
+            manifests: vec![crate::model::manifest::Manifest {
+                object: crate::model::object::ObjectRef::new(
+                    crate::model::object::ObjectKind::StatefulSet,
+                    "ns",
+                    "streamer",
+                ),
+                value: environment,
+            }],
+            secrets: Vec::new(),
+        };
+        let etcd = format!("https://{NOT_YET_KNOWN}:2379");
+        let both = set(json!({"etcd": etcd, "redis": NOT_YET_KNOWN}));
+        assert_eq!(unknown_address(&both), Some(Component::Redis));
+        let one = set(json!({"etcd": etcd, "redis": "192.0.2.9"}));
+        assert_eq!(unknown_address(&one), Some(Component::Etcd));
+        assert_eq!(unknown_address(&set(json!({"redis": "192.0.2.9"}))), None);
     }
 
     #[test]

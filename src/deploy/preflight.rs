@@ -13,9 +13,9 @@ use crate::model::manifest::{Manifest, RenderedSet};
 /// What takes the profiles' demands away.
 const OVERLAY: &str = "-f lab (for small machines)";
 
-/// What the cluster lacks, each with the values to set.
-pub(super) fn warnings(set: &RenderedSet, ground: &Ground) -> Vec<String> {
-    let mut found = storage(set, ground);
+/// What the cluster lacks, each with the values to set; `claims` are those of the namespace.
+pub(super) fn warnings(set: &RenderedSet, ground: &Ground, claims: &[Value]) -> Vec<String> {
+    let mut found = storage(set, ground, claims);
     match &ground.nodes {
         Err(why) => found.push(format!("nodes were not checked: {why}")),
         Ok(nodes) => found.extend(placement(set, nodes)),
@@ -58,15 +58,11 @@ impl Wanting {
     }
 }
 
-fn storage(set: &RenderedSet, ground: &Ground) -> Vec<String> {
+fn storage(set: &RenderedSet, ground: &Ground, claims: &[Value]) -> Vec<String> {
     let mut wanted: BTreeMap<Option<&str>, Wanting> = BTreeMap::new();
     for manifest in &set.manifests {
         for template in items(&manifest.value["spec"]["volumeClaimTemplates"]) {
-            if ground
-                .claims
-                .as_ref()
-                .is_ok_and(|claims| !is_to_be_made(manifest, template, claims))
-            {
+            if !is_to_be_made(manifest, template, claims) {
                 continue;
             }
             let class = template["spec"]["storageClassName"].as_str();
@@ -78,9 +74,9 @@ fn storage(set: &RenderedSet, ground: &Ground) -> Vec<String> {
     if wanted.is_empty() {
         return Vec::new();
     }
-    match (&ground.classes, &ground.claims) {
-        (Err(why), _) | (_, Err(why)) => vec![format!("StorageClasses were not checked: {why}")],
-        (Ok(classes), Ok(_)) => wanted
+    match &ground.classes {
+        Err(why) => vec![format!("StorageClasses were not checked: {why}")],
+        Ok(classes) => wanted
             .iter()
             .filter_map(|(class, wanting)| lacking_class(*class, wanting, classes))
             .collect(),

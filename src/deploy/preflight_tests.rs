@@ -35,7 +35,6 @@ fn ground(nodes: &[Value], classes: &[Value]) -> Ground {
     Ground {
         nodes: Ok(nodes.to_vec()),
         classes: Ok(classes.to_vec()),
-        claims: Ok(Vec::new()),
     }
 }
 
@@ -45,7 +44,11 @@ fn fitting() -> Ground {
 }
 
 fn of(profile: Profile, ground: &Ground) -> Vec<String> {
-    warnings(&rendered(profile, &[], &[]), ground)
+    with_claims(profile, ground, &[])
+}
+
+fn with_claims(profile: Profile, ground: &Ground, claims: &[Value]) -> Vec<String> {
+    warnings(&rendered(profile, &[], &[]), ground, claims)
 }
 
 #[test]
@@ -66,7 +69,7 @@ fn a_cluster_without_class_and_labels_is_told_all_at_once_with_the_keys() {
     no Ready, schedulable node has the labels node-type=cpu; asked for by Deployment/api-gateway, Deployment/collector: label a node, or --set apiGateway.nodeSelector=null,collector.nodeSelector=null, or -f lab (for small machines)
     ");
     let overlaid = rendered(Profile::Central, &["lab"], &[]);
-    assert_eq!(warnings(&overlaid, &plain), [""; 0]);
+    assert_eq!(warnings(&overlaid, &plain, &[]), [""; 0]);
 }
 
 #[test]
@@ -77,14 +80,14 @@ fn the_advice_is_taken() {
         "postgresql.primary.persistence.storageClass=",
     ];
     assert_eq!(
-        warnings(&rendered(Profile::Central, &[], &sets), &plain),
+        warnings(&rendered(Profile::Central, &[], &sets), &plain, &[]),
         [""; 0]
     );
 }
 
 #[test]
 fn volumes_without_a_class_need_a_default_unless_they_are_there() {
-    let mut none = ground(&[node(json!({}))], &[class("slow", "false")]);
+    let none = ground(&[node(json!({}))], &[class("slow", "false")]);
     let found = of(Profile::Shared, &none);
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(
@@ -98,24 +101,22 @@ fn volumes_without_a_class_need_a_default_unless_they_are_there() {
         "{found:?}"
     );
     let claim = |name: &str| json!({"metadata": {"name": name}});
-    none.claims = Ok(vec![claim("data-etcd-0")]);
-    let found = of(Profile::Shared, &none);
+    let found = with_claims(Profile::Shared, &none, &[claim("data-etcd-0")]);
     assert!(
         found[0].contains("needed by StatefulSet/redis (there"),
         "{found:?}"
     );
-    none.claims = Ok(vec![claim("data-etcd-0"), claim("data-redis-0")]);
-    assert_eq!(of(Profile::Shared, &none), [""; 0]);
+    let both = [claim("data-etcd-0"), claim("data-redis-0")];
+    assert_eq!(with_claims(Profile::Shared, &none, &both), [""; 0]);
 }
 
 #[test]
 fn every_pod_of_a_set_needs_its_claim() {
-    let mut none = ground(&[node(json!({"node-type": "edge"}))], &[]);
+    let none = ground(&[node(json!({"node-type": "edge"}))], &[]);
     let claim = |ordinal: u32| json!({"metadata": {"name": format!("spool-streamer-{ordinal}")}});
-    none.claims = Ok((0..3).map(claim).collect());
-    assert_eq!(of(Profile::Edge, &none), [""; 0]);
-    none.claims = Ok((0..2).map(claim).collect());
-    let found = of(Profile::Edge, &none);
+    let claims: Vec<Value> = (0..3).map(claim).collect();
+    assert_eq!(with_claims(Profile::Edge, &none, &claims), [""; 0]);
+    let found = with_claims(Profile::Edge, &none, &claims[..2]);
     assert!(found[0].contains("there is none at all"), "{found:?}");
 }
 
@@ -201,7 +202,6 @@ fn what_may_not_be_read_is_not_checked_and_no_error() {
     let nothing = Ground {
         nodes: denied(),
         classes: denied(),
-        claims: denied(),
     };
     let found = of(Profile::Central, &nothing);
     assert_eq!(found.len(), 2, "{found:?}");

@@ -1,16 +1,11 @@
-//! Deletes what nothing asks for any more, once the rest of a stage is ready.
+//! Deletes what nothing asks for any more, once every stage is ready.
 
 use std::time::Duration;
 
 use super::belongings::{Unwanted, find};
 use super::error::DeployError;
-use super::event::Event;
-use super::execute::Writing;
-use super::observe::Observed;
-use super::plan::Action;
-use super::run::Run;
 use super::scaling::Scaling;
-use crate::cluster::apply::Writer;
+use super::stage_run::{Applied, StageRun};
 use crate::cluster::wait::until;
 use crate::model::manifest::Manifest;
 use crate::model::object::ObjectKind;
@@ -18,60 +13,45 @@ use crate::model::object::ObjectKind;
 /// How long an autoscaler may take to be gone.
 const GONE_DEADLINE: Duration = Duration::from_secs(60);
 
-impl Run<'_> {
+impl StageRun<'_> {
     /// Deletes what the plan said and what still is unwanted; then the workloads whose autoscaler
     /// is gone get the number of pods that the values say.
-    pub(super) async fn prune(
-        &mut self,
-        writing: &mut Writing<'_>,
-        observed: &Observed,
-        manifests: &[Manifest],
-    ) -> Result<(), DeployError> {
-        let stage = writing.stage;
-        let found = find(self.cluster(stage), stage, observed).await?;
-        let before = Scaling::of(&observed.set, &found);
-        let is_agreed = |unwanted: &&Unwanted| {
-            let agreed = (stage.clone(), unwanted.object.clone());
-            self.to_delete.contains(&agreed)
-        };
-        let agreed: Vec<Unwanted> = found.unwanted.iter().filter(is_agreed).cloned().collect();
-        for unwanted in &agreed {
-            self.delete(writing, unwanted).await?;
-        }
-        let freed = |manifest: &&Manifest| before.is_leaving(&manifest.object);
-        let freed: Vec<Manifest> = manifests.iter().filter(freed).cloned().collect();
-        if freed.is_empty() {
+    pub(super) async fn prune(&self, done: &Applied) -> Result<(), DeployError> {
+        let mut agreed = self.run.to_delete.iter();
+        if !agreed.any(|(stage, _)| stage == self.stage) {
             return Ok(());
         }
-        let found = find(self.cluster(stage), stage, observed).await?;
-        // An autoscaler that nobody agreed to delete goes on deciding.
-        let after = Scaling::of(&observed.set, &found).while_they_leave();
-        self.write_all(writing, &after, freed).await?;
-        self.await_ready(stage, observed, writing.lost).await
+        let mut knowledge = done.knowledge.clone();
+        let observed = self.look(&mut knowledge).await?;
+        let found = find(&observed);
+        let before = Scaling::of(&observed.set, &found);
+        let is_agreed = |unwanted: &&Unwanted| {
+            let agreed = (self.stage.clone(), unwanted.object.clone());
+            self.run.to_delete.contains(&agreed)
+        };
+        for unwanted in found.unwanted.iter().filter(is_agreed) {
+            self.delete_unwanted(unwanted).await?;
+        }
+        let freed = |manifest: &&Manifest| before.is_leaving(&manifest.object);
+        let freed: Vec<Manifest> = done.manifests.iter().filter(freed).cloned().collect();
+        if !freed.is_empty() {
+            let observed = self.look(&mut knowledge).await?;
+            // An autoscaler that nobody agreed to delete goes on deciding.
+            let after = Scaling::of(&observed.set, &find(&observed)).while_they_leave();
+            self.write_all(&after, freed, &observed).await?;
+            self.await_ready(&observed, self.deadline()).await?;
+        }
+        self.close_record(&knowledge).await
     }
 
-    async fn delete(
-        &mut self,
-        writing: &mut Writing<'_>,
-        unwanted: &Unwanted,
-    ) -> Result<(), DeployError> {
-        self.require_leave(writing)?;
-        let (cluster, object) = (self.cluster(writing.stage), &unwanted.object);
-        Writer::new(cluster, writing.consent)
-            .delete(object, &unwanted.uid)
-            .await?;
-        let touched = writing.progressed.touch(writing.stage);
-        touched.deleted.insert(object.clone());
-        self.say(Event::Applied {
-            stage: writing.stage.clone(),
-            object: object.clone(),
-            action: Action::Delete,
-        });
+    pub(super) async fn delete_unwanted(&self, unwanted: &Unwanted) -> Result<(), DeployError> {
+        let object = &unwanted.object;
+        self.delete(object, &unwanted.uid).await?;
         if object.kind == ObjectKind::HorizontalPodAutoscaler {
             let is_gone = |live: Option<&serde_json::Value>| {
                 live.is_none_or(|live| live["metadata"]["uid"] != unwanted.uid.as_str())
             };
-            let _gone = until(cluster, object, "is gone", GONE_DEADLINE, is_gone).await?;
+            let _gone = until(self.cluster(), object, "is gone", GONE_DEADLINE, is_gone).await?;
         }
         Ok(())
     }

@@ -1,83 +1,115 @@
-//! Keeps the inventory's parent: before a stage is written it lists whatever may be there at the
-//! end, so that the next run can make up for one that is interrupted; afterwards, what is there.
+//! Keeps the inventory's parent and the history beside it: before a stage is written the parent
+//! lists whatever may be there at the end, so that the next run can make up for one that is
+//! interrupted; afterwards, what is there.
 
 use std::collections::BTreeSet;
 
 use super::belongings::{Belongings, find};
 use super::error::DeployError;
-use super::execute::Writing;
+use super::history::{self, Generation};
+use super::knowledge::Knowledge;
 use super::observe::Observed;
 use super::plan::Action;
-use super::run::Run;
+use super::stage_run::StageRun;
 use crate::cluster::apply::Ownership;
 use crate::cluster::inventory::{self, Record};
+use crate::model::manifest::{Manifest, RenderedSet};
 use crate::model::object::ObjectRef;
 
-impl Run<'_> {
+impl StageRun<'_> {
     /// Lists what was there and what will be. What earlier runs noted stays: this one is not done.
-    pub(super) async fn open_record(
-        &mut self,
-        writing: &mut Writing<'_>,
-        observed: &Observed,
-        belongings: &Belongings,
-    ) -> Result<(), DeployError> {
-        let members = belongings.union(&observed.set);
-        let live = observed.record.as_ref();
+    pub(super) async fn open_record(&self, observed: &Observed) -> Result<(), DeployError> {
+        let members = find(observed).union(&observed.set);
+        let live = observed.record();
         if live.is_some_and(|live| inventory::listed(live) == members) {
             return Ok(());
         }
         let recorded = live.and_then(inventory::recorded);
-        let parent = inventory::parent(&observed.set.namespace, observed.set.profile.name());
         let known = live.and_then(inventory::recorded_cluster_id);
         let cluster_id = known.unwrap_or(&observed.set.cluster_id);
+        let parent = parent(&observed.set);
         let manifest = inventory::parent_manifest(&parent, &members, cluster_id, recorded.as_ref());
-        let action = if live.is_some() {
-            Action::Update
-        } else {
-            Action::Create
-        };
-        self.write(writing, &manifest, action, Ownership::Take)
-            .await
+        let action = action(live.is_some());
+        self.write(&manifest, action, Ownership::Take).await
     }
 
-    /// Notes what is there now, when it was deployed and by whom, unless nothing changed.
-    pub(super) async fn close_record(
-        &mut self,
-        writing: &mut Writing<'_>,
-        observed: &Observed,
-    ) -> Result<(), DeployError> {
-        let cluster = self.cluster(writing.stage);
-        let set = &observed.set;
-        let parent = inventory::parent(&set.namespace, set.profile.name());
-        let found = find(cluster, writing.stage, observed).await?;
-        // What came to be unwanted after the plan was agreed to is still there.
-        let left = found.unwanted.iter().map(|one| one.object.clone());
-        let members: BTreeSet<ObjectRef> = found.members(set).into_iter().chain(left).collect();
-        let touched = writing.progressed.of(writing.stage);
-        let live = cluster.get(&parent).await?;
-        let is_noted = live.as_ref().is_some_and(|live| {
-            inventory::is_recorded(live, &set.cluster_id) && inventory::listed(live) == members
+    /// Notes what is there now, when it was deployed and by whom, unless nothing changed; and keeps
+    /// the objects in the history.
+    pub(super) async fn close_record(&self, knowledge: &Knowledge) -> Result<(), DeployError> {
+        let touched = self.writing.ledger.of(self.stage);
+        let observed = self.look(&mut knowledge.clone()).await?;
+        let members = members(&observed, &find(&observed));
+        let cluster_id = &observed.set.cluster_id;
+        let is_noted = observed.record().is_some_and(|live| {
+            inventory::is_recorded(live, cluster_id) && inventory::listed(live) == members
         });
-        if is_noted && touched.written.is_empty() && touched.deleted.is_empty() {
+        if is_noted && !touched.is_touched() {
             return Ok(());
         }
-        let at = format!("{:.0}", jiff::Timestamp::now());
-        let who = self.options.who.clone();
-        let files = serde_json::json!(self.options.files).to_string();
+        let options = &self.run.options;
+        let generation = Generation {
+            number: self.run.generation,
+            at: format!("{:.0}", jiff::Timestamp::now()),
+            by: options.who.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            files: options.files.clone(),
+            note: options.note.clone(),
+        };
+        self.keep(&observed, &generation).await?;
+        self.note(&observed, &members, &generation).await
+    }
+
+    /// Writes the record of a generation that is deployed and ready.
+    pub(super) async fn note(
+        &self,
+        observed: &Observed,
+        members: &BTreeSet<ObjectRef>,
+        generation: &Generation,
+    ) -> Result<(), DeployError> {
+        let files = serde_json::json!(generation.files).to_string();
         let record = Record {
-            at: &at,
-            by: &who,
-            version: env!("CARGO_PKG_VERSION"),
+            at: &generation.at,
+            by: &generation.by,
+            version: &generation.version,
             files: Some(&files),
+            generation: Some(generation.number),
         };
+        let set = &observed.set;
         let manifest =
-            inventory::parent_manifest(&parent, &members, &set.cluster_id, Some(&record));
-        let action = if live.is_some() {
-            Action::Update
-        } else {
-            Action::Create
-        };
-        self.write(writing, &manifest, action, Ownership::Take)
-            .await
+            inventory::parent_manifest(&parent(set), members, &set.cluster_id, Some(&record));
+        let action = action(observed.record().is_some());
+        self.write(&manifest, action, Ownership::Take).await
+    }
+
+    /// Puts what is deployed into the history, and takes out what is too old.
+    async fn keep(&self, observed: &Observed, generation: &Generation) -> Result<(), DeployError> {
+        let entry: Manifest = history::entry(&observed.set, generation)?;
+        self.write_quietly(&entry).await?;
+        for (object, uid) in history::outdated(&observed.live, self.stage.profile) {
+            self.delete_quietly(&object, &uid).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What is a member once a stage is deployed. What is unwanted is still there until it is pruned.
+pub(super) fn members(observed: &Observed, found: &Belongings) -> BTreeSet<ObjectRef> {
+    let left = found.unwanted.iter().map(|one| one.object.clone());
+    found
+        .members(&observed.set)
+        .into_iter()
+        .chain(left)
+        .collect()
+}
+
+fn parent(set: &RenderedSet) -> ObjectRef {
+    inventory::parent(&set.namespace, set.profile.name())
+}
+
+const fn action(is_there: bool) -> Action {
+    if is_there {
+        Action::Update
+    } else {
+        Action::Create
     }
 }

@@ -5,7 +5,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::layout::Stage;
-use crate::cluster::{Cluster, ClusterError, inventory};
+use crate::cluster::inventory;
+use crate::cluster::snapshot::Snapshot;
 use crate::model::profile::Profile;
 
 /// Another profile that a stage's namespace holds, by its record.
@@ -19,24 +20,21 @@ pub struct Held {
     pub is_current: bool,
 }
 
-/// The records of other profiles in a stage's namespace. Only reads.
-pub(super) async fn others(
-    cluster: &Cluster,
-    stage: &Stage,
-) -> Result<Vec<(Profile, Value)>, ClusterError> {
+/// The records of other profiles in a stage's namespace.
+pub(super) fn others<'a>(live: &'a Snapshot, stage: &Stage) -> Vec<(Profile, &'a Value)> {
     let others = Profile::ALL
         .into_iter()
         .filter(|profile| *profile != stage.profile);
-    let read = others.map(|profile| async move {
-        let parent = inventory::parent(&stage.namespace, profile.name());
-        Ok(cluster.get(&parent).await?.map(|record| (profile, record)))
-    });
-    let found = futures::future::try_join_all(read).await?;
-    Ok(found.into_iter().flatten().collect())
+    others
+        .filter_map(|profile| {
+            let parent = inventory::parent(&stage.namespace, profile.name());
+            Some((profile, live.get(&parent)?))
+        })
+        .collect()
 }
 
 /// What the records say, the stage's own (if there is one) and those of other profiles.
-pub(super) fn held(own: Option<&Value>, others: &[(Profile, Value)]) -> Vec<Held> {
+pub(super) fn held(own: Option<&Value>, others: &[(Profile, &Value)]) -> Vec<Held> {
     let at = |record: &Value| inventory::recorded_time(record);
     let own = own.and_then(at);
     others
@@ -62,6 +60,7 @@ mod tests {
             by: "somebody",
             version: "1",
             files: None,
+            generation: None,
         });
         parent_manifest(
             &parent("ns", profile.name()),
@@ -74,10 +73,8 @@ mod tests {
 
     #[test]
     fn a_namespace_is_what_was_deployed_to_it_last() {
-        let edge = [(
-            Profile::Edge,
-            record(Profile::Edge, Some("2026-06-01T10:00:00Z")),
-        )];
+        let record_of_edge = record(Profile::Edge, Some("2026-06-01T10:00:00Z"));
+        let edge = [(Profile::Edge, &record_of_edge)];
         let is_current = |own: Option<&str>| {
             let own = own.map(|at| record(Profile::Central, Some(at)));
             held(own.as_ref(), &edge)[0].is_current
@@ -90,7 +87,8 @@ mod tests {
 
     #[test]
     fn a_deployment_that_was_never_finished_counts_while_there_is_no_other() {
-        let edge = [(Profile::Edge, record(Profile::Edge, None))];
+        let record_of_edge = record(Profile::Edge, None);
+        let edge = [(Profile::Edge, &record_of_edge)];
         let found = held(None, &edge);
         assert_eq!((&found[0].deployed_at, found[0].is_current), (&None, true));
         let own = record(Profile::Central, Some("2026-06-01T10:00:00Z"));

@@ -1,25 +1,49 @@
-//! One run over several stages: what it is given, and what it learns on the way.
+//! One run over several stages: what it is given, and how it is planned.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures::future::{join_all, try_join, try_join_all};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::error::DeployError;
 use super::event::Event;
-use super::handover::Handover;
+use super::ground::{self, Ground};
+use super::handover::unknown_address;
+use super::history;
+use super::knowledge::Knowledge;
 use super::layout::{Stage, check_identities};
+use super::observe::Observed;
 use super::plan::StagePlan;
-use super::secrets::Vault;
-use crate::cluster::Cluster;
+use super::settle::unready;
 use crate::cluster::apply::Ownership;
+use crate::cluster::snapshot::Snapshot;
+use crate::cluster::{Cluster, ClusterError};
 use crate::model::manifest::RenderedSet;
 use crate::model::object::ObjectRef;
 use crate::model::profile::Profile;
 
 /// Renders a stage with values (dotted key, value) that come from other stages.
 pub type Renderer<'a> = dyn Fn(&Stage, &[(String, Value)]) -> Result<RenderedSet, DeployError> + 'a;
+
+/// What becomes of a run that fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It ends, and what it wrote stays.
+    Stop,
+    /// What it wrote is taken back, cluster by cluster, to what was deployed before.
+    Rollback,
+}
+
+/// What an edge cluster that does not answer means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreachable {
+    /// The run ends.
+    Fail,
+    /// The run goes on without it.
+    Skip,
+}
 
 /// How a run behaves.
 #[derive(Debug, Clone)]
@@ -28,10 +52,24 @@ pub struct Options {
     pub ownership: Ownership,
     /// The longest time that one stage may take to become ready; the profile's if `None`.
     pub deadline: Option<Duration>,
+    /// The longest time that the whole run may take; unlimited if `None`.
+    pub run_deadline: Option<Duration>,
+    /// What becomes of the run if it fails.
+    pub on_failure: OnFailure,
+    /// What an edge that does not answer means.
+    pub unreachable: Unreachable,
+    /// How many edges may be away at the same time: being deployed, or failed. All if `None`.
+    pub max_unavailable: Option<usize>,
+    /// After how many edges the run ends, for somebody to look; never if `None`.
+    pub pause_after: Option<usize>,
     /// Who runs this, for locks and history: user and host.
     pub who: String,
     /// The values files and overlays that were given, for the record.
     pub files: Vec<String>,
+    /// What another telectl needs in order to go on with this run, if it is one that can be.
+    pub intent: Option<Value>,
+    /// What the history says about the run, such as `rollback to 3`.
+    pub note: Option<String>,
 }
 
 /// One run. Stages that are only looked at (`observed`) give addresses and passwords; stages that
@@ -41,14 +79,19 @@ pub struct Run<'a> {
     pub(super) render: &'a Renderer<'a>,
     pub(super) options: Options,
     pub(super) stages: Vec<(Stage, Part)>,
-    pub(super) handover: Handover,
-    pub(super) vault: Vault,
+    pub(super) skipped: Vec<Skipped>,
+    pub(super) knowledge: Knowledge,
+    pub(super) grounds: BTreeMap<String, Ground>,
+    /// The number of this run in the history of its clusters.
+    pub(super) generation: u32,
     /// Whether a plan has told that the private authority will be made.
     pub(super) authority_planned: bool,
     /// What the plan said is deleted: nothing else ever is.
     pub(super) to_delete: BTreeSet<(Stage, ObjectRef)>,
+    /// The objects that the plan found not ready, and why.
+    unready: Vec<(Stage, ObjectRef, String)>,
     pub(super) stop: CancellationToken,
-    pub(super) events: &'a mut (dyn FnMut(Event) + Send),
+    pub(super) events: &'a dyn Fn(Event),
 }
 
 /// What a stage is to a run.
@@ -58,6 +101,15 @@ pub enum Part {
     Observed,
     /// It is planned and written.
     Applied,
+}
+
+/// A stage whose cluster does not answer, so that the run goes on without it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// Which.
+    pub stage: Stage,
+    /// Why.
+    pub why: String,
 }
 
 /// What a run is made from.
@@ -70,24 +122,28 @@ pub struct Inputs<'a> {
     pub options: Options,
     /// The stages, in order.
     pub stages: Vec<(Stage, Part)>,
-    /// Where servers are that no stage deploys.
-    pub handover: Handover,
-    /// Secrets that the user gave.
-    pub vault: Vault,
+    /// Where servers are that no stage deploys, and secrets that the user gave.
+    pub knowledge: Knowledge,
     /// Is cancelled when the user wants to stop.
     pub stop: CancellationToken,
 }
 
+/// What one look at the clusters showed.
+#[derive(Default)]
+struct Look {
+    identities: BTreeMap<String, String>,
+    snapshots: BTreeMap<(String, String), Snapshot>,
+}
+
 impl<'a> Run<'a> {
     /// A run. Nothing is sent yet.
-    pub fn new(inputs: Inputs<'a>, events: &'a mut (dyn FnMut(Event) + Send)) -> Self {
+    pub fn new(inputs: Inputs<'a>, events: &'a dyn Fn(Event)) -> Self {
         let Inputs {
             clusters,
             render,
             options,
             stages,
-            handover,
-            vault,
+            knowledge,
             stop,
         } = inputs;
         Self {
@@ -95,39 +151,157 @@ impl<'a> Run<'a> {
             render,
             options,
             stages,
-            handover,
-            vault,
+            skipped: Vec::new(),
+            knowledge,
+            grounds: BTreeMap::new(),
+            generation: 1,
             authority_planned: false,
             to_delete: BTreeSet::new(),
+            unready: Vec::new(),
             stop,
             events,
         }
     }
 
-    /// Refuses clusters that do not fit their roles, then plans every stage. Writes nothing.
+    /// Looks at all clusters at once, refuses those that do not fit their roles, and plans every
+    /// stage. Writes nothing.
     ///
     /// # Errors
     /// When a cluster cannot be asked, or a stage cannot be rendered or planned.
     pub async fn plan(&mut self) -> Result<Vec<StagePlan>, DeployError> {
-        self.check_clusters().await?;
-        let mut plans = Vec::new();
+        let Look {
+            identities,
+            mut snapshots,
+        } = self.look().await?;
+        let stages: Vec<Stage> = self.stages.iter().map(|(stage, _)| stage.clone()).collect();
+        check_identities(&stages, |context| {
+            identities.get(context).cloned().unwrap_or_default()
+        })?;
+        let mut knowledge = self.knowledge.clone();
+        let (mut prepared, mut unready_now, mut generation) = (Vec::new(), Vec::new(), 0);
         for (stage, part) in self.stages.clone() {
-            let observed = self.observe(&stage).await?;
-            self.learn(&stage, &observed);
+            let place = (stage.context.clone(), stage.namespace.clone());
+            let live = snapshots.remove(&place).unwrap_or_default();
+            generation = generation.max(history::latest(&live, stage.profile));
+            let observed = Observed::new(&stage, live, &knowledge, self.render)?;
+            knowledge.learn(&stage, &observed);
             if part == Part::Applied {
-                self.require_provider(&stage)?;
-                let plan = self.plan_stage(&stage, &observed).await?;
-                let unwanted = plan.unwanted.iter().cloned();
-                self.to_delete
-                    .extend(unwanted.map(|object| (stage.clone(), object)));
-                plans.push(plan);
+                self.require_provider(&stage, &observed)?;
+                let found = unready(&observed).into_iter();
+                unready_now.extend(found.map(|(object, why)| (stage.clone(), object, why)));
+                prepared.push(self.prepare(&stage, observed, &mut knowledge)?);
             }
         }
+        self.generation = generation + 1;
+        self.unready = unready_now;
+        self.knowledge = knowledge;
+        let planned = prepared.into_iter().map(|prepared| {
+            let ground = &self.grounds[&prepared.stage.context];
+            self.plan_stage(prepared, ground)
+        });
+        let plans = try_join_all(planned).await?;
+        let deleted = plans.iter().flat_map(|plan| {
+            let unwanted = plan.unwanted.iter().cloned();
+            unwanted.map(|object| (plan.stage.clone(), object))
+        });
+        self.to_delete.extend(deleted);
         Ok(plans)
     }
 
+    /// The stages that the plan leaves out because their clusters do not answer.
+    pub fn skipped(&self) -> &[Skipped] {
+        &self.skipped
+    }
+
+    /// The objects of applied stages that the plan found not ready, and why.
+    pub fn not_ready(&self) -> &[(Stage, ObjectRef, String)] {
+        &self.unready
+    }
+
+    /// Reads everything that a plan needs, from all clusters at once.
+    async fn look(&mut self) -> Result<Look, DeployError> {
+        let contexts: BTreeSet<&String> = self
+            .stages
+            .iter()
+            .map(|(stage, _)| &stage.context)
+            .collect();
+        let this = &*self;
+        let asked = contexts
+            .into_iter()
+            .map(|context| async move { (context.clone(), this.look_at(context).await) });
+        let answers = join_all(asked).await;
+        let mut look = Look::default();
+        for (context, answer) in answers {
+            match answer {
+                Ok((identity, ground, snapshots)) => {
+                    look.identities.insert(context.clone(), identity);
+                    self.grounds.insert(context.clone(), ground);
+                    let placed = snapshots.into_iter();
+                    look.snapshots
+                        .extend(placed.map(|(at, live)| ((context.clone(), at), live)));
+                }
+                Err(error) => self.leave_out(&context, error)?,
+            }
+        }
+        Ok(look)
+    }
+
+    /// One cluster: its identity, its ground, and what its namespaces hold.
+    async fn look_at(
+        &self,
+        context: &str,
+    ) -> Result<(String, Ground, Vec<(String, Snapshot)>), ClusterError> {
+        let cluster = &self.clusters[context];
+        let namespaces: BTreeSet<&String> = self
+            .stages
+            .iter()
+            .filter(|(stage, _)| stage.context == context)
+            .map(|(stage, _)| &stage.namespace)
+            .collect();
+        let snapshots = namespaces.into_iter().map(|namespace| async move {
+            let snapshot = Snapshot::take(cluster, namespace).await?;
+            Ok::<_, ClusterError>((namespace.clone(), snapshot))
+        });
+        let (identity, (ground, snapshots)) = try_join(
+            cluster.identity(),
+            try_join(ground::read(cluster), try_join_all(snapshots)),
+        )
+        .await?;
+        Ok((identity, ground, snapshots))
+    }
+
+    /// Goes on without a cluster that does not answer, where that is asked for and only edges are
+    /// missing then.
+    fn leave_out(&mut self, context: &str, error: ClusterError) -> Result<(), DeployError> {
+        let is_silent = matches!(
+            error,
+            ClusterError::Unreachable { .. } | ClusterError::TimedOut { .. }
+        );
+        let is_there = |stage: &Stage| stage.context == context;
+        let may_miss = self
+            .stages
+            .iter()
+            .filter(|(stage, _)| is_there(stage))
+            .all(|(stage, _)| stage.profile == Profile::Edge);
+        if !(is_silent && may_miss && self.options.unreachable == Unreachable::Skip) {
+            return Err(error.into());
+        }
+        let why = error.to_string();
+        let (missed, left) = std::mem::take(&mut self.stages)
+            .into_iter()
+            .partition(|(stage, _)| is_there(stage));
+        self.stages = left;
+        let missed: Vec<(Stage, Part)> = missed;
+        self.skipped
+            .extend(missed.into_iter().map(|(stage, _)| Skipped {
+                stage,
+                why: why.clone(),
+            }));
+        Ok(())
+    }
+
     /// An address that is not known yet must come from a stage that this run deploys.
-    fn require_provider(&self, stage: &Stage) -> Result<(), DeployError> {
+    fn require_provider(&self, stage: &Stage, observed: &Observed) -> Result<(), DeployError> {
         let provided = self
             .stages
             .iter()
@@ -135,23 +309,8 @@ impl<'a> Run<'a> {
         if provided {
             Ok(())
         } else {
-            self.require_addresses(stage)
+            require_addresses(stage, &observed.set)
         }
-    }
-
-    async fn check_clusters(&self) -> Result<(), DeployError> {
-        let asked = self.clusters.iter().map(|(context, cluster)| async move {
-            Ok::<_, DeployError>((context.clone(), cluster.identity().await?))
-        });
-        let identities: BTreeMap<String, String> = futures::future::try_join_all(asked)
-            .await?
-            .into_iter()
-            .collect();
-        let stages: Vec<Stage> = self.stages.iter().map(|(stage, _)| stage.clone()).collect();
-        check_identities(&stages, |context| {
-            identities.get(context).cloned().unwrap_or_default()
-        })?;
-        Ok(())
     }
 
     pub(super) fn cluster(&self, stage: &Stage) -> &'a Cluster {
@@ -159,7 +318,18 @@ impl<'a> Run<'a> {
         &self.clusters[&stage.context]
     }
 
-    pub(super) fn say(&mut self, event: Event) {
+    pub(super) fn say(&self, event: Event) {
         (self.events)(event);
+    }
+}
+
+/// Refuses a stage that needs an address which nobody knows.
+pub(super) fn require_addresses(stage: &Stage, set: &RenderedSet) -> Result<(), DeployError> {
+    match unknown_address(set) {
+        None => Ok(()),
+        Some(server) => Err(DeployError::NoAddress {
+            stage: stage.to_string(),
+            server: server.to_string(),
+        }),
     }
 }

@@ -54,7 +54,7 @@ impl LiveSecret {
 }
 
 /// What is known while a run goes on: contents that several stages share.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Vault {
     /// Contents given by the user or read from a cluster, by what they are.
     pub known: BTreeMap<SecretContent, Secret<String>>,

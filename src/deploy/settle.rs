@@ -3,19 +3,18 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
 
 use super::error::DeployError;
 use super::event::Event;
-use super::layout::Stage;
+use super::knowledge::Knowledge;
 use super::observe::Observed;
-use super::run::{Part, Run};
-use crate::cluster::ClusterError;
+use super::plan::Action;
+use super::stage_run::StageRun;
 use crate::cluster::apply::Writer;
 use crate::cluster::pod;
 use crate::cluster::readiness::{Readiness, external_addresses, readiness};
 use crate::cluster::wait::{Waiting, until, until_ready};
-use crate::model::consent::Confirmed;
 use crate::model::endpoint::Endpoint;
 use crate::model::labels;
 use crate::model::manifest::Manifest;
@@ -36,25 +35,39 @@ const ADDRESS_DEADLINE: Duration = Duration::from_secs(5 * 60);
 /// How long a controller may take to see that its object changed.
 const OBSERVED_DEADLINE: Duration = Duration::from_secs(60);
 
-impl Run<'_> {
-    /// Waits for the addresses of this stage's servers, and looks at the stage again.
-    pub(super) async fn await_addresses(&mut self, stage: &Stage) -> Result<Observed, DeployError> {
-        let observed = self.observe(stage).await?;
-        let wanted: Vec<ObjectRef> = observed
+impl StageRun<'_> {
+    /// When the stage has to be ready, if it begins now.
+    pub(super) fn deadline(&self) -> Instant {
+        let limit = self.run.options.deadline;
+        Instant::now() + limit.unwrap_or(default_deadline(self.stage.profile))
+    }
+
+    /// Waits for the addresses of this stage's Services, and looks at the stage again if there are
+    /// any.
+    pub(super) async fn await_addresses(
+        &self,
+        observed: Observed,
+        knowledge: &mut Knowledge,
+        deadline: Instant,
+    ) -> Result<Observed, DeployError> {
+        let awaited: Vec<ObjectRef> = observed
             .set
             .manifests
             .iter()
             .filter(|manifest| manifest.value["spec"]["type"] == "LoadBalancer")
             .map(|manifest| manifest.object.clone())
             .collect();
-        self.wait(stage, &wanted, "", ADDRESS_DEADLINE).await?;
-        let observed = self.observe(stage).await?;
-        self.learn(stage, &observed);
+        if awaited.is_empty() && !self.writing.ledger.of(self.stage).is_touched() {
+            return Ok(observed);
+        }
+        let deadline = deadline.min(Instant::now() + ADDRESS_DEADLINE);
+        self.wait(&awaited, "", deadline).await?;
+        let observed = self.look(knowledge).await?;
         for (component, (_, port, live)) in &observed.services {
             let addresses = live.as_ref().map(external_addresses);
             for address in addresses.unwrap_or_default() {
-                self.say(Event::Address {
-                    stage: stage.clone(),
+                self.run.say(Event::Address {
+                    stage: self.stage.clone(),
                     server: component.to_string(),
                     endpoint: Endpoint::new(address, *port).to_string(),
                 });
@@ -64,78 +77,77 @@ impl Run<'_> {
     }
 
     pub(super) async fn await_ready(
-        &mut self,
-        stage: &Stage,
+        &self,
         observed: &Observed,
-        lost: &CancellationToken,
+        deadline: Instant,
     ) -> Result<(), DeployError> {
         let wanted = waited_for(&observed.set.manifests);
-        let deadline = self
-            .options
-            .deadline
-            .unwrap_or(default_deadline(stage.profile));
         let pods = format!("{}={}", labels::PART_OF, labels::PIPELINE);
-        tokio::select! {
-            outcome = self.wait(stage, &wanted, &pods, deadline) => outcome,
-            () = lost.cancelled() => Err(DeployError::LockLost { stage: stage.to_string() }),
-        }
+        self.wait(&wanted, &pods, deadline).await
     }
 
     async fn wait(
-        &mut self,
-        stage: &Stage,
+        &self,
         objects: &[ObjectRef],
         pods: &str,
-        deadline: Duration,
+        deadline: Instant,
     ) -> Result<(), DeployError> {
-        let cluster = self.cluster(stage);
         let waiting = Waiting {
             objects,
-            namespace: &stage.namespace,
+            namespace: &self.stage.namespace,
             pods,
-            deadline,
+            deadline: deadline.saturating_duration_since(Instant::now()),
         };
-        let stop = self.stop.clone();
-        let outcome = until_ready(cluster, &waiting, &stop, |object, why| {
-            let (stage, object) = (stage.clone(), object.clone());
-            self.say(match why {
-                Some(why) => Event::Waiting {
-                    stage,
-                    object,
-                    why: why.to_owned(),
-                },
-                None => Event::Ready { stage, object },
-            });
-        })
-        .await;
-        if stop.is_cancelled() {
+        let outcome = until_ready(
+            self.cluster(),
+            &waiting,
+            &self.writing.halt,
+            |object, why| {
+                let (stage, object) = (self.stage.clone(), object.clone());
+                self.run.say(match why {
+                    Some(why) => Event::Waiting {
+                        stage,
+                        object,
+                        why: why.to_owned(),
+                    },
+                    None => Event::Ready { stage, object },
+                });
+            },
+        );
+        let outcome = self.while_allowed(outcome).await?;
+        if self.writing.halt.is_cancelled() {
             return Err(DeployError::Stopped);
         }
         Ok(outcome?)
     }
 
+    /// What some waiting comes to, unless the lock is lost before.
+    async fn while_allowed<T>(&self, waiting: impl Future<Output = T>) -> Result<T, DeployError> {
+        let lost = self.writing.locks.get(self.stage).map(|lock| lock.lost());
+        tokio::select! {
+            outcome = waiting => Ok(outcome),
+            () = lost.unwrap_or_default().cancelled_owned() => {
+                Err(DeployError::LockLost { stage: self.stage.to_string() })
+            }
+        }
+    }
+
     /// A StatefulSet never replaces a pod that did not become ready, not even when its template
     /// was mended: such pods of an earlier revision are deleted, or it would block for ever.
-    pub(super) async fn unblock(
-        &mut self,
-        stage: &Stage,
-        object: &ObjectRef,
-        consent: &Confirmed,
-    ) -> Result<(), DeployError> {
-        let cluster = self.cluster(stage);
+    pub(super) async fn unblock(&self, object: &ObjectRef) -> Result<(), DeployError> {
+        let cluster = self.cluster();
         let seen = |live: Option<&Value>| {
             live.is_none_or(|live| {
                 live["status"]["observedGeneration"] == live["metadata"]["generation"]
             })
         };
-        let live = until(
-            cluster,
-            object,
-            "is seen by its controller",
-            OBSERVED_DEADLINE,
-            seen,
-        );
-        let Some(live) = live.await? else {
+        let what = "is seen by its controller";
+        let live = until(cluster, object, what, OBSERVED_DEADLINE, seen);
+        let live = tokio::select! {
+            live = self.while_allowed(live) => live??,
+            () = self.writing.halt.cancelled() => return Err(DeployError::Stopped),
+        };
+        let Some(live) = live else {
             return Ok(());
         };
         let selector = live["spec"]["selector"]["matchLabels"].as_object();
@@ -144,56 +156,60 @@ impl Run<'_> {
             .flatten()
             .filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)))
             .collect();
-        for pod in cluster.pods(&stage.namespace, &labels.join(",")).await? {
+        for pod in cluster
+            .pods(&self.stage.namespace, &labels.join(","))
+            .await?
+        {
             let revision = &pod["metadata"]["labels"]["controller-revision-hash"];
             let is_new = *revision == live["status"]["updateRevision"];
             if is_new || pod::is_going(&pod) || pod::is_ready(&pod) {
                 continue;
             }
+            self.require_leave()?;
             let text = |field: &str| pod["metadata"][field].as_str().unwrap_or_default();
-            Writer::new(cluster, consent)
-                .delete_pod(&stage.namespace, text("name"), text("uid"))
+            Writer::new(cluster, self.writing.consent)
+                .delete_pod(&self.stage.namespace, text("name"), text("uid"))
                 .await?;
-            self.say(Event::Unblocked {
-                stage: stage.clone(),
+            self.run.say(Event::Unblocked {
+                stage: self.stage.clone(),
                 pod: text("name").to_owned(),
             });
         }
         Ok(())
     }
 
-    /// The objects of applied stages that are not ready although nothing has to be written.
-    ///
-    /// # Errors
-    /// When a cluster cannot be asked.
-    pub async fn not_ready(&self) -> Result<Vec<(Stage, ObjectRef, String)>, ClusterError> {
-        let mut found = Vec::new();
-        for (stage, _) in self
-            .stages
-            .iter()
-            .filter(|(_, part)| *part == Part::Applied)
-        {
-            // The names of objects do not depend on the cluster id.
-            let values = super::handover::values_for(stage, &self.handover, None);
-            let Ok(set) = (self.render)(stage, &values) else {
-                continue;
-            };
-            for object in waited_for(&set.manifests) {
-                let live = self
-                    .cluster(stage)
-                    .get(&object)
-                    .await?
-                    .unwrap_or(Value::Null);
-                match readiness(&live) {
-                    Readiness::Current => {}
-                    Readiness::InProgress(why) | Readiness::Failed(why) => {
-                        found.push((stage.clone(), object, why));
-                    }
-                }
-            }
+    /// Deletes an object, and says so.
+    pub(super) async fn delete(&self, object: &ObjectRef, uid: &str) -> Result<(), DeployError> {
+        self.require_leave()?;
+        let ledger = self.writing.ledger;
+        ledger.begin_write(self.stage, object);
+        let writer = Writer::new(self.cluster(), self.writing.consent);
+        if let Err(error) = writer.delete(object, uid).await {
+            ledger.refused(self.stage, object);
+            return Err(error.into());
         }
-        Ok(found)
+        ledger.finish_write(self.stage, object, Action::Delete);
+        self.run.say(Event::Applied {
+            stage: self.stage.clone(),
+            object: object.clone(),
+            action: Action::Delete,
+        });
+        Ok(())
     }
+}
+
+/// The objects of a stage that are not ready, and why.
+pub(super) fn unready(observed: &Observed) -> Vec<(ObjectRef, String)> {
+    waited_for(&observed.set.manifests)
+        .into_iter()
+        .filter_map(|object| {
+            let live = observed.live.get(&object).unwrap_or(&Value::Null);
+            match readiness(live) {
+                Readiness::Current => None,
+                Readiness::InProgress(why) | Readiness::Failed(why) => Some((object, why)),
+            }
+        })
+        .collect()
 }
 
 fn waited_for(manifests: &[Manifest]) -> Vec<ObjectRef> {
@@ -204,6 +220,7 @@ fn waited_for(manifests: &[Manifest]) -> Vec<ObjectRef> {
                 | ObjectKind::Deployment
                 | ObjectKind::StatefulSet
                 | ObjectKind::HorizontalPodAutoscaler
+                | ObjectKind::Ingress
         )
     };
     manifests

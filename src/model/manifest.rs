@@ -1,12 +1,13 @@
 //! What a profile renders to.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::object::ObjectRef;
 use super::profile::Profile;
 
 /// One rendered object.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Which object it is.
     pub object: ObjectRef,
@@ -15,7 +16,7 @@ pub struct Manifest {
 }
 
 /// Everything that one profile needs in one namespace of one cluster.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RenderedSet {
     /// The profile.
     pub profile: Profile,
@@ -30,7 +31,7 @@ pub struct RenderedSet {
 }
 
 /// A Secret that must exist before the workloads of a set can start.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretNeed {
     /// The name of the Secret.
     pub name: String,
@@ -39,7 +40,7 @@ pub struct SecretNeed {
 }
 
 /// One key of a needed Secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretKey {
     /// The key within the Secret.
     pub key: String,
@@ -48,7 +49,7 @@ pub struct SecretKey {
 }
 
 /// What the value of a Secret's key is, so that telectl can make or hand it over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum SecretContent {
     /// Password of the queue's user.
     RedisPassword,

@@ -1,6 +1,6 @@
 //! Plans, asks, applies, and says how far it got.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -10,107 +10,167 @@ use crate::cluster::apply::Ownership;
 use crate::cluster::{Cluster, ClusterError};
 use crate::config::{self, FlagValue};
 use crate::deploy::event::Event;
-use crate::deploy::execute::Progressed;
 use crate::deploy::layout::Stage;
 use crate::deploy::plan::StagePlan;
+use crate::deploy::progressed::Ledger;
 use crate::deploy::refusal::refuse;
-use crate::deploy::run::{Inputs, Options};
+use crate::deploy::run::{Inputs, OnFailure, Options, Unreachable};
 use crate::deploy::secrets::SecretError;
 use crate::deploy::{DeployError, Run};
 use crate::model::exit::ExitCode;
 use crate::model::manifest::RenderedSet;
 use crate::render;
 
-use super::super::consent;
+use super::super::consent::{self, Consent};
 use super::super::error::CliError;
 use super::super::session::Session;
 use super::super::signal;
+use super::intent::Behaviour;
 use super::outcome::how_far;
+use super::saved::Saved;
 use super::stages::Job;
 use super::{ApplyArgs, progress, refusals, roles, view};
+
+/// Whether, and to what, somebody agrees.
+pub(super) struct Approval {
+    /// How consent is sought.
+    pub(super) consent: Consent,
+    /// Nothing is to be written.
+    pub(super) is_dry: bool,
+    /// Somebody knows that the namespaces hold other profiles.
+    pub(super) new_role: bool,
+    /// The plan that was agreed to earlier.
+    pub(super) saved: Option<Saved>,
+}
+
+impl Approval {
+    /// What the flags say.
+    pub(super) const fn of(args: &ApplyArgs) -> Self {
+        Self {
+            consent: args.consent(),
+            is_dry: args.dry_run,
+            new_role: args.new_role,
+            saved: None,
+        }
+    }
+}
 
 /// Plans and writes nothing.
 pub(super) async fn plan_only(job: &Job, session: &Session) -> Result<Vec<StagePlan>, CliError> {
     let clusters = connect(job).await?;
     let renderer = renderer(job, session);
-    let options = options(job, session, Ownership::Respect, None);
-    let mut ignore = |_: Event| {};
+    let options = options(job, session, &Behaviour::default())?;
     let inputs = inputs(job, &clusters, &renderer, options, CancellationToken::new());
-    Ok(Run::new(inputs, &mut ignore).plan().await?)
+    Ok(Run::new(inputs, &|_: Event| {}).plan().await?)
 }
 
 /// Plans, shows, asks and applies.
 pub(super) async fn run(
     job: &Job,
-    args: &ApplyArgs,
+    behaviour: &Behaviour,
+    approval: Approval,
     session: &Session,
 ) -> Result<ExitCode, CliError> {
-    let deadline = deadline(args)?;
-    let ownership = if args.take {
-        Ownership::Take
-    } else {
-        Ownership::Respect
-    };
+    let options = options(job, session, behaviour)?;
+    let ownership = options.ownership;
     let clusters = connect(job).await?;
     let renderer = renderer(job, session);
     let stop = CancellationToken::new();
-    let mut progress = session.ui.progress();
-    let mut show = |event: Event| progress::show(&mut progress, event);
-    let options = options(job, session, ownership, deadline);
+    let progress = RefCell::new(session.ui.progress());
+    let show = |event: Event| progress::show(&mut progress.borrow_mut(), event);
     let inputs = inputs(job, &clusters, &renderer, options, stop.clone());
-    let mut run = Run::new(inputs, &mut show);
+    let mut run = Run::new(inputs, &show);
 
     let plans = run.plan().await?;
+    if let Some(saved) = &approval.saved {
+        saved.require_same(&plans)?;
+    }
     session.ui.note(&view::text(&plans));
-    if args.yes && !args.new_role && !args.dry_run {
+    for skipped in run.skipped() {
+        let (stage, why) = (&skipped.stage, &skipped.why);
+        session.ui.warn(&format!("{stage} is left out: {why}"));
+    }
+    if approval.consent == Consent::Given && !approval.new_role && !approval.is_dry {
         roles::refuse(&plans)?;
     }
     refuse_unchangeable(&plans)?;
-    if args.dry_run {
+    if approval.is_dry {
         session.ui.note("Dry run: nothing was changed.");
         return Ok(ExitCode::Ok);
     }
-    if !plans.iter().any(StagePlan::has_changes) && all_ready(&run, session).await? {
-        return Ok(ExitCode::Ok);
+    if !plans.iter().any(StagePlan::has_changes) && all_ready(&run, session) {
+        return finished(&run);
     }
     if ownership == Ownership::Respect {
         refuse_conflicts(&plans)?;
     }
     let question = view::question(&plans, &named_clusters(&clusters));
-    let confirmed = consent::obtain(session, args.consent(), &question)?;
-    let mut progressed = Progressed::default();
+    let confirmed = consent::obtain(session, approval.consent, &question)?;
+    let ledger = Ledger::default();
     let (outcome, signalled) = {
         let signalled = Cell::new(ExitCode::Interrupted);
         let signals = stop_on_signal(session, stop.clone(), &signalled);
-        let applying = run.apply(&confirmed, &mut progressed);
         let outcome = tokio::select! {
-            outcome = applying => outcome,
+            outcome = run.apply(&confirmed, &ledger) => outcome,
             () = signals => Err(DeployError::Stopped),
         };
         (outcome, signalled.get())
     };
-    drop(run);
-    let again = &session.command_line;
-    outcome.map_err(|error| how_far(&progressed, error, signalled, again))?;
+    let progressed = ledger.into_inner();
+    let again = going_on(job, session);
+    outcome.map_err(|error| how_far(&progressed, error, signalled, &again))?;
     let touched = view::touched(progressed.written(), progressed.deleted());
     session.ui.note(&format!("Done: {touched}."));
-    Ok(ExitCode::Ok)
+    finished(&run)
+}
+
+/// The end of a run that did what it could; clusters that were left out are still to do.
+fn finished(run: &Run<'_>) -> Result<ExitCode, CliError> {
+    let skipped = run.skipped();
+    if skipped.is_empty() {
+        return Ok(ExitCode::Ok);
+    }
+    let mut error = CliError::with_code(
+        ExitCode::Partial,
+        "some clusters did not answer and were left out",
+    );
+    for one in skipped {
+        error = error.detail(format!("cluster {}: {}", one.stage.context, one.why));
+    }
+    Err(error.hint("once they answer: telectl resume"))
+}
+
+/// The command that goes on where a run broke off.
+fn going_on(job: &Job, session: &Session) -> String {
+    let Some(intent) = &job.intent else {
+        return session.command_line.clone();
+    };
+    let mut command = "telectl resume".to_owned();
+    for (flag, context) in [("-c", &intent.central), ("-s", &intent.shared)] {
+        if let Some(context) = context {
+            command.push_str(&format!(" {flag} {context}"));
+        }
+    }
+    if let Some(namespace) = &intent.namespace {
+        command.push_str(&format!(" -n {namespace}"));
+    }
+    command
 }
 
 /// Whether everything that is deployed is ready; says what is not.
-async fn all_ready(run: &Run<'_>, session: &Session) -> Result<bool, CliError> {
-    let unready = run.not_ready().await?;
+fn all_ready(run: &Run<'_>, session: &Session) -> bool {
+    let unready = run.not_ready();
     if unready.is_empty() {
         session
             .ui
             .note("No changes: the clusters are as rendered, and everything is ready.");
     }
-    for (stage, object, why) in &unready {
+    for (stage, object, why) in unready {
         session
             .ui
             .warn(&format!("{stage}: {object} is not ready: {why}"));
     }
-    Ok(unready.is_empty())
+    unready.is_empty()
 }
 
 /// First signal: no new write is begun, and the run says how far it got. Second: it ends here.
@@ -146,8 +206,7 @@ fn inputs<'a>(
         render,
         options,
         stages: job.stages.clone(),
-        handover: job.handover.clone(),
-        vault: job.vault(),
+        knowledge: job.knowledge.clone(),
         stop,
     }
 }
@@ -156,13 +215,18 @@ type BoxedRenderer<'a> =
     Box<dyn Fn(&Stage, &[(String, serde_json::Value)]) -> Result<RenderedSet, DeployError> + 'a>;
 
 fn renderer<'a>(job: &'a Job, session: &'a Session) -> BoxedRenderer<'a> {
-    let said = std::cell::RefCell::new(std::collections::BTreeSet::new());
+    let said = RefCell::new(std::collections::BTreeSet::new());
     Box::new(move |stage, handed_over| {
+        // What was rendered once is not rendered again.
+        if let Some((_, sets)) = &job.past {
+            return Ok(sets[stage].clone());
+        }
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| DeployError::Render {
             stage: stage.to_string(),
             source,
         };
         let mut layers = job.layers.clone();
+        layers.fleet.extend(job.of_stages.get(stage).cloned());
         let handed = |(key, value): &(String, serde_json::Value)| FlagValue {
             flag: "the deployment itself".to_owned(),
             key: key.clone(),
@@ -187,28 +251,38 @@ fn renderer<'a>(job: &'a Job, session: &'a Session) -> BoxedRenderer<'a> {
     })
 }
 
-fn options(
-    job: &Job,
-    session: &Session,
-    ownership: Ownership,
-    deadline: Option<Duration>,
-) -> Options {
+fn options(job: &Job, session: &Session, behaviour: &Behaviour) -> Result<Options, CliError> {
     let of = |name| session.environment.get(name);
     let user = of("USER").or_else(|| of("LOGNAME")).map(str::to_owned);
     let user = user.unwrap_or_else(user_of_process);
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let who = format!("{user}@{} ({})", host.trim(), std::process::id());
-    Options {
-        ownership,
-        deadline,
-        who,
-        files: job
-            .layers
-            .files
-            .iter()
-            .map(|file| file.name.clone())
-            .collect(),
-    }
+    let intent = job.intent.as_ref().map(serde_json::to_value).transpose();
+    let files = job.layers.files.iter().map(|file| file.name.clone());
+    Ok(Options {
+        ownership: if behaviour.take {
+            Ownership::Take
+        } else {
+            Ownership::Respect
+        },
+        deadline: time("--timeout", behaviour.timeout.as_deref())?,
+        run_deadline: time("--run-timeout", behaviour.run_timeout.as_deref())?,
+        on_failure: match behaviour.on_failure {
+            super::OnFailure::Stop => OnFailure::Stop,
+            super::OnFailure::Rollback => OnFailure::Rollback,
+        },
+        unreachable: if behaviour.skip_unreachable {
+            Unreachable::Skip
+        } else {
+            Unreachable::Fail
+        },
+        max_unavailable: behaviour.max_unavailable,
+        pause_after: behaviour.pause_after,
+        who: format!("{user}@{} ({})", host.trim(), std::process::id()),
+        files: files.collect(),
+        intent: intent
+            .map_err(|error| CliError::failed("cannot note the deployment").because(error))?,
+        note: job.past.as_ref().map(|(to, _)| format!("rollback to {to}")),
+    })
 }
 
 /// The name that the system gives to the user of this process, or the user's number.
@@ -224,13 +298,13 @@ fn user_of_process() -> String {
     })
 }
 
-fn deadline(args: &ApplyArgs) -> Result<Option<Duration>, CliError> {
-    let Some(text) = &args.timeout else {
+fn time(flag: &str, text: Option<&str>) -> Result<Option<Duration>, CliError> {
+    let Some(text) = text else {
         return Ok(None);
     };
     config::worker::parse_duration(text)
         .map(Some)
-        .ok_or_else(|| CliError::usage(format!("--timeout `{text}` is no time such as 90s or 10m")))
+        .ok_or_else(|| CliError::usage(format!("{flag} `{text}` is no time such as 90s or 10m")))
 }
 
 fn named_clusters(clusters: &BTreeMap<String, Cluster>) -> String {
@@ -336,6 +410,9 @@ impl From<DeployError> for CliError {
             DeployError::NoAddress { .. } => Self::from_error(ExitCode::Error, &error)
                 .hint("deploy the shared profile first, or give --redis-host and --etcd-endpoints"),
             DeployError::Render { .. } => Self::from_error(ExitCode::Usage, &error),
+            DeployError::OutOfTime { .. } => Self::from_error(ExitCode::Timeout, &error),
+            DeployError::Paused { .. } => Self::from_error(ExitCode::Partial, &error)
+                .hint("have a look: telectl status, telectl validate"),
             other => Self::from_error(ExitCode::Error, &other),
         }
     }

@@ -1,15 +1,22 @@
-//! `telectl plan`, `telectl deploy` and `telectl deploy-all`
+//! `telectl plan`, `deploy`, `deploy-all`, `resume`, `rollback` and `history`
 
 mod apply;
 mod difference;
+mod intent;
 mod outcome;
+mod past;
 mod progress;
 mod refusals;
+mod resume;
 mod roles;
+mod saved;
 mod stages;
 mod view;
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 use crate::model::exit::ExitCode;
 use crate::model::profile::Profile;
@@ -19,6 +26,8 @@ use super::error::CliError;
 use super::session::Session;
 use super::targets::Targets;
 use super::values::{self, ValuesArgs};
+use apply::Approval;
+use intent::{Behaviour, Intent};
 
 /// What a deployment is made from
 #[derive(Debug, Args)]
@@ -31,6 +40,13 @@ pub(super) struct SourceArgs {
     /// etcd that somebody else runs; may be given several times
     #[arg(long, value_name = "URL")]
     etcd_endpoints: Vec<String>,
+    #[command(flatten)]
+    secrets: SecretArgs,
+}
+
+/// Where secrets come from
+#[derive(Debug, Args)]
+pub(super) struct SecretArgs {
     /// Where the password of Redis comes from: env:NAME, file:PATH or - [env: REDIS_PASSWORD]
     #[arg(short = 'p', long, value_name = "REFERENCE")]
     redis_password: Option<String>,
@@ -58,6 +74,23 @@ pub(super) struct ApplyArgs {
     /// Longest time for one stage to become ready, for example 10m; the profile's if not given
     #[arg(long, value_name = "TIME")]
     timeout: Option<String>,
+    /// Longest time for everything together, for example 1h
+    #[arg(long, value_name = "TIME")]
+    run_timeout: Option<String>,
+    /// What becomes of a run that fails
+    #[arg(long, value_name = "WHAT", default_value = "stop")]
+    on_failure: OnFailure,
+}
+
+/// What becomes of a run that fails
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum OnFailure {
+    /// What it wrote stays; `telectl resume` goes on
+    #[default]
+    Stop,
+    /// Every cluster goes back to what was deployed before
+    Rollback,
 }
 
 impl ApplyArgs {
@@ -68,6 +101,21 @@ impl ApplyArgs {
             Consent::Ask
         }
     }
+}
+
+/// How a deployment goes over many clusters
+#[derive(Debug, Args)]
+pub(super) struct SpreadArgs {
+    /// Go on without edge clusters that do not answer; `telectl resume` catches them up
+    #[arg(long)]
+    skip_unreachable: bool,
+    /// How many edges, after the first, may be away at the same time: being deployed, or failed.
+    /// All if not given
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(usize))]
+    max_unavailable: Option<usize>,
+    /// Stop after this many edges, to have a look; `telectl resume` goes on
+    #[arg(long, value_name = "COUNT")]
+    pause_after: Option<usize>,
 }
 
 /// The form of a plan
@@ -90,6 +138,9 @@ pub(super) struct PlanArgs {
     /// The form of the plan
     #[arg(short, long, value_name = "FORM", default_value = "text")]
     output: PlanOutput,
+    /// Keep the plan in a file, for `deploy-all --plan`
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
 }
 
 /// Arguments of `telectl deploy-all`
@@ -99,6 +150,65 @@ pub(super) struct DeployAllArgs {
     source: SourceArgs,
     #[command(flatten)]
     apply: ApplyArgs,
+    #[command(flatten)]
+    spread: SpreadArgs,
+    /// Apply the plan that `plan --save` kept, and nothing else: refused if anything is different by
+    /// now
+    #[arg(long, value_name = "FILE", conflicts_with_all = SOURCES)]
+    plan: Option<PathBuf>,
+}
+
+/// The flags that a saved plan answers.
+const SOURCES: [&str; 9] = [
+    "files",
+    "sets",
+    "redis_host",
+    "etcd_endpoints",
+    "edge_context",
+    "central_context",
+    "shared_context",
+    "namespace",
+    "fleet",
+];
+
+/// Arguments of `telectl resume`
+#[derive(Debug, Args)]
+pub(super) struct ResumeArgs {
+    #[command(flatten)]
+    secrets: SecretArgs,
+    /// Apply what is left without asking
+    #[arg(short, long)]
+    yes: bool,
+    /// Show what is left and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Arguments of `telectl rollback`
+#[derive(Debug, Args)]
+pub(super) struct RollbackArgs {
+    /// The generation to go back to, by `telectl history`; the one before the newest if not given
+    #[arg(long, value_name = "GENERATION")]
+    to: Option<u32>,
+    #[command(flatten)]
+    apply: ApplyArgs,
+}
+
+/// Arguments of `telectl history`
+#[derive(Debug, Args)]
+pub(super) struct HistoryArgs {
+    /// The form
+    #[arg(short, long, value_name = "FORM", default_value = "table")]
+    output: HistoryOutput,
+}
+
+/// The form of a history
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum HistoryOutput {
+    /// For people
+    Table,
+    /// For programs
+    Json,
 }
 
 /// Arguments of `telectl deploy`
@@ -123,8 +233,12 @@ pub(super) fn plan(
     targets: &Targets,
     session: &Session,
 ) -> Result<ExitCode, CliError> {
-    let job = stages::all("plan", &args.source, targets, session)?;
+    let intent = Intent::of(&args.source, targets, session)?;
+    let job = stages::all("plan", &intent, &args.source.secrets, targets, session)?;
     let plans = super::block_on(apply::plan_only(&job, session))?;
+    if let Some(file) = &args.save {
+        saved::write(file, &intent, &plans)?;
+    }
     let text = match args.output {
         PlanOutput::Text => view::text(&plans),
         PlanOutput::Json => view::json(&plans),
@@ -147,8 +261,23 @@ pub(super) fn deploy_all(
     targets: &Targets,
     session: &Session,
 ) -> Result<ExitCode, CliError> {
-    let job = stages::all("deploy-all", &args.source, targets, session)?;
-    super::block_on(apply::run(&job, &args.apply, session))
+    let (mut intent, saved) = match &args.plan {
+        Some(file) => {
+            let saved = saved::read(file)?;
+            (saved.intent.clone(), Some(saved))
+        }
+        None => (Intent::of(&args.source, targets, session)?, None),
+    };
+    intent.behaviour = Behaviour::of(&args.apply, Some(&args.spread));
+    let secrets = &args.source.secrets;
+    let job = stages::all("deploy-all", &intent, secrets, targets, session)?;
+    let approval = Approval {
+        consent: args.apply.consent(),
+        is_dry: args.apply.dry_run,
+        new_role: args.apply.new_role,
+        saved,
+    };
+    super::block_on(apply::run(&job, &intent.behaviour, approval, session))
 }
 
 pub(super) fn deploy(
@@ -158,5 +287,67 @@ pub(super) fn deploy(
 ) -> Result<ExitCode, CliError> {
     let context = args.context.as_deref();
     let job = stages::one(args.profile, context, &args.source, targets, session)?;
-    super::block_on(apply::run(&job, &args.apply, session))
+    let behaviour = Behaviour::of(&args.apply, None);
+    super::block_on(apply::run(
+        &job,
+        &behaviour,
+        Approval::of(&args.apply),
+        session,
+    ))
+}
+
+pub(super) fn resume(
+    args: &ResumeArgs,
+    targets: &Targets,
+    session: &Session,
+) -> Result<ExitCode, CliError> {
+    super::block_on(async {
+        let Some(unfinished) = resume::find(targets).await? else {
+            session
+                .ui
+                .note("Nothing to go on with: the last deployment came to its end.");
+            return Ok(ExitCode::Ok);
+        };
+        let mut intent = resume::intent(unfinished, session)?;
+        // Whoever goes on has had a look.
+        intent.behaviour.pause_after = None;
+        let job = stages::all("resume", &intent, &args.secrets, targets, session)?;
+        let approval = Approval {
+            consent: if args.yes {
+                Consent::Given
+            } else {
+                Consent::Ask
+            },
+            is_dry: args.dry_run,
+            new_role: true,
+            saved: None,
+        };
+        apply::run(&job, &intent.behaviour, approval, session).await
+    })
+}
+
+pub(super) fn rollback(
+    args: &RollbackArgs,
+    targets: &Targets,
+    session: &Session,
+) -> Result<ExitCode, CliError> {
+    super::block_on(async {
+        let past = past::read(targets).await?;
+        let job = past.job(args.to)?;
+        let behaviour = Behaviour::of(&args.apply, None);
+        apply::run(&job, &behaviour, Approval::of(&args.apply), session).await
+    })
+}
+
+pub(super) fn history(
+    args: &HistoryArgs,
+    targets: &Targets,
+    session: &Session,
+) -> Result<ExitCode, CliError> {
+    let past = super::block_on(past::read(targets))?;
+    match args.output {
+        HistoryOutput::Table => session.ui.table(&past.table())?,
+        HistoryOutput::Json => session.ui.data(&past.json())?,
+    }
+    Ok(ExitCode::Ok)
 }

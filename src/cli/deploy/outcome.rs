@@ -1,7 +1,8 @@
 //! How far a run got that did not get to its end: what is applied, what is not, how to go on. Pure.
 
 use crate::deploy::DeployError;
-use crate::deploy::execute::Progressed;
+use crate::deploy::layout::Stage;
+use crate::deploy::progressed::{Progressed, Restored};
 use crate::model::exit::ExitCode;
 
 use super::super::error::CliError;
@@ -15,17 +16,11 @@ pub(super) fn how_far(
     signalled: ExitCode,
     again: &str,
 ) -> CliError {
-    let is_touched = progressed.written() + progressed.deleted() > 0;
+    let is_touched = progressed.is_touched();
     let interrupted = matches!(error, DeployError::Stopped);
     let mut error = CliError::from(error);
-    if interrupted {
-        error = error.exiting(if is_touched {
-            ExitCode::Partial
-        } else {
-            signalled
-        });
-    } else if !progressed.done.is_empty() && error.exit_code() == ExitCode::Error {
-        error = error.exiting(ExitCode::Partial);
+    if let Some(code) = code(progressed, interrupted, &error, signalled) {
+        error = error.exiting(code);
     }
     if !is_touched {
         error = error.detail("nothing was written");
@@ -34,19 +29,80 @@ pub(super) fn how_far(
     for (context, states) in by_cluster(progressed, broken_off) {
         error = error.detail(format!("cluster {context}: {}", states.join("; ")));
     }
-    error.hint(format!("this continues from here: {again}"))
+    let in_flight: usize = progressed
+        .touched
+        .values()
+        .map(|touched| touched.in_flight.len())
+        .sum();
+    if in_flight > 0 {
+        let what = view::requests(in_flight);
+        error = error.detail(format!(
+            "{what} may have been applied: no answer was awaited"
+        ));
+    }
+    let is_undone = !progressed.rolled_back.is_empty() && progressed.not_rolled_back.is_empty();
+    if is_undone {
+        error
+    } else {
+        error.hint(format!("this continues from here: {again}"))
+    }
+}
+
+/// The exit code, where it follows from how far the run got and not from the error alone.
+fn code(
+    progressed: &Progressed,
+    interrupted: bool,
+    error: &CliError,
+    signalled: ExitCode,
+) -> Option<ExitCode> {
+    if !progressed.not_rolled_back.is_empty() {
+        return Some(ExitCode::Partial);
+    }
+    if !progressed.rolled_back.is_empty() {
+        return Some(ExitCode::RolledBack);
+    }
+    if interrupted {
+        return Some(if progressed.is_touched() {
+            ExitCode::Partial
+        } else {
+            signalled
+        });
+    }
+    let is_partial = !progressed.done.is_empty() && error.exit_code() == ExitCode::Error;
+    is_partial.then_some(ExitCode::Partial)
 }
 
 /// What became of each stage, by the context of its cluster, in the order of the run.
 fn by_cluster<'a>(progressed: &'a Progressed, broken_off: &str) -> Vec<(&'a str, Vec<String>)> {
-    let done = progressed.done.iter().map(|stage| (stage, "done"));
-    let failed = progressed.failed.iter().map(|stage| (stage, broken_off));
-    let waiting = progressed
-        .not_begun
+    let plain = |stages: &'a [Stage], state: &str| -> Vec<(&'a Stage, String)> {
+        let state = state.to_owned();
+        stages.iter().map(|stage| (stage, state.clone())).collect()
+    };
+    let restored = |restored: &Restored| match restored {
+        Restored::Generation(number) => format!("back at generation {number}"),
+        Restored::Nothing => "removed again: it had not been deployed before".to_owned(),
+    };
+    let mut all = plain(&progressed.done, "done");
+    let is_back = |stage: &Stage| {
+        let mut back = progressed.rolled_back.iter().map(|(stage, _)| stage);
+        back.any(|back| back == stage)
+    };
+    let failed = progressed
+        .failed
         .iter()
-        .map(|stage| (stage, "not applied"));
+        .filter(|(stage, _)| !is_back(stage));
+    all.extend(failed.map(|(stage, why)| (stage, failure(progressed, broken_off, why))));
+    let under_way = progressed.under_way.iter();
+    all.extend(under_way.map(|stage| (stage, broken_off.to_owned())));
+    let back = progressed.rolled_back.iter();
+    all.extend(back.map(|(stage, to)| (stage, restored(to))));
+    let stuck = progressed.not_rolled_back.iter();
+    all.extend(stuck.map(|(stage, why)| (stage, format!("could not be taken back: {why}"))));
+    all.extend(plain(&progressed.not_begun, "not applied"));
+    let skipped = progressed.skipped.iter();
+    all.extend(skipped.map(|one| (&one.stage, "left out: it does not answer".to_owned())));
     let mut clusters: Vec<(&str, Vec<String>)> = Vec::new();
-    for (stage, state) in done.chain(failed).chain(waiting) {
+    for (stage, state) in all {
         let mut text = format!("{} {state}", stage.profile);
         let touched = progressed.of(stage);
         let (written, deleted) = (touched.written.len(), touched.deleted.len());
@@ -64,11 +120,18 @@ fn by_cluster<'a>(progressed: &'a Progressed, broken_off: &str) -> Vec<(&'a str,
     clusters
 }
 
+/// Of several failures each is told; of one, the error itself says why.
+fn failure(progressed: &Progressed, word: &str, why: &str) -> String {
+    match progressed.failed.len() {
+        0 | 1 => word.to_owned(),
+        _ => format!("{word}: {why}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deploy::execute::Touched;
-    use crate::deploy::layout::Stage;
+    use crate::deploy::progressed::Touched;
     use crate::model::object::{ObjectKind, ObjectRef};
     use crate::model::profile::Profile;
 
@@ -104,6 +167,7 @@ mod tests {
         let touched = Touched {
             written: objects(written),
             deleted: objects(deleted),
+            ..Touched::default()
         };
         (stage.clone(), touched)
     }
@@ -118,8 +182,9 @@ mod tests {
             ]
             .into(),
             done: vec![shared],
-            failed: Some(central),
+            under_way: [central].into(),
             not_begun: vec![edge],
+            ..Progressed::default()
         };
         let (code, text) = told(&progressed, DeployError::Stopped);
         assert_eq!(code, ExitCode::Partial);
@@ -151,7 +216,7 @@ mod tests {
         };
         let mut progressed = Progressed {
             touched: [touched(&central, &["a"], &[])].into(),
-            failed: Some(central.clone()),
+            failed: vec![(central.clone(), "why".to_owned())],
             not_begun: vec![edge],
             ..Progressed::default()
         };
@@ -167,5 +232,54 @@ mod tests {
             after: std::time::Duration::from_secs(1),
         });
         assert_eq!(told(&progressed, late).0, ExitCode::Timeout);
+    }
+
+    fn failed(stages: [&Stage; 2]) -> Progressed {
+        let [done, failed] = stages;
+        Progressed {
+            touched: [touched(done, &["a"], &[]), touched(failed, &["b"], &[])].into(),
+            failed: vec![(failed.clone(), "no image".to_owned())],
+            ..Progressed::default()
+        }
+    }
+
+    #[test]
+    fn d16_what_was_taken_back_has_a_code_and_a_word_of_its_own() {
+        let [shared, central, _] = all();
+        let mut progressed = failed([&shared, &central]);
+        progressed.rolled_back = vec![
+            (central.clone(), Restored::Nothing),
+            (shared.clone(), Restored::Generation(3)),
+        ];
+        let late = || DeployError::OutOfTime {
+            after: std::time::Duration::from_secs(60),
+        };
+        let (code, text) = told(&progressed, late());
+        assert_eq!(code, ExitCode::RolledBack);
+        assert!(text.contains("shared back at generation 3"), "{text}");
+        assert!(text.contains("central removed again"), "{text}");
+        assert!(!text.contains("central failed"), "{text}");
+        progressed.rolled_back.pop();
+        progressed.not_rolled_back = vec![(shared, "it does not answer".to_owned())];
+        let (code, text) = told(&progressed, late());
+        assert_eq!(code, ExitCode::Partial);
+        let told = "shared could not be taken back: it does not answer";
+        assert!(text.contains(told), "{text}");
+    }
+
+    #[test]
+    fn a_request_without_an_answer_may_have_been_applied() {
+        let [shared, ..] = all();
+        let (stage, mut of_shared) = touched(&shared, &[], &[]);
+        let object = ObjectRef::new(ObjectKind::Service, "a", "redis");
+        of_shared.in_flight.insert(object);
+        let progressed = Progressed {
+            touched: [(stage, of_shared)].into(),
+            under_way: [shared].into(),
+            ..Progressed::default()
+        };
+        let (code, text) = told(&progressed, DeployError::Stopped);
+        assert_eq!(code, ExitCode::Partial);
+        assert!(text.contains("1 request may have been applied"), "{text}");
     }
 }

@@ -50,6 +50,18 @@ pub(super) fn show(progress: &mut Progress, event: Event) {
             let text = format!("Pod/{pod} of an earlier revision was not ready: deleted");
             progress.say(&subject(&stage), &text);
         }
+        Event::LockWatched { stage, holder } => {
+            let why = format!("the lock of {holder}, who seems to be gone");
+            progress.waiting(&subject(&stage), &why);
+        }
+        Event::LockTakenOver { stage, former } => {
+            progress.done(&subject(&stage));
+            let text = format!("the lock of {former} was left over: taken over");
+            progress.say(&subject(&stage), &text);
+        }
+        Event::RollingBack(stage) => {
+            progress.say(&subject(&stage), "taking back what was written");
+        }
         Event::StageDone {
             stage,
             written,

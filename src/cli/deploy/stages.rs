@@ -1,8 +1,11 @@
 //! From flags to the stages of a run, and what each command requires.
 
+use std::collections::BTreeMap;
+
 use crate::cluster::kubeconfig::Contexts;
-use crate::config::{self, FlagValue, Layers};
+use crate::config::{self, FlagValue, Layers, ValuesFile};
 use crate::deploy::handover::{Handover, Reach};
+use crate::deploy::knowledge::Knowledge;
 use crate::deploy::layout::{Infrastructure, Stage, across};
 use crate::deploy::run::Part;
 use crate::deploy::secrets::Vault;
@@ -16,60 +19,55 @@ use super::super::error::CliError;
 use super::super::secret_reference;
 use super::super::session::Session;
 use super::super::targets::Targets;
-use super::SourceArgs;
+use super::intent::Intent;
+use super::past::Target;
+use super::{SecretArgs, SourceArgs};
 
 /// A run, as far as flags and files tell.
 pub(super) struct Job {
     /// The stages, in order.
     pub(super) stages: Vec<(Stage, Part)>,
-    /// Where servers are that no stage deploys.
-    pub(super) handover: Handover,
-    /// Secrets that the user gave, by what they are.
-    pub(super) given: Vec<(SecretContent, Secret<String>)>,
+    /// Where servers are that no stage deploys, and secrets that the user gave.
+    pub(super) knowledge: Knowledge,
     /// What values come from.
     pub(super) layers: Layers,
+    /// Values of single clusters, by stage.
+    pub(super) of_stages: BTreeMap<Stage, ValuesFile>,
     /// The contexts.
     pub(super) contexts: Contexts,
+    /// What the run is made from, where it can be gone on with.
+    pub(super) intent: Option<Intent>,
+    /// What the run goes back to, instead of rendering values.
+    pub(super) past: Option<Target>,
 }
 
-impl Job {
-    /// The secrets that the user gave.
-    pub(super) fn vault(&self) -> Vault {
-        Vault {
-            known: self.given.iter().cloned().collect(),
-            authority: None,
-        }
-    }
-}
-
-/// The stages of `plan` and `deploy-all`.
+/// The stages of `plan`, `deploy-all` and `resume`.
 pub(super) fn all(
     command: &str,
-    source: &SourceArgs,
+    intent: &Intent,
+    secrets: &SecretArgs,
     targets: &Targets,
     session: &Session,
 ) -> Result<Job, CliError> {
     let mut missing = Vec::new();
-    if targets.edges.is_empty() {
-        missing.push("--edge-context (or EDGE_CONTEXT)");
+    if intent.edges.is_empty() {
+        missing.push("--edge-context (or EDGE_CONTEXT, or a fleet file)");
     }
-    if targets.central.is_none() {
-        missing.push("--central-context (or CENTRAL_CONTEXT)");
+    if intent.central.is_none() {
+        missing.push("--central-context (or CENTRAL_CONTEXT, or a fleet file)");
     }
-    let central = targets.central.clone().unwrap_or_default();
+    let central = intent.central.clone().unwrap_or_default();
     refuse_missing(command, &missing)?;
-    let infrastructure = infrastructure(source, targets, session, &central)?;
-    let stages = across(
-        &infrastructure,
-        &central,
-        &targets.edges,
-        targets.namespace.as_deref(),
-    );
+    let infrastructure = infrastructure(intent, &central)?;
+    let namespace = intent.namespace.as_deref();
+    let stages = across(&infrastructure, &central, &intent.edges, namespace);
     let stages = stages
         .into_iter()
         .map(|stage| (stage, Part::Applied))
         .collect();
-    job(stages, source, targets, session)
+    let mut job = job(stages, intent, secrets, targets, session)?;
+    job.intent = Some(intent.clone());
+    Ok(job)
 }
 
 /// The stages of `deploy PROFILE`: the one is applied, those that it gets addresses and passwords
@@ -88,38 +86,34 @@ pub(super) fn one(
         Profile::Dev | Profile::SameCluster | Profile::Central => targets.central.as_ref(),
     };
     let context = context.map(str::to_owned).or_else(|| from_targets.cloned());
-    let external = external_redis(source, session).is_some();
+    let mut of_context = targets.clone();
+    if let (Profile::Edge, Some(context)) = (profile, &context) {
+        of_context.edges = vec![context.clone()];
+    }
+    let intent = Intent::of(source, &of_context, session)?;
     let mut missing = Vec::new();
     if context.is_none() {
         missing.push("--context");
     }
     if profile == Profile::Edge
-        && !external
+        && intent.redis_host.is_none()
         && targets.central.is_none()
         && targets.shared.is_none()
     {
         missing.push("--central-context, --shared-context or --redis-host (where Redis is)");
     }
     refuse_missing(&command, &missing)?;
-    let stages = parts(
-        profile,
-        context.unwrap_or_default(),
-        source,
-        targets,
-        session,
-    )?;
-    job(stages, source, targets, session)
+    let stages = parts(profile, context.unwrap_or_default(), &intent)?;
+    job(stages, &intent, &source.secrets, targets, session)
 }
 
 /// The stage of a profile, and before it those that it gets addresses and passwords from.
 fn parts(
     profile: Profile,
     context: String,
-    source: &SourceArgs,
-    targets: &Targets,
-    session: &Session,
+    intent: &Intent,
 ) -> Result<Vec<(Stage, Part)>, CliError> {
-    let namespace = targets.namespace.as_deref();
+    let namespace = intent.namespace.as_deref();
     if matches!(
         profile,
         Profile::Dev | Profile::SameCluster | Profile::Shared
@@ -138,13 +132,13 @@ fn parts(
     }
     let central = match profile {
         Profile::Central => context.clone(),
-        _ => targets
+        _ => intent
             .central
             .clone()
-            .or_else(|| targets.shared.clone())
+            .or_else(|| intent.shared.clone())
             .unwrap_or_default(),
     };
-    let infrastructure = infrastructure(source, targets, session, &central)?;
+    let infrastructure = infrastructure(intent, &central)?;
     let edges = if profile == Profile::Edge {
         vec![context]
     } else {
@@ -178,24 +172,12 @@ fn refuse_missing(command: &str, missing: &[&str]) -> Result<(), CliError> {
     )
 }
 
-fn external_redis(source: &SourceArgs, session: &Session) -> Option<String> {
-    source
-        .redis_host
-        .clone()
-        .or_else(|| session.environment.get("REDIS_HOST").map(str::to_owned))
-}
-
-fn infrastructure(
-    source: &SourceArgs,
-    targets: &Targets,
-    session: &Session,
-    central: &str,
-) -> Result<Infrastructure, CliError> {
-    match (external_redis(source, session), &targets.shared) {
+fn infrastructure(intent: &Intent, central: &str) -> Result<Infrastructure, CliError> {
+    match (&intent.redis_host, &intent.shared) {
         (Some(_), Some(_)) => Err(CliError::usage(
             "--redis-host and --shared-context exclude each other: Redis is either given or deployed",
         )),
-        (Some(_), None) if source.etcd_endpoints.is_empty() => Err(CliError::usage(
+        (Some(_), None) if intent.etcd_endpoints.is_empty() => Err(CliError::usage(
             "--redis-host needs --etcd-endpoints: where Redis is given, the registry has to be, too",
         )),
         (Some(_), None) => Ok(Infrastructure::External),
@@ -206,15 +188,16 @@ fn infrastructure(
 
 fn job(
     stages: Vec<(Stage, Part)>,
-    source: &SourceArgs,
+    intent: &Intent,
+    secrets: &SecretArgs,
     targets: &Targets,
     session: &Session,
 ) -> Result<Job, CliError> {
-    let mut layers = source.values.layers(session)?;
+    let mut layers = intent.layers(session);
     let mut handover = Handover::default();
-    if let Some(host) = external_redis(source, session) {
-        handover.redis = elsewhere(&host, Component::Redis)?;
-        let urls: Vec<String> = source.etcd_endpoints.clone();
+    if let Some(host) = &intent.redis_host {
+        handover.redis = elsewhere(host, Component::Redis)?;
+        let urls = &intent.etcd_endpoints;
         if let Some(first) = urls.first() {
             let bare = first
                 .trim_start_matches("https://")
@@ -224,27 +207,57 @@ fn job(
         layers.flags.push(FlagValue {
             flag: "--etcd-endpoints".to_owned(),
             key: "etcd.endpoints".to_owned(),
-            value: urls.into(),
+            value: urls.clone().into(),
         });
     }
     let contexts = Contexts::read(&targets.kubeconfig)?;
     for (stage, _) in &stages {
         contexts.require(&stage.context)?;
     }
-    let mut secrets = given_by_values(&stages, &layers)?;
-    secrets.extend(given(source, session)?);
+    let of_stages: BTreeMap<Stage, ValuesFile> = stages
+        .iter()
+        .filter_map(|(stage, _)| Some((stage.clone(), of_stage(stage, intent)?.clone())))
+        .collect();
+    let mut known = given_by_values(&stages, &layers, &of_stages)?;
+    known.extend(given(secrets, session)?);
+    let vault = Vault {
+        known: known.into_iter().collect(),
+        authority: None,
+    };
     Ok(Job {
         stages,
-        handover,
-        given: secrets,
+        knowledge: Knowledge { handover, vault },
         layers,
+        of_stages,
         contexts,
+        intent: None,
+        past: None,
     })
 }
 
+/// What the fleet file says about the cluster of a stage alone.
+fn of_stage<'a>(stage: &Stage, intent: &'a Intent) -> Option<&'a ValuesFile> {
+    match stage.profile {
+        Profile::Edge => intent.of_edges.get(&stage.context),
+        Profile::Shared => intent.of_shared.as_ref(),
+        Profile::Central | Profile::Dev | Profile::SameCluster => intent.of_central.as_ref(),
+    }
+}
+
 fn elsewhere(text: &str, component: Component) -> Result<Reach, CliError> {
-    let malformed = || CliError::usage(format!("`{text}` is no HOST or HOST:PORT for {component}"));
+    // What stands before an @ may be a password.
+    let shown = text.rsplit('@').next().unwrap_or_default();
+    let malformed =
+        || CliError::usage(format!("`{shown}` is no HOST or HOST:PORT for {component}"));
     let url = url::Url::parse(&format!("any://{text}")).map_err(|_| malformed())?;
+    let is_more = !matches!(url.path(), "" | "/")
+        || !url.username().is_empty()
+        || url.password().is_some()
+        || url.query().is_some()
+        || url.fragment().is_some();
+    if is_more {
+        return Err(malformed());
+    }
     let host = url.host_str().ok_or_else(malformed)?;
     let endpoint = Endpoint::new(host, url.port().unwrap_or(component.default_port()));
     Ok(Reach {
@@ -258,10 +271,13 @@ fn elsewhere(text: &str, component: Component) -> Result<Reach, CliError> {
 fn given_by_values(
     stages: &[(Stage, Part)],
     layers: &Layers,
+    of_stages: &BTreeMap<Stage, ValuesFile>,
 ) -> Result<Vec<(SecretContent, Secret<String>)>, CliError> {
     let mut found = Vec::new();
     for (stage, _) in stages {
-        let resolved = config::resolve(stage.profile, layers)?;
+        let mut layers = layers.clone();
+        layers.fleet.extend(of_stages.get(stage).cloned());
+        let resolved = config::resolve(stage.profile, &layers)?;
         found.extend(
             resolved
                 .secrets
@@ -273,19 +289,19 @@ fn given_by_values(
 }
 
 fn given(
-    source: &SourceArgs,
+    secrets: &SecretArgs,
     session: &Session,
 ) -> Result<Vec<(SecretContent, Secret<String>)>, CliError> {
     let sources = [
         (
             "--redis-password",
-            &source.redis_password,
+            &secrets.redis_password,
             "REDIS_PASSWORD",
             SecretContent::RedisPassword,
         ),
         (
             "--db-password",
-            &source.db_password,
+            &secrets.db_password,
             "DB_PASSWORD",
             SecretContent::DatabasePassword,
         ),
@@ -304,4 +320,31 @@ fn given(
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_with_or_without_a_port_and_nothing_else() {
+        let of = |text: &str| elsewhere(text, Component::Redis).map(|reach| reach.external);
+        let endpoint = |host: &str, port| Some(Endpoint::new(host, port));
+        assert_eq!(
+            of("redis.example").unwrap(),
+            endpoint("redis.example", 6379)
+        );
+        assert_eq!(of("10.0.0.5:6380").unwrap(), endpoint("10.0.0.5", 6380));
+        let urls = [
+            "redis://10.0.0.5:6379",
+            "user:password@10.0.0.5",
+            "10.0.0.5/1",
+            "10.0.0.5?tls",
+        ];
+        for text in urls {
+            let error = of(text).unwrap_err().text();
+            assert!(error.contains("HOST:PORT"), "{text}: {error}");
+            assert!(!error.contains("password"), "{error}");
+        }
+    }
 }

@@ -118,6 +118,11 @@ pub(super) fn touched(written: usize, deleted: usize) -> String {
     }
 }
 
+/// `1 request`, `3 requests`.
+pub(super) fn requests(count: usize) -> String {
+    counted(count, "request")
+}
+
 fn counted(count: usize, what: &str) -> String {
     match count {
         1 => format!("1 {what}"),

@@ -1,0 +1,77 @@
+//! What the stages of a run tell each other: where servers are, and what they share.
+
+use super::certificates::Pair;
+use super::handover::{Handover, reach};
+use super::layout::Stage;
+use super::observe::Observed;
+use super::plan::hosts;
+use super::secrets::{AUTHORITY_SECRET, Vault};
+use crate::model::component::Component;
+use crate::model::manifest::{RenderedSet, SecretContent};
+use crate::model::secret::Secret;
+
+/// What is known about all stages together. Stages that are applied at the same time have a copy
+/// each.
+#[derive(Debug, Clone, Default)]
+pub struct Knowledge {
+    /// Where Redis and etcd are.
+    pub handover: Handover,
+    /// Passwords and the private authority.
+    pub vault: Vault,
+}
+
+impl Knowledge {
+    /// Takes note of what a stage tells about servers and passwords.
+    pub(super) fn learn(&mut self, stage: &Stage, observed: &Observed) {
+        for (component, (name, port, live)) in &observed.services {
+            let reached = reach(stage, name, *port, live.as_ref());
+            match component {
+                Component::Redis => self.handover.redis = reached,
+                Component::Etcd => self.handover.etcd = reached,
+                _ => {}
+            }
+        }
+        if self.vault.authority.is_none()
+            && let Some(secret) = observed.secrets.get(AUTHORITY_SECRET)
+            && let (Some(certificate), Some(key)) = (secret.text("tls.crt"), secret.text("tls.key"))
+        {
+            self.vault.authority = Some(Pair {
+                certificate,
+                key: Secret::new(key),
+            });
+        }
+        for need in &observed.set.secrets {
+            let Some(live) = observed.secrets.get(&need.name) else {
+                continue;
+            };
+            for key in &need.keys {
+                // A stage that only uses a password is not where it is decided.
+                if decides(key.content, &observed.set)
+                    && let Some(value) = live.text(&key.key)
+                {
+                    let known = self.vault.known.entry(key.content);
+                    known.or_insert(Secret::new(value));
+                }
+            }
+        }
+    }
+
+    /// Whether a stage with these objects has to make the private authority.
+    pub(super) fn makes_authority(&self, set: &RenderedSet) -> bool {
+        let servers = [Component::Redis, Component::Etcd, Component::Postgresql];
+        self.vault.authority.is_none() && servers.iter().any(|server| hosts(set, *server))
+    }
+}
+
+/// Whether a stage with these objects is where a content is decided.
+fn decides(content: SecretContent, set: &RenderedSet) -> bool {
+    let host = match content {
+        SecretContent::RedisPassword => Component::Redis,
+        SecretContent::DatabasePassword | SecretContent::DatabaseSuperuserPassword => {
+            Component::Postgresql
+        }
+        SecretContent::ApiToken => Component::ApiGateway,
+        _ => return false,
+    };
+    hosts(set, host)
+}

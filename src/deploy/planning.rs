@@ -1,0 +1,219 @@
+//! Plans a stage from what is known and seen. Writes nothing; asks the cluster only about objects
+//! that are not proven to be as they should.
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use serde_json::Value;
+
+use super::belongings::{Belongings, find};
+use super::error::DeployError;
+use super::ground::Ground;
+use super::handover::{certificate_names, unknown_address};
+use super::knowledge::Knowledge;
+use super::layout::Stage;
+use super::observe::Observed;
+use super::plan::{
+    Action, AuthorityChange, ObjectPlan, SecretChange, StagePlan, authority_change,
+    authority_warning, hosts, identity_warning, later_addresses, name_restarts, object_plan,
+    record_plan, secret_change,
+};
+use super::preflight;
+use super::refusal::{note_record, refused};
+use super::role::{held, others};
+use super::run::{Part, Run};
+use super::scaling::Scaling;
+use super::secrets::{Circumstances, Making, SecretPlan, plan, random_password};
+use crate::cluster::applied::is_applied;
+use crate::cluster::apply::{DryRun, dry_run};
+use crate::cluster::{Cluster, ClusterError};
+use crate::model::component::Component;
+use crate::model::manifest::Manifest;
+
+/// How many objects are asked about at once; the cluster limits requests further.
+const AT_ONCE: usize = 16;
+
+/// A stage of which everything is decided that needs no answer of its cluster.
+pub(super) struct Prepared {
+    pub(super) stage: Stage,
+    observed: Observed,
+    secrets: Vec<SecretChange>,
+    manifests: Vec<Manifest>,
+    belongings: Belongings,
+    warnings: Vec<String>,
+    awaits_addresses: bool,
+}
+
+impl Run<'_> {
+    /// Decides what it can about a stage, in the order of the stages: each may tell something to
+    /// the next.
+    pub(super) fn prepare(
+        &mut self,
+        stage: &Stage,
+        observed: Observed,
+        knowledge: &mut Knowledge,
+    ) -> Result<Prepared, DeployError> {
+        let planned = plan_secrets(stage, &observed, knowledge, Making::Planned)?;
+        let is_made = knowledge.makes_authority(&observed.set) && !self.authority_planned;
+        let authority = AuthorityChange {
+            is_made,
+            is_there: observed
+                .secrets
+                .contains_key(super::secrets::AUTHORITY_SECRET),
+            was_deployed: observed.was_deployed(),
+            secrets: &planned,
+        };
+        let applied: Vec<&Stage> = self
+            .stages
+            .iter()
+            .filter(|(_, part)| *part == Part::Applied)
+            .map(|(stage, _)| stage)
+            .collect();
+        let warnings = [
+            identity_warning(&observed.set, observed.record()),
+            authority_warning(stage, &applied, &authority),
+        ];
+        self.authority_planned |= is_made;
+        let changes = planned
+            .iter()
+            .map(|plan| secret_change(&stage.namespace, plan));
+        Ok(Prepared {
+            stage: stage.clone(),
+            secrets: authority_change(&stage.namespace, &authority)
+                .into_iter()
+                .chain(changes)
+                .collect(),
+            manifests: observed.with_digests(&planned, knowledge),
+            belongings: find(&observed),
+            warnings: warnings.into_iter().flatten().collect(),
+            awaits_addresses: unknown_address(&observed.set).is_some(),
+            observed,
+        })
+    }
+
+    /// Asks the cluster about what differs, and puts the plan together.
+    pub(super) async fn plan_stage(
+        &self,
+        prepared: Prepared,
+        ground: &Ground,
+    ) -> Result<StagePlan, DeployError> {
+        let Prepared {
+            stage,
+            observed,
+            mut secrets,
+            manifests,
+            belongings,
+            mut warnings,
+            awaits_addresses,
+        } = prepared;
+        let cluster = self.cluster(&stage);
+        let scaling = Scaling::of(&observed.set, &belongings);
+        let objects = plan_objects(cluster, &scaling, manifests, &observed).await?;
+        warnings.extend(preflight::warnings(
+            &observed.set,
+            ground,
+            observed.live.claims(),
+        ));
+        let mut objects: Vec<ObjectPlan> = objects.into_iter().map(later_addresses).collect();
+        note_record(&mut objects, observed.record());
+        name_restarts(&mut secrets, &observed.set.manifests, &objects);
+        let members = belongings.members(&observed.set);
+        let Belongings { unwanted, kept, .. } = belongings;
+        let mut plan = StagePlan {
+            server: cluster.server().to_owned(),
+            namespace_missing: !observed.live.has_namespace(),
+            objects,
+            secrets,
+            unwanted: unwanted.into_iter().map(|one| one.object).collect(),
+            kept,
+            awaits_addresses,
+            held: held(observed.record(), &others(&observed.live, &stage)),
+            warnings,
+            stage,
+        };
+        let record = record_plan(&plan, &observed.set, observed.record(), &members);
+        plan.objects.push(record);
+        Ok(plan)
+    }
+}
+
+/// Decides about every Secret that a stage needs.
+pub(super) fn plan_secrets(
+    stage: &Stage,
+    observed: &Observed,
+    knowledge: &mut Knowledge,
+    make: Making,
+) -> Result<Vec<SecretPlan>, DeployError> {
+    let names = |component: Component| {
+        let (name, _, live) = observed.services.get(&component)?;
+        Some(certificate_names(&stage.namespace, name, live.as_ref()))
+    };
+    let circumstances = Circumstances {
+        namespace: &stage.namespace,
+        names: &names,
+        hosts: &|component| hosts(&observed.set, component),
+        make,
+        database_initialised: observed.database_initialised,
+        password: random_password,
+        now: jiff::Timestamp::now(),
+    };
+    let mut plans = Vec::new();
+    for need in &observed.set.secrets {
+        let live = observed.secrets.get(&need.name);
+        plans.push(plan(need, live, &mut knowledge.vault, &circumstances)?);
+    }
+    Ok(plans)
+}
+
+/// Plans objects, given what their namespace held a moment ago.
+pub(super) async fn plan_objects(
+    cluster: &Cluster,
+    scaling: &Scaling,
+    manifests: Vec<Manifest>,
+    observed: &Observed,
+) -> Result<Vec<ObjectPlan>, ClusterError> {
+    let has_namespace = observed.live.has_namespace();
+    futures::stream::iter(manifests)
+        .map(|manifest| async move {
+            if !has_namespace {
+                let nothing = DryRun::NamespaceMissing;
+                return Ok(object_plan(&manifest.object, None, &nothing));
+            }
+            let live = observed.live.get(&manifest.object);
+            plan_object(cluster, scaling, manifest, live).await
+        })
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await
+}
+
+/// Plans one object: keeps an autoscaler's count, and asks the server what would change unless it
+/// is proven that nothing does.
+async fn plan_object(
+    cluster: &Cluster,
+    scaling: &Scaling,
+    manifest: Manifest,
+    live: Option<&Value>,
+) -> Result<ObjectPlan, ClusterError> {
+    let manifest = scaling.with_live_count(manifest, live);
+    if live.is_some_and(|live| is_applied(&manifest.value, live)) {
+        return Ok(ObjectPlan {
+            object: manifest.object,
+            action: Action::Keep,
+            changes: Vec::new(),
+            conflicts: Vec::new(),
+            refusal: None,
+        });
+    }
+    match (dry_run(cluster, &manifest).await, live) {
+        // What is there cannot become this: the rest of the plan is worth seeing all the same.
+        (
+            Err(ClusterError::Refused {
+                code: 422, message, ..
+            }),
+            Some(live),
+        ) => Ok(refused(&manifest, live, &message)),
+        (answer, live) => {
+            let plan = object_plan(&manifest.object, live, &answer?);
+            Ok(scaling.released(plan))
+        }
+    }
+}
