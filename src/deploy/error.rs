@@ -54,6 +54,12 @@ pub enum DeployError {
         /// Of what.
         server: String,
     },
+    /// A load balancer lost the address that it had given.
+    #[error("a load balancer of {stage} has no address for its workers to register")]
+    NoOwnAddress {
+        /// Which stage.
+        stage: String,
+    },
     /// The private authority of a stage that is only looked at is gone.
     #[error(
         "the private authority of {stage} (Secret telectl-ca) is gone, so nothing can be signed"

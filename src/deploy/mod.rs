@@ -1,5 +1,6 @@
 //! Deploys profiles to clusters: observe (I/O) → plan (pure) → execute (I/O, by events).
 
+pub mod advertised;
 pub mod belongings;
 pub mod certificates;
 pub mod error;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::advertised;
 use super::error::DeployError;
 use super::handover::{service_of, values_for};
 use super::knowledge::Knowledge;
@@ -39,7 +40,7 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// Renders a stage with what is known, and finds its Secrets and servers' Services in what its
+    /// Renders a stage with what is known (`nodes` are those of its cluster), and finds its Secrets and servers' Services in what its
     /// namespace holds.
     ///
     /// # Errors
@@ -47,12 +48,20 @@ impl Observed {
     pub fn new(
         stage: &Stage,
         live: Snapshot,
+        nodes: &[Value],
         knowledge: &Knowledge,
         render: &Renderer<'_>,
     ) -> Result<Self, DeployError> {
         let parent = inventory::parent(&stage.namespace, stage.profile.name());
         let cluster_id = live.get(&parent).and_then(inventory::recorded_cluster_id);
-        let mut set = render(stage, &values_for(stage, &knowledge.handover, cluster_id))?;
+        let mut values = values_for(stage, &knowledge.handover, cluster_id);
+        let mut set = render(stage, &values)?;
+        // Only the objects tell which Services there are.
+        let advertised = advertised::values(&set, &live, nodes);
+        if !advertised.is_empty() {
+            values.extend(advertised);
+            set = render(stage, &values)?;
+        }
         set.manifests
             .iter_mut()
             .for_each(|manifest| inventory::adopt(manifest, &parent));

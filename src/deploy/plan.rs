@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::advertised::OWN_NOT_YET_KNOWN;
 use super::belongings::Kept;
 use super::certificates::{Lack, Purpose};
 use super::handover::NOT_YET_KNOWN;
@@ -235,7 +236,8 @@ fn without_brackets(field: &str) -> String {
 pub fn later_addresses(mut plan: ObjectPlan) -> ObjectPlan {
     let awaited = |conflict: &FieldConflict| {
         let after = conflict.change.after.as_ref().map(Value::to_string);
-        after.is_some_and(|after| after.contains(NOT_YET_KNOWN))
+        let to_come = [NOT_YET_KNOWN, OWN_NOT_YET_KNOWN];
+        after.is_some_and(|after| to_come.iter().any(|word| after.contains(word)))
     };
     let (later, now): (Vec<_>, Vec<_>) = plan.conflicts.into_iter().partition(awaited);
     plan.changes

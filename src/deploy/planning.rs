@@ -4,6 +4,7 @@
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde_json::Value;
 
+use super::advertised::is_awaited;
 use super::belongings::{Belongings, find};
 use super::error::DeployError;
 use super::ground::Ground;
@@ -84,7 +85,8 @@ impl Run<'_> {
             manifests: observed.with_digests(&planned, knowledge),
             belongings: find(&observed),
             warnings: warnings.into_iter().flatten().collect(),
-            awaits_addresses: unknown_address(&observed.set).is_some(),
+            awaits_addresses: unknown_address(&observed.set).is_some()
+                || is_awaited(&observed.set),
             observed,
         })
     }

@@ -183,7 +183,8 @@ impl<'a> Run<'a> {
             let place = (stage.context.clone(), stage.namespace.clone());
             let live = snapshots.remove(&place).unwrap_or_default();
             generation = generation.max(history::latest(&live, stage.profile));
-            let observed = Observed::new(&stage, live, &knowledge, self.render)?;
+            let nodes = self.nodes(&stage);
+            let observed = Observed::new(&stage, live, nodes, &knowledge, self.render)?;
             knowledge.learn(&stage, &observed);
             if part == Part::Applied {
                 self.require_provider(&stage, &observed)?;
@@ -311,6 +312,14 @@ impl<'a> Run<'a> {
         } else {
             require_addresses(stage, &observed.set)
         }
+    }
+
+    /// The nodes of a stage's cluster; none where they may not be read.
+    pub(super) fn nodes(&self, stage: &Stage) -> &[Value] {
+        let ground = self.grounds.get(&stage.context);
+        ground
+            .and_then(|ground| ground.nodes.as_deref().ok())
+            .unwrap_or_default()
     }
 
     pub(super) fn cluster(&self, stage: &Stage) -> &'a Cluster {

@@ -6,6 +6,7 @@ use std::time::Instant;
 use futures::StreamExt as _;
 use futures::future::try_join_all;
 
+use super::advertised;
 use super::belongings::find;
 use super::certificates::{Pair, new_authority};
 use super::error::DeployError;
@@ -54,7 +55,8 @@ impl Run<'_> {
         knowledge: &mut Knowledge,
     ) -> Result<Observed, DeployError> {
         let live = Snapshot::take(self.cluster(stage), &stage.namespace).await?;
-        let observed = Observed::new(stage, live, knowledge, self.render)?;
+        let nodes = self.nodes(stage);
+        let observed = Observed::new(stage, live, nodes, knowledge, self.render)?;
         knowledge.learn(stage, &observed);
         Ok(observed)
     }
@@ -136,6 +138,11 @@ impl<'r> StageRun<'r> {
         let (early, _) = split(&observed.set.manifests);
         self.write_all(&scaling, early, &observed).await?;
         let observed = self.await_addresses(observed, knowledge, deadline).await?;
+        if advertised::is_awaited(&observed.set) {
+            return Err(DeployError::NoOwnAddress {
+                stage: self.stage.to_string(),
+            });
+        }
         let secrets = plan_secrets(self.stage, &observed, knowledge, Making::Real)?;
         let changing = secrets.iter().filter(|plan| plan.changes());
         let written = changing.map(|plan| async move {

@@ -166,7 +166,7 @@ fn stage(plan: &StagePlan, lines: &mut Vec<String>) {
     unwanted(plan, lines);
     if plan.awaits_addresses {
         lines.push(
-            "  Addresses of Redis and etcd are filled in once the stages before are deployed."
+            "  Addresses that are not known yet are filled in once the cluster has given them."
                 .to_owned(),
         );
     }
