@@ -14,7 +14,7 @@ use crate::model::component::Component;
 use crate::model::object::ObjectRef;
 use crate::model::profile::Profile;
 use crate::probe::{Cause, Registration};
-use crate::validate::facts::{Objects, Role, Workload};
+use crate::validate::facts::{Listing, Objects, Role, Workload};
 use crate::validate::observe::{
     ApiServer, ProbeEnd, api_server, ask, objects, probe_workload, sweep, workers,
 };
@@ -186,7 +186,11 @@ async fn registrations(
         Some((site, component, workload))
     });
     let Some((site, component, workload)) = place else {
-        return Err("no worker is deployed that a probe could stand for".to_owned());
+        let mut objects = clusters.iter().map(|facts| &facts.objects);
+        return Err(match objects.find_map(|o| o.unread(&Listing::WORKLOADS)) {
+            Some(unread) => format!("{} could not be read", unread.what()),
+            None => "no worker is deployed that a probe could stand for".to_owned(),
+        });
     };
     let circumstances = Circumstances {
         run: format!("{:08x}", rand::random::<u32>()),

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::model::component::Component;
 use crate::probe::Registration;
-use crate::validate::facts::Workload;
+use crate::validate::facts::{Listing, ServiceFacts, Unread, Workload};
 use crate::validate::observe::ApiServer;
 
 use super::collect::{ClusterFacts, Collected};
@@ -76,8 +76,13 @@ fn cluster(facts: &ClusterFacts) -> ClusterStatus {
                 version: deployed.version.clone(),
             })
             .collect(),
-        gaps: facts.gaps.clone(),
+        gaps: gaps(facts),
     }
+}
+
+fn gaps(facts: &ClusterFacts) -> Vec<String> {
+    let of_lists = facts.objects.unread.iter().map(|unread| unread.why.clone());
+    of_lists.chain(facts.gaps.iter().cloned()).collect()
 }
 
 /// What is there, in the order of deployment, and what the roles ask for and is not there.
@@ -90,7 +95,10 @@ fn workloads(facts: &ClusterFacts) -> Vec<WorkloadStatus> {
     let wanted = facts.roles.iter().flat_map(|role| role.workers());
     for component in wanted {
         if facts.objects.workloads_of(*component).next().is_none() {
-            found.push(missing(*component));
+            found.push(match facts.objects.unread(&Listing::WORKLOADS) {
+                Some(unread) => unseen(*component, unread),
+                None => missing(*component),
+            });
         }
     }
     found
@@ -112,6 +120,15 @@ fn missing(component: Component) -> WorkloadStatus {
     }
 }
 
+/// One that may be there or not.
+fn unseen(component: Component, unread: &Unread) -> WorkloadStatus {
+    WorkloadStatus {
+        trouble: Some(format!("{} could not be read", unread.what())),
+        verdict: Verdict::Unknown,
+        ..missing(component)
+    }
+}
+
 fn workload(facts: &ClusterFacts, workload: &Workload) -> WorkloadStatus {
     let mut images = BTreeMap::new();
     let (mut ready, mut restarts) = (0, 0);
@@ -122,6 +139,12 @@ fn workload(facts: &ClusterFacts, workload: &Workload) -> WorkloadStatus {
         restarts += pod.restarts;
         let seen = pod.trouble.as_ref().or(pod.complaint.as_ref());
         trouble = trouble.or_else(|| seen.map(|trouble| format!("{}: {trouble}", pod.name)));
+    }
+    let pods = [Listing::Pods];
+    if let Some(unread) = facts.objects.unread_in(&pods, &workload.namespace) {
+        // Its controller can count them.
+        ready = usize::try_from(workload.ready).unwrap_or(0);
+        trouble = Some(format!("{} could not be read", unread.what()));
     }
     let wanted = usize::try_from(workload.desired).unwrap_or(0);
     let verdict = if ready == 0 {
@@ -182,10 +205,16 @@ fn addresses(facts: &ClusterFacts) -> Vec<AddressStatus> {
                 } else {
                     crate::model::endpoint::Endpoint::new(host, port).to_string()
                 },
-                endpoints: service.ready.len(),
+                endpoints: endpoints(facts, service),
             })
         })
         .collect()
+}
+
+fn endpoints(facts: &ClusterFacts, service: &ServiceFacts) -> Option<usize> {
+    let slices = [Listing::EndpointSlices];
+    let unread = facts.objects.unread_in(&slices, &service.namespace);
+    unread.is_none().then_some(service.ready.len())
 }
 
 fn spools(facts: &ClusterFacts) -> Vec<SpoolStatus> {

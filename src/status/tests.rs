@@ -10,7 +10,9 @@ use super::{Verdict, summarise};
 use crate::model::component::Component;
 use crate::model::object::ObjectKind;
 use crate::probe::{Cause, Registration};
-use crate::validate::facts::{Autoscaler, Objects, Pod, Role, ServiceFacts, Workload};
+use crate::validate::facts::{
+    Autoscaler, Listing, Objects, Pod, Role, ServiceFacts, Unread, Workload,
+};
 use crate::validate::observe::ApiServer;
 
 const NAMESPACE: &str = "telemetry-system";
@@ -226,4 +228,53 @@ fn s08_a_load_balancer_without_an_address_is_shown_as_such() {
     let addresses = &report.clusters[0].addresses;
     assert_eq!(addresses[0].address, "");
     assert_eq!(addresses[1].address, "192.0.2.9:80");
+}
+
+/// A list that this user may not read.
+fn unread(listing: Listing) -> Unread {
+    Unread {
+        listing,
+        namespace: NAMESPACE.to_owned(),
+        why: "was refused (403 Forbidden)".to_owned(),
+    }
+}
+
+#[test]
+fn s09_what_may_not_be_read_is_unknown_and_neither_missing_nor_ready() {
+    let mut central = cluster("central", Role::Central, Objects::default());
+    central.objects.unread = vec![unread(Listing::Deployments)];
+    let report = summarise(&collected(vec![edge(true), central]), now());
+    assert_eq!(report.verdict, Verdict::Unknown);
+    let collector = &report.clusters[1].workloads[0];
+    assert_eq!(collector.verdict, Verdict::Unknown);
+    let trouble = collector.trouble.as_deref().unwrap();
+    assert!(trouble.contains("deployments.apps of telemetry-system"));
+    assert_eq!(report.clusters[1].gaps, ["was refused (403 Forbidden)"]);
+}
+
+#[test]
+fn s09_without_its_pods_a_workload_is_as_ready_as_its_controller_says() {
+    let mut site = edge(true);
+    site.objects.pods.clear();
+    site.objects.unread = vec![unread(Listing::Pods)];
+    let report = summarise(&collected(vec![site.clone()]), now());
+    let streamer = &report.clusters[0].workloads[0];
+    assert_eq!((streamer.ready, streamer.verdict), (1, Verdict::Ready));
+    let trouble = streamer.trouble.as_deref().unwrap();
+    assert_eq!(trouble, "pods of telemetry-system could not be read");
+
+    site.objects.services = vec![ServiceFacts::from_objects(
+        &json!({
+            "metadata": {"name": "api-gateway", "namespace": NAMESPACE},
+            "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]},
+        }),
+        &[],
+    )];
+    let endpoints = |site: &ClusterFacts| {
+        let report = summarise(&collected(vec![site.clone()]), now());
+        report.clusters[0].addresses[0].endpoints
+    };
+    assert_eq!(endpoints(&site), Some(0));
+    site.objects.unread.push(unread(Listing::EndpointSlices));
+    assert_eq!(endpoints(&site), None);
 }

@@ -80,13 +80,15 @@ pub(super) fn run(
     session.answer(&text, verdict(&report))
 }
 
-/// Ready: 0. A cluster that does not answer, or something that is not ready: 1.
+/// Ready: 0. A cluster that does not answer, or something that is not ready or not known: 1.
 fn verdict(report: &StatusReport) -> ExitCode {
     match report.verdict {
         Verdict::Ready => ExitCode::Ok,
-        Verdict::Degraded | Verdict::Down | Verdict::Missing | Verdict::Unreachable => {
-            ExitCode::Error
-        }
+        Verdict::Unknown
+        | Verdict::Degraded
+        | Verdict::Down
+        | Verdict::Missing
+        | Verdict::Unreachable => ExitCode::Error,
     }
 }
 

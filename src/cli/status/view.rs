@@ -37,7 +37,7 @@ pub(super) fn table(report: &StatusReport, width: Width, color: bool) -> String 
 fn emphasis(verdict: Verdict) -> Emphasis {
     match verdict {
         Verdict::Ready => Emphasis::Good,
-        Verdict::Degraded => Emphasis::Warning,
+        Verdict::Unknown | Verdict::Degraded => Emphasis::Warning,
         Verdict::Down | Verdict::Missing | Verdict::Unreachable => Emphasis::Bad,
     }
 }
@@ -117,7 +117,10 @@ fn addresses(report: &StatusReport) -> Table {
                 cluster.context.clone().into(),
                 address.service.clone().into(),
                 shown,
-                address.endpoints.to_string().into(),
+                match address.endpoints {
+                    Some(endpoints) => endpoints.to_string().into(),
+                    None => Cell::new("unknown", Emphasis::Warning),
+                },
             ]);
         }
     }

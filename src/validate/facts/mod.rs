@@ -7,6 +7,7 @@ pub mod labels;
 pub mod pod;
 pub mod policy;
 pub mod service;
+pub mod unread;
 pub mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ use crate::model::labels::COMPONENT;
 pub use pod::Pod;
 pub use policy::Policy;
 pub use service::ServiceFacts;
+pub use unread::{Listing, Unread};
 pub use workload::{EnvSource, Workload};
 
 /// What a cluster is for.
@@ -65,6 +67,8 @@ pub struct Objects {
     pub policies: Vec<Policy>,
     /// Autoscalers.
     pub autoscalers: Vec<Autoscaler>,
+    /// The lists that could not be read; what the others hold is complete.
+    pub unread: Vec<Unread>,
 }
 
 impl Objects {

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::model::component::Component;
+use crate::model::labels::COMPONENT;
 use crate::probe::Cause;
 use crate::validate::check;
-use crate::validate::facts::{ServiceFacts, Workload};
+use crate::validate::facts::{Listing, Pod, ServiceFacts, Workload};
 use crate::validate::finding::{Finding, Remedy};
 use crate::validate::observe::{ApiServer, Observed, SiteFacts};
 use crate::validate::remedy;
@@ -26,28 +27,41 @@ pub(super) fn api_server(site: &SiteFacts) -> Finding {
     }
 }
 
+/// What could not be read. It is a failure where a component that has to be there could not be
+/// looked for: a run that sees nothing must not pass.
 pub(super) fn gaps(site: &SiteFacts) -> Vec<Finding> {
-    site.gaps
-        .iter()
-        .map(|gap| {
-            Finding::new(&check::API_READ, &site.context, "objects")
-                .seen(gap)
-                .warning("leave to list them")
-                .remedy(Remedy::text(
-                    "give the user of this context leave to list what the message names",
-                ))
-        })
-        .collect()
+    let unseen = required(site).any(|component| site.objects.workloads_of(component).count() == 0);
+    let of_lists = site.objects.unread.iter().map(|unread| {
+        let finding = Finding::new(&check::API_READ, &site.context, unread.what());
+        let finding = finding.seen(&unread.why);
+        let expected = "leave to list them";
+        let finding = if unseen && Listing::WORKLOADS.contains(&unread.listing) {
+            finding.failed(None, expected)
+        } else {
+            finding.warning(expected)
+        };
+        finding.remedy(remedy::give_leave(site, unread))
+    });
+    let others = site.gaps.iter().map(|gap| {
+        Finding::new(&check::API_READ, &site.context, "objects")
+            .seen(gap)
+            .warning("leave to read them")
+            .remedy(Remedy::text(
+                "give the user of this context leave to do what the message names",
+            ))
+    });
+    of_lists.chain(others).collect()
+}
+
+/// The components that the cluster's roles ask for.
+fn required(site: &SiteFacts) -> impl Iterator<Item = Component> {
+    let workers = site.roles.iter().flat_map(|role| role.workers());
+    workers.copied()
 }
 
 /// The workers that the cluster's roles ask for, and every other component that is there.
 pub(super) fn workloads(observed: &Observed, site: &SiteFacts) -> Vec<Finding> {
-    let mut wanted: BTreeSet<Component> = site
-        .roles
-        .iter()
-        .flat_map(|role| role.workers())
-        .copied()
-        .collect();
+    let mut wanted: BTreeSet<Component> = required(site).collect();
     wanted.extend(site.objects.components());
     wanted
         .into_iter()
@@ -56,22 +70,25 @@ pub(super) fn workloads(observed: &Observed, site: &SiteFacts) -> Vec<Finding> {
 }
 
 fn component_findings(observed: &Observed, site: &SiteFacts, component: Component) -> Vec<Finding> {
-    let mut found: Vec<Finding> = site
+    let found: Vec<Finding> = site
         .objects
         .workloads_of(component)
         .map(|workload| readiness(observed, site, component, workload))
         .collect();
-    if found.is_empty() {
-        let missing = Finding::new(&check::WORKLOAD_READY, &site.context, component.name())
-            .seen(format!(
-                "no workload with the label app.kubernetes.io/component={component} in {}",
-                site.namespaces.join(", ")
-            ))
-            .failed(None, "a workload with ready pods")
-            .remedy(remedy::deploy(observed, site, component));
-        found.push(missing);
+    if !found.is_empty() {
+        return found;
     }
-    found
+    if let Some(unread) = site.objects.unread(&Listing::WORKLOADS) {
+        return super::skipped_component(component, &site.context, &super::unreadable(unread));
+    }
+    let missing = Finding::new(&check::WORKLOAD_READY, &site.context, component.name())
+        .seen(format!(
+            "no workload with the label {COMPONENT}={component} in {}",
+            site.namespaces.join(", ")
+        ))
+        .failed(None, "a workload with ready pods")
+        .remedy(remedy::deploy(observed, site, component));
+    vec![missing]
 }
 
 fn readiness(
@@ -83,7 +100,14 @@ fn readiness(
     let subject = format!("{}/{}", workload.namespace, workload.argument());
     let finding = Finding::new(&check::WORKLOAD_READY, &site.context, subject);
     let pods: Vec<_> = site.objects.pods_of(workload).collect();
-    let ready = pods.iter().filter(|pod| pod.is_ready).count();
+    let unread = site
+        .objects
+        .unread_in(&[Listing::Pods], &workload.namespace);
+    let ready = match unread {
+        None => pods.iter().filter(|pod| pod.is_ready).count(),
+        // Its controller can count them.
+        Some(_) => usize::try_from(workload.ready).unwrap_or(0),
+    };
     let wanted = usize::try_from(workload.desired).unwrap_or(0);
     let mut counted = format!("{ready} of {wanted} pods ready");
     let expected = format!("{} ready", wanted.max(1));
@@ -100,35 +124,55 @@ fn readiness(
             Some(why) => counted = format!("{counted}; {why}"),
         }
     }
-    if wanted == 0 {
-        return finding
-            .seen(format!("{counted}: it is scaled to zero"))
-            .failed(None, expected)
-            .remedy(remedy::scale_up(site, workload));
+    let finding = finding.seen(counted).failed(None, expected);
+    if let (Some(unread), true) = (unread, wanted > 0) {
+        let because = super::unreadable(unread);
+        return and_seen(finding, &because).remedy(remedy::give_leave(site, unread));
+    }
+    unready(observed, site, (component, workload), &pods, finding)
+}
+
+/// Adds to what was seen.
+fn and_seen(finding: Finding, more: &str) -> Finding {
+    let seen = format!("{}; {more}", finding.observed);
+    finding.seen(seen)
+}
+
+/// Why a workload has too few ready pods; `failed` says how many there are.
+fn unready(
+    observed: &Observed,
+    site: &SiteFacts,
+    (component, workload): (Component, &Workload),
+    pods: &[&Pod],
+    failed: Finding,
+) -> Finding {
+    if workload.desired <= 0 {
+        let seen = format!("{}: it is scaled to zero", failed.observed);
+        let remedy = remedy::scale_up(site, workload);
+        return failed.seen(seen).remedy(remedy);
     }
     if let Some(pod) = pods.iter().find(|pod| pod.trouble.is_some()) {
         let trouble = pod.trouble.clone().unwrap_or_default();
-        return finding
-            .seen(format!("{counted}; {}: {trouble}", pod.name))
-            .failed(None, expected)
+        return and_seen(failed, &format!("{}: {trouble}", pod.name))
             .remedy(remedy::pod_trouble(observed, site, pod, &trouble));
     }
     let runs = pods.iter().any(|pod| pod.phase == "Running");
     let faults = super::faults(site, component);
     if let (true, Some((fault, cause))) = (runs, faults.first()) {
-        return finding.seen(counted).skipped(format!(
+        return failed.skipped(format!(
             "its pods run and wait for what {} found: {cause}",
             fault.id
         ));
     }
     let complaint = pods.iter().find_map(|pod| {
         let complaint = pod.complaint.as_ref()?;
-        Some(format!("; {}: {complaint}", pod.name))
+        Some(format!("{}: {complaint}", pod.name))
     });
-    finding
-        .seen(format!("{counted}{}", complaint.unwrap_or_default()))
-        .failed(None, expected)
-        .remedy(remedy::not_ready(site, workload, &pods))
+    let failed = match complaint {
+        Some(complaint) => and_seen(failed, &complaint),
+        None => failed,
+    };
+    failed.remedy(remedy::not_ready(site, workload, pods))
 }
 
 /// Whether a cluster's workers write to and read from the streams that the others use. The first
@@ -177,6 +221,10 @@ fn endpoints(observed: &Observed, site: &SiteFacts, service: &ServiceFacts) -> F
     let finding = Finding::new(&check::SERVICE_ENDPOINTS, &site.context, subject);
     if !service.ready.is_empty() {
         return finding.seen(format!("ready endpoints: {}", service.ready.len()));
+    }
+    let slices = [Listing::EndpointSlices];
+    if let Some(unread) = site.objects.unread_in(&slices, &service.namespace) {
+        return finding.skipped(super::unreadable(unread));
     }
     let seen = match service.unready.len() {
         0 => "no endpoints".to_owned(),

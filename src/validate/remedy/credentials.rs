@@ -31,11 +31,20 @@ impl<'a> Place<'a> {
         self.site.fingerprints.get(&self.secret)
     }
 
+    /// Whether its value is not known because this user may not read it.
+    fn is_unread(&self) -> bool {
+        let SecretKeyRef {
+            namespace, name, ..
+        } = &self.secret;
+        let unread = &self.site.unread_secrets;
+        unread.contains(&(namespace.clone(), name.clone()))
+    }
+
     fn differs_from(&self, other: &Self) -> bool {
         match (self.fingerprint(), other.fingerprint()) {
             (Some(mine), Some(theirs)) => mine != theirs,
             // A Secret that is not there holds another value than one that is.
-            (None, Some(_)) => true,
+            (None, Some(_)) => !self.is_unread(),
             _ => false,
         }
     }
@@ -79,6 +88,10 @@ pub(super) fn login(case: &Case<'_>) -> Remedy {
     let theirs = server
         .as_ref()
         .and_then(|server| password_of(server, case.target.kind));
+    let places = [mine.as_ref(), theirs.as_ref()];
+    if let Some(unread) = places.into_iter().flatten().find(|place| place.is_unread()) {
+        return not_compared(unread);
+    }
     match (mine, server, theirs) {
         (Some(mine), Some(_), Some(theirs)) if mine.differs_from(&theirs) => {
             let mut commands = vec![mine.copy_from(&theirs)];
@@ -106,6 +119,23 @@ pub(super) fn login(case: &Case<'_>) -> Remedy {
             case.origin(password)
         )),
     }
+}
+
+/// Nothing can be said about a value that may not be read, and nothing is to be overwritten.
+fn not_compared(unread: &Place<'_>) -> Remedy {
+    let secret = &unread.secret;
+    Remedy::run(
+        format!(
+            "Secret {} in {} may not be read, so it was not compared with the others: give the user \
+             of this context leave to get it and validate again, or deploy again",
+            secret.name, unread.site.context
+        ),
+        vec![format!(
+            "{} auth can-i get secrets/{}",
+            kubectl(unread.site, &secret.namespace),
+            secret.name
+        )],
+    )
 }
 
 /// The variable with which a server is given its password.
@@ -190,6 +220,9 @@ pub(super) fn authority(case: &Case<'_>) -> Remedy {
             case.origin(variable)
         ));
     };
+    if mine.is_unread() {
+        return not_compared(&mine);
+    }
     match source_of_authority(case, &mine) {
         Some(source) => {
             let mut commands = vec![mine.copy_from(&source)];

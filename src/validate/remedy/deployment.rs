@@ -5,7 +5,9 @@ use crate::model::component::Component;
 use crate::model::object::ObjectKind;
 use crate::model::profile::Profile;
 use crate::probe::{Cause, TargetKind};
-use crate::validate::facts::{Pod, Role, ServiceFacts, Workload, labels::Labels, text_map};
+use crate::validate::facts::{
+    Listing, Pod, Role, ServiceFacts, Unread, Workload, labels::Labels, text_map,
+};
 use crate::validate::finding::Remedy;
 use crate::validate::observe::{Asked, Observed, ProbeFacts, SiteFacts};
 
@@ -30,6 +32,38 @@ pub(crate) fn api_server(site: &SiteFacts, cause: Cause) -> Remedy {
             "kubectl --context {} get --raw /readyz",
             site.context
         )],
+    )
+}
+
+/// The user of a context may not read a list: what to grant, and the command that tells whether it
+/// is granted now.
+pub(crate) fn give_leave(site: &SiteFacts, unread: &Unread) -> Remedy {
+    let resource = unread.listing.resource();
+    Remedy::run(
+        format!(
+            "give the user of this context leave to list {resource} in namespace {}; until then \
+             what depends on it is not known",
+            unread.namespace
+        ),
+        vec![format!(
+            "{} auth can-i list {resource}",
+            kubectl(site, &unread.namespace)
+        )],
+    )
+}
+
+/// The user of a context may not ask pods through the API server.
+pub(crate) fn give_leave_to_ask(site: &SiteFacts) -> Remedy {
+    let commands = site.namespaces.iter().map(|namespace| {
+        format!(
+            "{} auth can-i get pods --subresource=proxy",
+            kubectl(site, namespace)
+        )
+    });
+    Remedy::run(
+        "give the user of this context leave to get pods/proxy; until then the workers cannot be \
+         asked how they are",
+        commands.collect(),
     )
 }
 
@@ -139,6 +173,12 @@ pub(crate) fn pod_trouble(
 }
 
 pub(crate) fn not_ready(site: &SiteFacts, workload: &Workload, pods: &[&Pod]) -> Remedy {
+    let unread = site
+        .objects
+        .unread_in(&[Listing::Pods], &workload.namespace);
+    if let Some(unread) = unread {
+        return give_leave(site, unread);
+    }
     let kubectl = kubectl(site, &workload.namespace);
     let unready: Vec<&Pod> = pods.iter().copied().filter(|pod| !pod.is_ready).collect();
     if unready.is_empty() {
@@ -181,6 +221,12 @@ fn missed<'a>(site: &'a SiteFacts, service: &ServiceFacts) -> Option<(&'a Worklo
     (!selects).then_some((workload, labels))
 }
 
+/// The list in which the workload behind a Service would stand, if it could not be read.
+fn unread_behind<'a>(site: &'a SiteFacts, service: &ServiceFacts) -> Option<&'a Unread> {
+    let objects = &site.objects;
+    objects.unread_in(&Listing::WORKLOADS, &service.namespace)
+}
+
 /// Why a Service has no endpoints, in words.
 pub(crate) fn why_no_endpoints(site: &SiteFacts, service: &ServiceFacts) -> String {
     match (missed(site, service), behind(site, service)) {
@@ -194,7 +240,10 @@ pub(crate) fn why_no_endpoints(site: &SiteFacts, service: &ServiceFacts) -> Stri
             format!("{} is scaled to zero", workload.argument())
         }
         (None, Some(workload)) => format!("no pod of {} is ready", workload.argument()),
-        (None, None) => "there is no workload behind it".to_owned(),
+        (None, None) => match unread_behind(site, service) {
+            Some(unread) => format!("{} could not be read", unread.what()),
+            None => "there is no workload behind it".to_owned(),
+        },
     }
 }
 
@@ -212,9 +261,10 @@ pub(crate) fn no_endpoints(
             let pods: Vec<&Pod> = site.objects.pods_of(workload).collect();
             not_ready(site, workload, &pods)
         }
-        None => match service.component {
-            Some(component) => deploy(observed, site, component),
-            None => Remedy::text("deploy the workload that it stands for"),
+        None => match (unread_behind(site, service), service.component) {
+            (Some(unread), _) => give_leave(site, unread),
+            (None, Some(component)) => deploy(observed, site, component),
+            (None, None) => Remedy::text("deploy the workload that it stands for"),
         },
     }
 }

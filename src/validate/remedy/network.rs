@@ -1,7 +1,7 @@
 //! Names and connections.
 
 use crate::probe::{Cause, TargetKind};
-use crate::validate::facts::{Pod, text_map};
+use crate::validate::facts::{Listing, Pod, text_map};
 use crate::validate::finding::Remedy;
 
 use super::{Case, Server, deployment, kubectl, restart};
@@ -13,6 +13,13 @@ pub(super) fn name_service(case: &Case<'_>) -> Remedy {
     }
     let service = case.site.name_service.clone().unwrap_or_default();
     let kubectl = kubectl(case.site, "kube-system");
+    if let (None, Some(why)) = (&service.workload, &service.unread) {
+        return Remedy::text(format!(
+            "ask whoever runs the cluster {} to look at its name service (Service kube-dns in \
+             kube-system): this user may not ({why})",
+            case.site.context
+        ));
+    }
     match service.workload {
         Some((workload, 0)) => Remedy::run(
             "the cluster's name service is scaled to zero: scale it up again",
@@ -106,8 +113,11 @@ pub(super) fn no_connection(case: &Case<'_>) -> Remedy {
     if let Some(remedy) = server_down(case, &server) {
         return remedy;
     }
+    let slices = [Listing::EndpointSlices];
     if let Some(service) = server.service
         && service.ready.is_empty()
+        && let objects = &server.site.objects
+        && objects.unread_in(&slices, &service.namespace).is_none()
     {
         return deployment::no_endpoints(case.observed, server.site, service);
     }
@@ -144,7 +154,14 @@ fn server_down(case: &Case<'_>, server: &Server<'_>) -> Option<Remedy> {
             &trouble,
         ));
     }
-    let is_ready = pods.iter().any(|pod| pod.is_ready);
+    let unread = server
+        .site
+        .objects
+        .unread_in(&[Listing::Pods], &server.workload.namespace);
+    let is_ready = match unread {
+        None => pods.iter().any(|pod| pod.is_ready),
+        Some(_) => server.workload.ready > 0,
+    };
     (!is_ready).then(|| deployment::not_ready(server.site, server.workload, &pods))
 }
 
@@ -153,8 +170,17 @@ fn elsewhere(case: &Case<'_>) -> Remedy {
     if let Some(remedy) = foreign_policy(case, &format!("connections go to {address}")) {
         return remedy;
     }
+    let mut sites = case.observed.sites.iter();
+    let unread = sites.find_map(|site| site.objects.unread(&Listing::WORKLOADS));
+    let where_not = match unread {
+        None => "is not in the clusters that were given".to_owned(),
+        Some(unread) => format!(
+            "was not seen in the clusters that were given ({} could not be read)",
+            unread.what()
+        ),
+    };
     Remedy::text(format!(
-        "{} is not in the clusters that were given: make sure that it runs at {address} and that \
+        "{} {where_not}: make sure that it runs at {address} and that \
          the firewalls between let {} connect; its address comes from {}",
         case.target.kind,
         case.site.context,

@@ -1,6 +1,7 @@
 //! Workloads, Services, health, and what is skipped.
 
 use super::*;
+use crate::validate::observe::AnsweredBy;
 
 #[test]
 fn v01_what_is_well_has_no_failure() {
@@ -122,6 +123,7 @@ fn v03_the_body_of_health_counts_and_a_known_cause_is_not_said_again() {
         pod: "collector-x".to_owned(),
         address: "10.0.0.3:8082".to_owned(),
         answers: vec![Answer {
+            by: AnsweredBy::Pod,
             path: "/health".to_owned(),
             code: Some(503),
             body: json!({"status": "unhealthy", "dependencies": {

@@ -3,6 +3,7 @@
 mod connectivity;
 mod deployment;
 mod registry;
+mod unread;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -24,7 +24,7 @@ fn registration(kind: &str, id: &str, address: &str, source: &str) -> Registrati
     }
 }
 
-fn all() -> Vec<Registration> {
+pub(super) fn all() -> Vec<Registration> {
     vec![
         registration("nexus-streamer", "streamer-0", "10.0.1.1", "POD_IP"),
         registration("nexus-collector", "collector-x", "10.0.2.1", "POD_IP"),
@@ -32,7 +32,7 @@ fn all() -> Vec<Registration> {
     ]
 }
 
-fn registered(registrations: Vec<Registration>) -> Observed {
+pub(super) fn registered(registrations: Vec<Registration>) -> Observed {
     let mut observed = pipeline(None, None);
     observed.sites[0].objects.pods[0].ip = "10.0.1.1".to_owned();
     observed.sites[1].objects.pods[1].ip = "10.0.2.1".to_owned();
