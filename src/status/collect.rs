@@ -9,9 +9,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::inventory;
 use crate::model::component::Component;
-use crate::model::object::ObjectRef;
 use crate::model::profile::Profile;
 use crate::probe::{Cause, Registration};
 use crate::validate::facts::{Listing, Objects, Role, Workload};
@@ -132,9 +130,8 @@ async fn one(site: &Site, limit: Duration) -> ClusterFacts {
 
 async fn fill(site: &Site, facts: &mut ClusterFacts) {
     let cluster = &site.cluster;
-    let (listed, deployed) = tokio::join!(objects(cluster, &site.namespaces), deployed(site));
-    (facts.objects, facts.gaps) = listed;
-    facts.deployed = deployed;
+    (facts.objects, facts.gaps) = objects(cluster, &site.namespaces).await;
+    facts.deployed = deployed(&facts.objects);
     let found = &facts.objects;
     let asking = workers(found).map(async |(component, pod, port)| {
         let answer = ask(cluster, pod, port, "/api/v1/status").await;
@@ -149,26 +146,17 @@ async fn fill(site: &Site, facts: &mut ClusterFacts) {
 }
 
 /// The profiles that telectl deployed to the cluster's namespaces.
-async fn deployed(site: &Site) -> Vec<Deployed> {
-    let wanted = site.namespaces.iter().flat_map(|namespace| {
-        Profile::ALL
-            .into_iter()
-            .map(move |profile| (profile, inventory::parent(namespace, profile.name())))
-    });
-    let reading = wanted.map(async |(profile, parent): (Profile, ObjectRef)| {
-        let parent = site.cluster.get(&parent).await.ok().flatten()?;
-        let annotation = |name: &str| {
-            let annotations = &parent["metadata"]["annotations"];
-            annotations[name].as_str().unwrap_or_default().to_owned()
-        };
+fn deployed(objects: &Objects) -> Vec<Deployed> {
+    let ended = objects.records.iter().filter_map(|record| {
+        let last = record.last.clone()?;
         Some(Deployed {
-            profile,
-            at: annotation(inventory::DEPLOYED_AT),
-            by: annotation(inventory::DEPLOYED_BY),
-            version: annotation(inventory::VERSION),
+            profile: record.profile,
+            at: last.at,
+            by: last.by,
+            version: last.version,
         })
     });
-    join_all(reading).await.into_iter().flatten().collect()
+    ended.collect()
 }
 
 /// Reads etcd from the place of the first worker that can be stood for, the central cluster's

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::model::component::Component;
 use crate::probe::Registration;
-use crate::validate::facts::{Listing, ServiceFacts, Unread, Workload};
+use crate::validate::facts::{Listing, ServiceFacts, Unread, Unseen, Workload};
 use crate::validate::observe::ApiServer;
 
 use super::collect::{ClusterFacts, Collected};
@@ -85,47 +85,91 @@ fn gaps(facts: &ClusterFacts) -> Vec<String> {
     of_lists.chain(facts.gaps.iter().cloned()).collect()
 }
 
-/// What is there, in the order of deployment, and what the roles ask for and is not there.
+/// What is there, in the order of deployment, and what the roles ask for or telectl recorded and is
+/// not there.
 fn workloads(facts: &ClusterFacts) -> Vec<WorkloadStatus> {
     let mut found: Vec<WorkloadStatus> = Component::ALL
         .into_iter()
         .flat_map(|component| facts.objects.workloads_of(component))
         .map(|one| workload(facts, one))
         .collect();
+    let unseen: Vec<WorkloadStatus> = facts.objects.unseen_workloads().map(recorded).collect();
     let wanted = facts.roles.iter().flat_map(|role| role.workers());
     for component in wanted {
-        if facts.objects.workloads_of(*component).next().is_none() {
+        // The record says more of one than its role does.
+        let is_recorded = unseen.iter().any(|one| one.name == component.name());
+        if !is_recorded && facts.objects.workloads_of(*component).next().is_none() {
             found.push(match facts.objects.unread(&Listing::WORKLOADS) {
-                Some(unread) => unseen(*component, unread),
+                Some(unread) => unknown(missing(*component), unread),
                 None => missing(*component),
             });
         }
     }
+    found.extend(unseen);
+    if found.is_empty() {
+        found.push(nothing(facts));
+    }
     found
+}
+
+/// A workload that a record lists and that was not seen.
+fn recorded(unseen: Unseen<'_>) -> WorkloadStatus {
+    let object = unseen.object;
+    let trouble = format!("profile {} was deployed with it", unseen.profile);
+    let gone = WorkloadStatus {
+        component: Component::from_name(&object.name),
+        namespace: object.namespace.clone(),
+        kind: object.kind.name().to_owned(),
+        ..absent(&object.name, format!("it is gone: {trouble}"))
+    };
+    match unseen.unread {
+        Some(unread) => unknown(gone, unread),
+        None => gone,
+    }
+}
+
+/// The cluster's roles ask for no worker, and nothing of the pipeline was seen.
+fn nothing(facts: &ClusterFacts) -> WorkloadStatus {
+    let roles: Vec<&str> = facts.roles.iter().map(|role| role.word()).collect();
+    let nothing = absent(
+        &roles.join(", "),
+        "nothing of the pipeline is there".to_owned(),
+    );
+    match facts.objects.unread(&Listing::WORKLOADS) {
+        Some(unread) => unknown(nothing, unread),
+        None => nothing,
+    }
 }
 
 fn missing(component: Component) -> WorkloadStatus {
     WorkloadStatus {
         component: Some(component),
+        ..absent(component.name(), "it is not deployed".to_owned())
+    }
+}
+
+fn absent(name: &str, trouble: String) -> WorkloadStatus {
+    WorkloadStatus {
+        component: None,
         namespace: String::new(),
         kind: String::new(),
-        name: component.name().to_owned(),
+        name: name.to_owned(),
         ready: 0,
         desired: 0,
         images: BTreeMap::new(),
         restarts: 0,
         autoscaler: None,
-        trouble: Some("it is not deployed".to_owned()),
+        trouble: Some(trouble),
         verdict: Verdict::Missing,
     }
 }
 
 /// One that may be there or not.
-fn unseen(component: Component, unread: &Unread) -> WorkloadStatus {
+fn unknown(missing: WorkloadStatus, unread: &Unread) -> WorkloadStatus {
     WorkloadStatus {
         trouble: Some(format!("{} could not be read", unread.what())),
         verdict: Verdict::Unknown,
-        ..missing(component)
+        ..missing
     }
 }
 

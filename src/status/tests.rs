@@ -9,9 +9,10 @@ use super::collect::{ClusterFacts, Collected, WorkerStatus};
 use super::{Verdict, summarise};
 use crate::model::component::Component;
 use crate::model::object::ObjectKind;
+use crate::model::profile::Profile;
 use crate::probe::{Cause, Registration};
 use crate::validate::facts::{
-    Autoscaler, Listing, Objects, Pod, Role, ServiceFacts, Unread, Workload,
+    Autoscaler, Listing, Objects, Pod, Record, Role, ServiceFacts, Unread, Workload,
 };
 use crate::validate::observe::ApiServer;
 
@@ -277,4 +278,47 @@ fn s09_without_its_pods_a_workload_is_as_ready_as_its_controller_says() {
     assert_eq!(endpoints(&site), Some(0));
     site.objects.unread.push(unread(Listing::EndpointSlices));
     assert_eq!(endpoints(&site), None);
+}
+
+/// The record of a profile with these workloads.
+fn record(profile: Profile, objects: &str) -> Record {
+    Record::from_object(
+        profile,
+        &json!({"metadata": {"namespace": NAMESPACE}, "data": {"objects": objects}}),
+    )
+}
+
+#[test]
+fn s02_a_cluster_with_nothing_in_it_is_not_ready() {
+    let empty = cluster("shared", Role::Shared, Objects::default());
+    let report = summarise(&collected(vec![empty]), now());
+    assert_eq!(report.verdict, Verdict::Missing);
+    let rows = &report.clusters[0].workloads;
+    assert_eq!((rows.len(), rows[0].name.as_str()), (1, "shared"));
+}
+
+#[test]
+fn s02_a_workload_that_was_deployed_and_is_gone_is_missing() {
+    let mut site = edge(true);
+    let listed = "Deployment/streamer\nStatefulSet/redis\nService/redis\n";
+    site.objects.records = vec![record(Profile::Edge, listed)];
+    let report = summarise(&collected(vec![site.clone()]), now());
+    assert_eq!(report.verdict, Verdict::Missing);
+    let rows = &report.clusters[0].workloads;
+    assert_eq!(rows.len(), 2);
+    assert_eq!(rows[1].component, Some(Component::Redis));
+    let trouble = rows[1].trouble.as_deref().unwrap();
+    assert_eq!(trouble, "it is gone: profile edge was deployed with it");
+
+    site.objects.unread = vec![unread(Listing::StatefulSets)];
+    let report = summarise(&collected(vec![site.clone()]), now());
+    assert_eq!(report.verdict, Verdict::Unknown);
+
+    // What its role asks for is said once.
+    site.objects.workloads.clear();
+    site.objects.unread.clear();
+    let report = summarise(&collected(vec![site]), now());
+    let rows = report.clusters[0].workloads.iter();
+    let names: Vec<&str> = rows.map(|row| row.name.as_str()).collect();
+    assert_eq!(names, ["redis", "streamer"]);
 }

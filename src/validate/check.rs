@@ -73,7 +73,8 @@ catalogue! {
     /// Pods of a component are ready.
     WORKLOAD_READY = "TEL-WRK-001", Deployment, "component exists and its pods are ready",
         "Compares the replicas that a workload asks for with its ready pods. No workload, or no \
-         pod at all, is a failure: nothing there is not the same as nothing wrong.";
+         pod at all, is a failure: nothing there is not the same as nothing wrong. So is a workload \
+         that telectl's record of the deployment lists and that is gone.";
     /// All workers belong to one pipeline.
     ONE_PIPELINE = "TEL-WRK-002", Deployment, "workers belong to one pipeline",
         "Compares the variable PIPELINE of the workers in all clusters: it names the streams in \

@@ -6,6 +6,7 @@
 pub mod labels;
 pub mod pod;
 pub mod policy;
+pub mod record;
 pub mod service;
 pub mod unread;
 pub mod workload;
@@ -19,6 +20,7 @@ use crate::model::labels::COMPONENT;
 
 pub use pod::Pod;
 pub use policy::Policy;
+pub use record::{Record, Unseen};
 pub use service::ServiceFacts;
 pub use unread::{Listing, Unread};
 pub use workload::{EnvSource, Workload};
@@ -67,6 +69,8 @@ pub struct Objects {
     pub policies: Vec<Policy>,
     /// Autoscalers.
     pub autoscalers: Vec<Autoscaler>,
+    /// What telectl noted about its deployments.
+    pub records: Vec<Record>,
     /// The lists that could not be read; what the others hold is complete.
     pub unread: Vec<Unread>,
 }
@@ -152,8 +156,5 @@ pub(crate) fn items(value: &Value) -> impl Iterator<Item = &Value> {
 
 /// The component that an object's labels name.
 pub(crate) fn component_of(labels: &BTreeMap<String, String>) -> Option<Component> {
-    let name = labels.get(COMPONENT)?;
-    Component::ALL
-        .into_iter()
-        .find(|component| component.name() == name)
+    Component::from_name(labels.get(COMPONENT)?)
 }

@@ -20,6 +20,8 @@ pub enum Listing {
     NetworkPolicies,
     /// Autoscalers.
     Autoscalers,
+    /// The ConfigMaps in which telectl notes what it deployed.
+    Records,
 }
 
 impl Listing {
@@ -39,6 +41,15 @@ impl Listing {
             Self::EndpointSlices => "endpointslices.discovery.k8s.io",
             Self::NetworkPolicies => "networkpolicies.networking.k8s.io",
             Self::Autoscalers => "horizontalpodautoscalers.autoscaling",
+            Self::Records => "configmaps",
+        }
+    }
+
+    /// What one has to be allowed to do.
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::Records => "get",
+            _ => "list",
         }
     }
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use crate::model::component::Component;
 use crate::model::labels::COMPONENT;
+use crate::model::profile::Profile;
 use crate::probe::Cause;
 use crate::validate::check;
-use crate::validate::facts::{Listing, Pod, ServiceFacts, Workload};
+use crate::validate::facts::{Listing, Pod, ServiceFacts, Unseen, Workload};
 use crate::validate::finding::{Finding, Remedy};
 use crate::validate::observe::{ApiServer, Observed, SiteFacts};
 use crate::validate::remedy;
@@ -30,11 +31,11 @@ pub(super) fn api_server(site: &SiteFacts) -> Finding {
 /// What could not be read. It is a failure where a component that has to be there could not be
 /// looked for: a run that sees nothing must not pass.
 pub(super) fn gaps(site: &SiteFacts) -> Vec<Finding> {
-    let unseen = required(site).any(|component| site.objects.workloads_of(component).count() == 0);
+    let unseen = is_something_unseen(site);
     let of_lists = site.objects.unread.iter().map(|unread| {
         let finding = Finding::new(&check::API_READ, &site.context, unread.what());
         let finding = finding.seen(&unread.why);
-        let expected = "leave to list them";
+        let expected = "leave to read them";
         let finding = if unseen && Listing::WORKLOADS.contains(&unread.listing) {
             finding.failed(None, expected)
         } else {
@@ -53,20 +54,70 @@ pub(super) fn gaps(site: &SiteFacts) -> Vec<Finding> {
     of_lists.chain(others).collect()
 }
 
+/// Whether something that has to be there was not seen.
+fn is_something_unseen(site: &SiteFacts) -> bool {
+    let objects = &site.objects;
+    let mut required = required(site);
+    required.any(|component| objects.workloads_of(component).next().is_none())
+        || objects.unseen_workloads().next().is_some()
+        || objects.components().is_empty()
+}
+
 /// The components that the cluster's roles ask for.
 fn required(site: &SiteFacts) -> impl Iterator<Item = Component> {
     let workers = site.roles.iter().flat_map(|role| role.workers());
     workers.copied()
 }
 
-/// The workers that the cluster's roles ask for, and every other component that is there.
+/// The workers that the cluster's roles ask for, what telectl recorded that it deployed, and every
+/// other component that is there. A cluster with nothing of all this is a failure, too.
 pub(super) fn workloads(observed: &Observed, site: &SiteFacts) -> Vec<Finding> {
     let mut wanted: BTreeSet<Component> = required(site).collect();
+    let unseen: Vec<Unseen<'_>> = site.objects.unseen_workloads().collect();
+    // The record says more of one than its role does.
+    wanted.retain(|component| !unseen.iter().any(|one| one.object.name == component.name()));
     wanted.extend(site.objects.components());
-    wanted
+    if wanted.is_empty() && unseen.is_empty() {
+        return vec![nothing(observed, site)];
+    }
+    let of_components = wanted
         .into_iter()
-        .flat_map(|component| component_findings(observed, site, component))
-        .collect()
+        .flat_map(|component| component_findings(observed, site, component));
+    let of_records = unseen.iter().map(|one| recorded(observed, site, one));
+    of_components.chain(of_records).collect()
+}
+
+/// A workload that a record lists and that was not seen.
+fn recorded(observed: &Observed, site: &SiteFacts, unseen: &Unseen<'_>) -> Finding {
+    let (profile, object) = (unseen.profile, unseen.object);
+    let argument = format!("{}/{}", object.kind.name().to_lowercase(), object.name);
+    let subject = format!("{}/{argument}", object.namespace);
+    let finding = Finding::new(&check::WORKLOAD_READY, &site.context, subject);
+    match unseen.unread {
+        Some(unread) => finding.skipped(super::unreadable(unread)),
+        None => finding
+            .seen(format!(
+                "it is gone: profile {profile} was deployed with it"
+            ))
+            .failed(None, "a workload with ready pods")
+            .remedy(remedy::deploy_profile(observed, site, profile)),
+    }
+}
+
+/// The cluster's roles ask for no worker, and nothing of the pipeline was seen.
+fn nothing(observed: &Observed, site: &SiteFacts) -> Finding {
+    let roles: Vec<&str> = site.roles.iter().map(|role| role.word()).collect();
+    let finding = Finding::new(&check::WORKLOAD_READY, &site.context, roles.join(", "));
+    match site.objects.unread(&Listing::WORKLOADS) {
+        Some(unread) => finding.skipped(super::unreadable(unread)),
+        None => finding
+            .seen(format!(
+                "nothing of the pipeline in {}",
+                site.namespaces.join(", ")
+            ))
+            .failed(None, "a workload with ready pods")
+            .remedy(remedy::deploy_profile(observed, site, Profile::Shared)),
+    }
 }
 
 fn component_findings(observed: &Observed, site: &SiteFacts, component: Component) -> Vec<Finding> {

@@ -1,12 +1,13 @@
 //! The objects of a cluster.
 
-use futures::future::join_all;
+use futures::future::{join_all, try_join_all};
 use serde_json::Value;
 
-use crate::cluster::{Cluster, ClusterError};
+use crate::cluster::{Cluster, ClusterError, inventory};
 use crate::model::object::ObjectKind;
+use crate::model::profile::Profile;
 use crate::validate::facts::{
-    Autoscaler, Listing, Objects, Pod, Policy, ServiceFacts, Unread, Workload,
+    Autoscaler, Listing, Objects, Pod, Policy, Record, ServiceFacts, Unread, Workload,
 };
 use crate::validate::job::PROBE_LABEL;
 
@@ -28,6 +29,7 @@ pub async fn objects(cluster: &Cluster, namespaces: &[String]) -> (Objects, Vec<
         objects.services.extend(found.services);
         objects.policies.extend(found.policies);
         objects.autoscalers.extend(found.autoscalers);
+        objects.records.extend(found.records);
         objects.unread.extend(found.unread);
         gaps.extend(missing);
     }
@@ -37,7 +39,7 @@ pub async fn objects(cluster: &Cluster, namespaces: &[String]) -> (Objects, Vec<
 async fn list(cluster: &Cluster, namespace: &str) -> (Objects, Vec<String>) {
     let of = |kind| cluster.list(kind, namespace, "");
     let not_probes = format!("!{PROBE_LABEL}");
-    let (deployments, stateful_sets, pods, services, slices, policies, autoscalers) = tokio::join!(
+    let (deployments, stateful_sets, pods, services, slices, policies, autoscalers, records) = tokio::join!(
         of(ObjectKind::Deployment),
         of(ObjectKind::StatefulSet),
         cluster.pods(namespace, &not_probes),
@@ -45,15 +47,23 @@ async fn list(cluster: &Cluster, namespace: &str) -> (Objects, Vec<String>) {
         cluster.list_other(ENDPOINT_SLICES, namespace, ""),
         of(ObjectKind::NetworkPolicy),
         of(ObjectKind::HorizontalPodAutoscaler),
+        records(cluster, namespace),
     );
     let mut unread = Vec::new();
+    let mut missed = |listing, error: ClusterError| {
+        unread.push(Unread {
+            listing,
+            namespace: namespace.to_owned(),
+            why: error.to_string(),
+        });
+    };
+    let records = records.unwrap_or_else(|error| {
+        missed(Listing::Records, error);
+        Vec::new()
+    });
     let mut read = |listing, listed: Result<Vec<Value>, ClusterError>| -> Vec<Value> {
         listed.unwrap_or_else(|error| {
-            unread.push(Unread {
-                listing,
-                namespace: namespace.to_owned(),
-                why: error.to_string(),
-            });
+            missed(listing, error);
             Vec::new()
         })
     };
@@ -79,9 +89,20 @@ async fn list(cluster: &Cluster, namespace: &str) -> (Objects, Vec<String>) {
             .collect(),
         policies: policies.iter().map(Policy::from_object).collect(),
         autoscalers: autoscalers.iter().map(Autoscaler::from_object).collect(),
+        records,
         unread,
     };
     (objects, gap.into_iter().collect())
+}
+
+/// What telectl noted about its deployments to a namespace.
+async fn records(cluster: &Cluster, namespace: &str) -> Result<Vec<Record>, ClusterError> {
+    let reading = Profile::ALL.map(async |profile| {
+        let parent = inventory::parent(namespace, profile.name());
+        let object = cluster.get(&parent).await?;
+        Ok(object.map(|object| Record::from_object(profile, &object)))
+    });
+    Ok(try_join_all(reading).await?.into_iter().flatten().collect())
 }
 
 /// The pods, with what events say about those that are not ready; and why those could not be read.

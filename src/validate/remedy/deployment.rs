@@ -38,15 +38,15 @@ pub(crate) fn api_server(site: &SiteFacts, cause: Cause) -> Remedy {
 /// The user of a context may not read a list: what to grant, and the command that tells whether it
 /// is granted now.
 pub(crate) fn give_leave(site: &SiteFacts, unread: &Unread) -> Remedy {
-    let resource = unread.listing.resource();
+    let (verb, resource) = (unread.listing.verb(), unread.listing.resource());
     Remedy::run(
         format!(
-            "give the user of this context leave to list {resource} in namespace {}; until then \
+            "give the user of this context leave to {verb} {resource} in namespace {}; until then \
              what depends on it is not known",
             unread.namespace
         ),
         vec![format!(
-            "{} auth can-i list {resource}",
+            "{} auth can-i {verb} {resource}",
             kubectl(site, &unread.namespace)
         )],
     )
@@ -76,6 +76,11 @@ pub(crate) fn deploy(observed: &Observed, site: &SiteFacts, component: Component
         Component::Redis | Component::Etcd => Profile::Shared,
         Component::Collector | Component::ApiGateway | Component::Postgresql => Profile::Central,
     };
+    deploy_profile(observed, site, profile)
+}
+
+/// The command that deploys a profile to a cluster again, with the contexts that were given.
+pub(crate) fn deploy_profile(observed: &Observed, site: &SiteFacts, profile: Profile) -> Remedy {
     let mut command = format!("telectl deploy {profile} --context {}", site.context);
     let given = |role: Role| {
         let mut sites = observed.sites.iter();

@@ -14,8 +14,8 @@ use super::finding::Remedy;
 use super::observe::{Observed, ProbeFacts, SiteFacts};
 
 pub(super) use deployment::{
-    api_server, cannot_start, deploy, forget, give_leave, give_leave_to_ask, no_endpoints,
-    not_ready, pod_trouble, probe_out_of_time, renew, scale_up, unhealthy,
+    api_server, cannot_start, deploy, deploy_profile, forget, give_leave, give_leave_to_ask,
+    no_endpoints, not_ready, pod_trouble, probe_out_of_time, renew, scale_up, unhealthy,
     unreachable_registration, unregistered, why_no_endpoints,
 };
 

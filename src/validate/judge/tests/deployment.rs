@@ -1,6 +1,8 @@
 //! Workloads, Services, health, and what is skipped.
 
 use super::*;
+use crate::model::profile::Profile;
+use crate::validate::facts::Record;
 use crate::validate::observe::AnsweredBy;
 
 #[test]
@@ -211,4 +213,33 @@ fn nothing_has_run_in_a_pod_that_is_pending_so_its_remedy_reads_no_log() {
     assert!(unplaced.observed.contains("0/1 nodes are available"));
     assert_eq!(commands(&unplaced), describe);
     assert_eq!(commands(&pending(json!([]), "node-1")), describe);
+}
+
+#[test]
+fn v06_a_workload_that_was_deployed_and_is_gone_is_a_failure() {
+    let mut observed = pipeline(None, None);
+    let site = &mut observed.sites[1];
+    site.objects.records = vec![Record::from_object(
+        Profile::Central,
+        &json!({
+            "metadata": {"namespace": WORKERS},
+            "data": {"objects": "Deployment/collector\nStatefulSet/postgresql\nService/x\n"},
+        }),
+    )];
+    let findings = judge(&observed);
+    assert_eq!(failures(&findings), ["TEL-WRK-001"]);
+    let gone = findings.iter().find(|one| one.verdict.is_failure());
+    let gone = gone.unwrap();
+    assert_eq!(gone.subject, "telemetry-system/statefulset/postgresql");
+    assert_eq!(commands(gone), "telectl deploy central --context central");
+}
+
+#[test]
+fn v06_a_shared_cluster_with_nothing_in_it_is_a_failure() {
+    let mut observed = pipeline(None, None);
+    observed.sites.push(site("hub", Role::Shared));
+    let findings = judge(&observed);
+    let finding = found(&findings, "TEL-WRK-001", "hub");
+    assert_eq!(finding.verdict, Verdict::Failed);
+    assert_eq!(commands(finding), "telectl deploy shared --context hub");
 }
