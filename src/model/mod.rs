@@ -11,5 +11,6 @@ pub mod object;
 pub mod profile;
 pub mod secret;
 pub mod service_record;
+pub mod shell;
 pub mod source;
 pub mod time;

@@ -4,6 +4,7 @@ mod live;
 mod progress;
 mod prompt;
 mod table;
+mod visible;
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -11,6 +12,7 @@ pub use live::Live;
 pub use progress::Progress;
 pub use prompt::PromptError;
 pub use table::{Cell, Emphasis, Table};
+pub use visible::{visible, visible_in_line};
 
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -152,6 +154,7 @@ impl Ui {
     }
 
     fn line(&self, label: Option<(&str, &str)>, text: &str) {
+        let text = visible(text);
         let line = match label {
             Some((word, color)) if self.color_err => {
                 format!("\u{1b}[1;{color}m{word}:\u{1b}[0m {text}\n")

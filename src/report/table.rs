@@ -3,6 +3,8 @@
 use comfy_table::{Attribute, Color, ContentArrangement, presets};
 use dialoguer::console::measure_text_width;
 
+use super::visible_in_line;
+
 /// How a cell stands out. Colour is never the only signal: the text says it, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Emphasis {
@@ -123,7 +125,7 @@ impl Table {
 }
 
 fn styled(cell: &Cell, color: bool) -> comfy_table::Cell {
-    let styled = comfy_table::Cell::new(&cell.text);
+    let styled = comfy_table::Cell::new(visible_in_line(&cell.text));
     match cell.emphasis {
         _ if !color => styled,
         Emphasis::None => styled,
@@ -136,6 +138,13 @@ fn styled(cell: &Cell, color: bool) -> comfy_table::Cell {
 #[cfg(test)]
 mod tests {
     use super::Table;
+
+    #[test]
+    fn a_cell_stays_in_its_row_and_does_nothing_to_a_terminal() {
+        let mut table = Table::new(&["KEY"]);
+        table.row(vec!["a\nb\u{1b}[2J".into()]);
+        assert_eq!(table.render(false), "KEY\na\\nb\\u{1b}[2J\n");
+    }
 
     #[test]
     fn columns_line_up_without_borders() {

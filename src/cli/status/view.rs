@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::report::{Cell, Emphasis, Table};
+use crate::report::{Cell, Emphasis, Table, visible_in_line};
 use crate::status::Verdict;
 use crate::status::report::{ClusterStatus, RegistrationStatus, StatusReport, WorkloadStatus};
 
@@ -197,7 +197,8 @@ fn to_seconds(time: &str) -> String {
 
 fn tail(report: &StatusReport) -> String {
     let mut text = String::new();
-    let mut line = |words: String| writeln!(text, "{words}").unwrap_or_default();
+    let mut line =
+        |words: String| writeln!(text, "{}", visible_in_line(&words)).unwrap_or_default();
     match &report.queue {
         Some(queue) => line(format!(
             "queue: {} entries, {} pending, oldest {:.1} s, {} set aside",

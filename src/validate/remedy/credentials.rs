@@ -1,12 +1,13 @@
 //! Passwords and authorities: which of several places holds another value than the others.
 
 use crate::model::component::Component;
+use crate::model::shell::quoted;
 use crate::probe::{Cause, TargetKind};
 use crate::validate::facts::{EnvSource, Workload};
 use crate::validate::finding::Remedy;
 use crate::validate::observe::{Fingerprint, SecretKeyRef, SiteFacts};
 
-use super::{Case, Server, kubectl, restart};
+use super::{Case, Server, argument, kubectl, restart};
 
 /// A key of a Secret in a cluster.
 #[derive(Clone)]
@@ -52,17 +53,22 @@ impl<'a> Place<'a> {
     /// Writes the value of another place here. It passes through a pipe and is never shown.
     fn copy_from(&self, source: &Self) -> String {
         let (from, to) = (&source.secret, &self.secret);
-        let read = format!(
-            "{} get secret {} -o go-template='{{{{index .data \"{}\" | base64decode}}}}'",
-            kubectl(source.site, &from.namespace),
-            from.name,
+        let template = format!(
+            "go-template={{{{index .data \"{}\" | base64decode}}}}",
             from.key
+        );
+        let read = format!(
+            "{} get secret {} -o {}",
+            kubectl(source.site, &from.namespace),
+            quoted(&from.name),
+            quoted(&template)
         );
         let here = kubectl(self.site, &to.namespace);
         format!(
-            "{read} | {here} create secret generic {} --from-file={}=/dev/stdin --dry-run=client \
-             -o yaml | {here} apply --server-side --force-conflicts -f -",
-            to.name, to.key
+            "{read} | {here} create secret generic {} {} --dry-run=client -o yaml | {here} apply \
+             --server-side --force-conflicts -f -",
+            quoted(&to.name),
+            quoted(&format!("--from-file={}=/dev/stdin", to.key))
         )
     }
 }
@@ -131,9 +137,9 @@ fn not_compared(unread: &Place<'_>) -> Remedy {
             secret.name, unread.site.context
         ),
         vec![format!(
-            "{} auth can-i get secrets/{}",
+            "{} auth can-i get {}",
             kubectl(unread.site, &secret.namespace),
-            secret.name
+            quoted(&format!("secrets/{}", secret.name))
         )],
     )
 }
@@ -159,7 +165,7 @@ fn server_differs(case: &Case<'_>, mine: &Place<'_>, server: &Server<'_>) -> Rem
     commands.push(format!(
         "{} rollout status {} --timeout 120s",
         kubectl(server.site, &server.workload.namespace),
-        server.workload.argument()
+        argument(server.workload)
     ));
     Remedy::run(
         format!(
@@ -179,18 +185,31 @@ fn set_database_password(case: &Case<'_>, mine: &Place<'_>, server: &Server<'_>)
         .get("user")
         .map_or("telemetry", String::as_str);
     let secret = &mine.secret;
-    let statement = format!(
-        "{} get secret {} -o go-template='ALTER USER \"{user}\" PASSWORD \
-         $tele${{{{index .data \"{}\" | base64decode}}}}$tele$;'",
-        kubectl(mine.site, &secret.namespace),
-        secret.name,
+    // The name stands in SQL, in a template and in psql's own language.
+    let is_plain = |symbol: char| symbol.is_alphanumeric() || "_-.@".contains(symbol);
+    if !user.chars().all(is_plain) {
+        return Remedy::text(format!(
+            "PostgreSQL keeps the password that it was made with, and Secret {} says another one: \
+             give the user `{user}` the password of the Secret with ALTER USER",
+            secret.name
+        ));
+    }
+    let template = format!(
+        "go-template=ALTER USER \"{user}\" PASSWORD \
+         $tele${{{{index .data \"{}\" | base64decode}}}}$tele$;",
         secret.key
     );
+    let statement = format!(
+        "{} get secret {} -o {}",
+        kubectl(mine.site, &secret.namespace),
+        quoted(&secret.name),
+        quoted(&template)
+    );
     let run = format!(
-        "{} exec -i {}-0 -- sh -c 'psql -q -U \"${{POSTGRES_USER:-postgres}}\" \
+        "{} exec -i {} -- sh -c 'psql -q -U \"${{POSTGRES_USER:-postgres}}\" \
          -d \"${{POSTGRES_DB:-postgres}}\"'",
         kubectl(server.site, &server.workload.namespace),
-        server.workload.name
+        quoted(&format!("{}-0", server.workload.name))
     );
     let mut commands = vec![format!("{statement} | {run}")];
     for component in [Component::Collector, Component::ApiGateway] {

@@ -2,8 +2,10 @@
 
 use crate::deploy::certificates::RENEWAL_DAYS;
 use crate::model::component::Component;
+use crate::model::labels::COMPONENT;
 use crate::model::object::ObjectKind;
 use crate::model::profile::Profile;
+use crate::model::shell::quoted;
 use crate::probe::{Cause, TargetKind};
 use crate::validate::facts::{
     Listing, Pod, Role, ServiceFacts, Unread, Workload, labels::Labels, text_map,
@@ -11,7 +13,7 @@ use crate::validate::facts::{
 use crate::validate::finding::Remedy;
 use crate::validate::observe::{Asked, Observed, ProbeFacts, SiteFacts};
 
-use super::{kubectl, listed, restart};
+use super::{argument, kubectl, listed, restart};
 
 /// Replicas that a workload gets back that was scaled to zero and has no autoscaler.
 const REPLICAS: i64 = 1;
@@ -30,7 +32,7 @@ pub(crate) fn api_server(site: &SiteFacts, cause: Cause) -> Remedy {
         text,
         vec![format!(
             "kubectl --context {} get --raw /readyz",
-            site.context
+            quoted(&site.context)
         )],
     )
 }
@@ -81,7 +83,10 @@ pub(crate) fn deploy(observed: &Observed, site: &SiteFacts, component: Component
 
 /// The command that deploys a profile to a cluster again, with the contexts that were given.
 pub(crate) fn deploy_profile(observed: &Observed, site: &SiteFacts, profile: Profile) -> Remedy {
-    let mut command = format!("telectl deploy {profile} --context {}", site.context);
+    let mut command = format!(
+        "telectl deploy {profile} --context {}",
+        quoted(&site.context)
+    );
     let given = |role: Role| {
         let mut sites = observed.sites.iter();
         sites.find(|other| other.context != site.context && other.roles.contains(&role))
@@ -112,7 +117,7 @@ pub(crate) fn deploy_profile(observed: &Observed, site: &SiteFacts, profile: Pro
         .iter()
         .find(|name| !usual.contains(&name.as_str()));
     if let Some(namespace) = namespace {
-        command.push_str(&format!(" --namespace {namespace}"));
+        command.push_str(&format!(" --namespace {}", quoted(namespace)));
     }
     Remedy::run(
         "deploy it (with the values files of your deployment)",
@@ -121,7 +126,7 @@ pub(crate) fn deploy_profile(observed: &Observed, site: &SiteFacts, profile: Pro
 }
 
 fn flag(command: &mut String, role: &str, site: &SiteFacts) {
-    command.push_str(&format!(" --{role}-context {}", site.context));
+    command.push_str(&format!(" --{role}-context {}", quoted(&site.context)));
 }
 
 pub(crate) fn scale_up(site: &SiteFacts, workload: &Workload) -> Remedy {
@@ -135,7 +140,7 @@ pub(crate) fn scale_up(site: &SiteFacts, workload: &Workload) -> Remedy {
         vec![format!(
             "{} scale {} --replicas={replicas}",
             kubectl(site, &workload.namespace),
-            workload.argument()
+            argument(workload)
         )],
     )
 }
@@ -147,7 +152,7 @@ pub(crate) fn pod_trouble(
     trouble: &str,
 ) -> Remedy {
     let kubectl = kubectl(site, &pod.namespace);
-    let describe = format!("{kubectl} describe pod {}", pod.name);
+    let describe = format!("{kubectl} describe pod {}", quoted(&pod.name));
     if let (true, Some(component)) = (
         trouble.contains("secret") && trouble.contains("not found"),
         pod.component,
@@ -171,7 +176,10 @@ pub(crate) fn pod_trouble(
     }
     let mut commands = Vec::new();
     if pod.restarts > 0 {
-        commands.push(format!("{kubectl} logs {} --previous --tail 50", pod.name));
+        commands.push(format!(
+            "{kubectl} logs {} --previous --tail 50",
+            quoted(&pod.name)
+        ));
     }
     commands.push(describe);
     Remedy::run("see why it does not run", commands)
@@ -189,17 +197,23 @@ pub(crate) fn not_ready(site: &SiteFacts, workload: &Workload, pods: &[&Pod]) ->
     if unready.is_empty() {
         return Remedy::run(
             "its controller has made no pods: see its events",
-            vec![format!("{kubectl} describe {}", workload.argument())],
+            vec![format!("{kubectl} describe {}", argument(workload))],
         );
     }
     // Nothing has run in a pod that is pending: there is no log, and to start it again is no help.
     if unready.iter().all(|pod| pod.phase == "Pending") {
         return Remedy::run(
             format!("see why {} does not start", listed(&unready)),
-            vec![format!("{kubectl} describe pod {}", unready[0].name)],
+            vec![format!(
+                "{kubectl} describe pod {}",
+                quoted(&unready[0].name)
+            )],
         );
     }
-    let mut commands = vec![format!("{kubectl} logs {} --tail 50", unready[0].name)];
+    let mut commands = vec![format!(
+        "{kubectl} logs {} --tail 50",
+        quoted(&unready[0].name)
+    )];
     commands.extend(restart(site, workload));
     Remedy::run(
         format!(
@@ -292,9 +306,10 @@ fn select_again(site: &SiteFacts, service: &ServiceFacts, workload: &Workload) -
             workload.argument()
         ),
         vec![format!(
-            "{} patch service {} --type merge -p '{patch}'",
+            "{} patch service {} --type merge -p {}",
             kubectl(site, &service.namespace),
-            service.name
+            quoted(&service.name),
+            quoted(&patch.to_string())
         )],
     )
 }
@@ -307,7 +322,7 @@ pub(crate) fn cannot_start(
 ) -> Remedy {
     let pod = Pod {
         namespace: probe.namespace.clone(),
-        name: format!("-l app.kubernetes.io/component={}", probe.component),
+        name: format!("--selector={COMPONENT}={}", probe.component),
         component: Some(probe.component),
         ..Pod::default()
     };
@@ -353,7 +368,7 @@ pub(crate) fn unhealthy(site: &SiteFacts, asked: &Asked) -> Remedy {
                 ObjectKind::StatefulSet => vec![format!(
                     "{} delete pod {} --ignore-not-found",
                     kubectl(site, &workload.namespace),
-                    asked.pod
+                    quoted(&asked.pod)
                 )],
                 _ => restart(site, workload),
             },
@@ -367,7 +382,7 @@ pub(crate) fn unregistered(site: &SiteFacts, pod: &str, namespace: &str) -> Reme
     Remedy::run(
         "a worker registers again by itself within its lease time; if it does not, see what it \
          says about its registration",
-        vec![format!("{kubectl} logs {pod} --tail 50")],
+        vec![format!("{kubectl} logs {} --tail 50", quoted(pod))],
     )
 }
 
@@ -380,14 +395,18 @@ pub(crate) fn forget(site: &SiteFacts, keys: &[&str]) -> Remedy {
             keys.iter()
                 .map(|key| {
                     format!(
-                        "{} exec {}-0 -- etcdctl del {key}",
+                        "{} exec {} -- etcdctl del {}",
                         kubectl(site, &etcd.namespace),
-                        etcd.name
+                        quoted(&format!("{}-0", etcd.name)),
+                        quoted(key)
                     )
                 })
                 .collect(),
         ),
-        None => Remedy::text(format!("{text}: etcdctl del {}", keys.join(" "))),
+        None => {
+            let keys: Vec<_> = keys.iter().map(|key| quoted(key)).collect();
+            Remedy::text(format!("{text}: etcdctl del {}", keys.join(" ")))
+        }
     }
 }
 

@@ -1,10 +1,13 @@
 //! Names and connections.
 
+use std::borrow::Cow;
+
+use crate::model::shell::quoted;
 use crate::probe::{Cause, TargetKind};
 use crate::validate::facts::{Listing, Pod, text_map};
 use crate::validate::finding::Remedy;
 
-use super::{Case, Server, deployment, kubectl, restart};
+use super::{Case, Server, argument, deployment, kubectl, restart};
 
 /// The cluster's own name service does not answer.
 pub(super) fn name_service(case: &Case<'_>) -> Remedy {
@@ -23,13 +26,19 @@ pub(super) fn name_service(case: &Case<'_>) -> Remedy {
     match service.workload {
         Some((workload, 0)) => Remedy::run(
             "the cluster's name service is scaled to zero: scale it up again",
-            vec![format!("{kubectl} scale {workload} --replicas=2")],
+            vec![format!(
+                "{kubectl} scale {} --replicas=2",
+                quoted(&workload)
+            )],
         ),
         Some((workload, _)) => Remedy::run(
             "start the cluster's name service again",
             vec![
-                format!("{kubectl} rollout restart {workload}"),
-                format!("{kubectl} rollout status {workload} --timeout 60s"),
+                format!("{kubectl} rollout restart {}", quoted(&workload)),
+                format!(
+                    "{kubectl} rollout status {} --timeout 60s",
+                    quoted(&workload)
+                ),
             ],
         ),
         None if service.endpoints.is_empty() => Remedy::run(
@@ -90,7 +99,7 @@ fn undo(case: &Case<'_>, text: String) -> Remedy {
         return Remedy::text(text);
     };
     let kubectl = kubectl(case.site, &workload.namespace);
-    let argument = workload.argument();
+    let argument = argument(workload);
     let mut commands = vec![format!("{kubectl} rollout undo {argument}")];
     let restarted = restart(case.site, workload);
     // A StatefulSet waits for ever for a pod that cannot become ready.
@@ -192,7 +201,7 @@ fn elsewhere(case: &Case<'_>) -> Remedy {
 fn foreign_policy(case: &Case<'_>, flow: &str) -> Option<Remedy> {
     let workload = case.workload()?;
     let labels = text_map(&workload.template["metadata"]["labels"]);
-    let policies: Vec<&str> = case
+    let policies: Vec<Cow<'_, str>> = case
         .site
         .objects
         .policies
@@ -200,7 +209,7 @@ fn foreign_policy(case: &Case<'_>, flow: &str) -> Option<Remedy> {
         .filter(|policy| policy.namespace == workload.namespace)
         .filter(|policy| !policy.is_ours && policy.restricts_egress)
         .filter(|policy| policy.selector.selects(&labels))
-        .map(|policy| policy.name.as_str())
+        .map(|policy| quoted(&policy.name))
         .collect();
     if policies.is_empty() {
         return None;
@@ -223,6 +232,10 @@ fn foreign_policy(case: &Case<'_>, flow: &str) -> Option<Remedy> {
 fn firewall(case: &Case<'_>, server: &Server<'_>, address: &str) -> Remedy {
     let from = &case.site.context;
     let to = &server.site.context;
+    let policies = |context: &str| {
+        let context = quoted(context);
+        format!("kubectl --context {context} get networkpolicies -A")
+    };
     Remedy::run(
         format!(
             "{} is ready in {to}, and packets from {from} to {address} get no answer: something \
@@ -231,9 +244,6 @@ fn firewall(case: &Case<'_>, server: &Server<'_>, address: &str) -> Remedy {
              `nft list ruleset` shows those of a node",
             case.target.kind
         ),
-        vec![
-            format!("kubectl --context {from} get networkpolicies -A"),
-            format!("kubectl --context {to} get networkpolicies -A"),
-        ],
+        vec![policies(from), policies(to)],
     )
 }

