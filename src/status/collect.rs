@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::model::component::Component;
 use crate::model::profile::Profile;
 use crate::probe::{Cause, Registration};
-use crate::validate::facts::{Listing, Objects, Role, Workload};
+use crate::validate::facts::{Listing, Objects, Role};
 use crate::validate::observe::{
     ApiServer, ProbeEnd, api_server, ask, objects, probe_workload, sweep, workers,
 };
@@ -170,7 +170,7 @@ async fn registrations(
     let mut places: Vec<(&Site, &ClusterFacts)> = sites.iter().zip(clusters).collect();
     places.sort_by_key(|(site, _)| !site.roles.contains(&Role::Central));
     let place = places.into_iter().find_map(|(site, facts)| {
-        let (component, workload) = stand_in(&facts.objects)?;
+        let (component, workload) = facts.objects.stand_in()?;
         Some((site, component, workload))
     });
     let Some((site, component, workload)) = place else {
@@ -196,7 +196,8 @@ async fn registrations(
             .map(|all| of_sites(sites, all))
             .ok_or_else(|| format!("the {component}'s probe could not read etcd")),
         ProbeEnd::NotStarted { reason } | ProbeEnd::Failed { reason } => Err(reason),
-        ProbeEnd::OutOfTime => Err("the probe did not report in time".to_owned()),
+        ProbeEnd::OutOfTime { state } => Err(format!("the probe did not report in time: {state}")),
+        ProbeEnd::Stopped => Err("the probe was stopped".to_owned()),
     }
 }
 
@@ -211,14 +212,4 @@ fn of_sites(sites: &[Site], all: Vec<Registration>) -> Vec<Registration> {
         record.is_none_or(|record| record.is_in(&namespaces))
     };
     all.into_iter().filter(is_ours).collect()
-}
-
-fn stand_in(objects: &Objects) -> Option<(Component, &Workload)> {
-    [
-        Component::Collector,
-        Component::ApiGateway,
-        Component::Streamer,
-    ]
-    .into_iter()
-    .find_map(|component| Some((component, objects.workloads_of(component).next()?)))
 }

@@ -92,6 +92,18 @@ impl Objects {
             .filter(move |workload| workload.component == Some(component))
     }
 
+    /// The worker that a probe stands for where any will do, and its workload. The collector's place
+    /// comes first: it is the one that others are found for.
+    pub fn stand_in(&self) -> Option<(Component, &Workload)> {
+        let order = [
+            Component::Collector,
+            Component::ApiGateway,
+            Component::Streamer,
+        ];
+        let mut order = order.into_iter();
+        order.find_map(|component| Some((component, self.workloads_of(component).next()?)))
+    }
+
     /// The components that are present.
     pub fn components(&self) -> BTreeSet<Component> {
         self.workloads

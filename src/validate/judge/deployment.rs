@@ -178,15 +178,9 @@ fn readiness(
     let finding = finding.seen(counted).failed(None, expected);
     if let (Some(unread), true) = (unread, wanted > 0) {
         let because = super::unreadable(unread);
-        return and_seen(finding, &because).remedy(remedy::give_leave(site, unread));
+        return super::and_seen(finding, &because).remedy(remedy::give_leave(site, unread));
     }
     unready(observed, site, (component, workload), &pods, finding)
-}
-
-/// Adds to what was seen.
-fn and_seen(finding: Finding, more: &str) -> Finding {
-    let seen = format!("{}; {more}", finding.observed);
-    finding.seen(seen)
 }
 
 /// Why a workload has too few ready pods; `failed` says how many there are.
@@ -204,7 +198,7 @@ fn unready(
     }
     if let Some(pod) = pods.iter().find(|pod| pod.trouble.is_some()) {
         let trouble = pod.trouble.clone().unwrap_or_default();
-        return and_seen(failed, &format!("{}: {trouble}", pod.name))
+        return super::and_seen(failed, &format!("{}: {trouble}", pod.name))
             .remedy(remedy::pod_trouble(observed, site, pod, &trouble));
     }
     let runs = pods.iter().any(|pod| pod.phase == "Running");
@@ -220,7 +214,7 @@ fn unready(
         Some(format!("{}: {complaint}", pod.name))
     });
     let failed = match complaint {
-        Some(complaint) => and_seen(failed, &complaint),
+        Some(complaint) => super::and_seen(failed, &complaint),
         None => failed,
     };
     failed.remedy(remedy::not_ready(site, workload, pods))

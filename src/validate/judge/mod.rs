@@ -94,6 +94,12 @@ fn unreadable(unread: &Unread) -> String {
     )
 }
 
+/// Adds to what was seen.
+fn and_seen(finding: Finding, more: &str) -> Finding {
+    let seen = format!("{}; {more}", finding.observed);
+    finding.seen(seen)
+}
+
 /// What a component depends on.
 const fn targets_of(component: Component) -> &'static [TargetKind] {
     use TargetKind::{ClusterDns, Etcd, Postgresql, Redis};

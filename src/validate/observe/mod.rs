@@ -91,7 +91,12 @@ pub enum ProbeEnd {
         reason: String,
     },
     /// There was no report within the deadline.
-    OutOfTime,
+    OutOfTime {
+        /// How its pod stood then.
+        state: String,
+    },
+    /// The run was stopped before there was a report.
+    Stopped,
     /// The Job was refused, or its log holds no report.
     Failed {
         /// Why.
@@ -110,6 +115,8 @@ pub struct ProbeFacts {
     pub workload: String,
     /// How it ended.
     pub end: ProbeEnd,
+    /// Why something of it may be left in the cluster, if it could not be cleared away.
+    pub left: Option<String>,
 }
 
 /// Who answered a question to a pod.

@@ -11,6 +11,7 @@ use crate::validate::facts::{
     Listing, Pod, Role, ServiceFacts, Unread, Workload, labels::Labels, text_map,
 };
 use crate::validate::finding::Remedy;
+use crate::validate::job::PROBE_LABEL;
 use crate::validate::observe::{Asked, Observed, ProbeFacts, SiteFacts};
 
 use super::{argument, kubectl, listed, restart};
@@ -344,6 +345,18 @@ pub(crate) fn probe_out_of_time(site: &SiteFacts, probe: &ProbeFacts) -> Remedy 
          events, then repeat with a longer --timeout",
         vec![format!(
             "{} get events --sort-by .lastTimestamp",
+            kubectl(site, &probe.namespace)
+        )],
+    )
+}
+
+/// Something of a probe may be left.
+pub(crate) fn clear_away(site: &SiteFacts, probe: &ProbeFacts) -> Remedy {
+    Remedy::run(
+        "it ends by itself within minutes, and the next run deletes what is left; or see what keeps \
+         it",
+        vec![format!(
+            "{} get jobs,pods --selector={PROBE_LABEL}",
             kubectl(site, &probe.namespace)
         )],
     )

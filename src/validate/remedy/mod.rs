@@ -18,9 +18,9 @@ use super::finding::Remedy;
 use super::observe::{Observed, ProbeFacts, SiteFacts};
 
 pub(super) use deployment::{
-    api_server, cannot_start, deploy, deploy_profile, forget, give_leave, give_leave_to_ask,
-    no_endpoints, not_ready, pod_trouble, probe_out_of_time, renew, scale_up, unhealthy,
-    unreachable_registration, unregistered, why_no_endpoints,
+    api_server, cannot_start, clear_away, deploy, deploy_profile, forget, give_leave,
+    give_leave_to_ask, no_endpoints, not_ready, pod_trouble, probe_out_of_time, renew, scale_up,
+    unhealthy, unreachable_registration, unregistered, why_no_endpoints,
 };
 
 /// `kubectl` for one namespace of one cluster.

@@ -243,3 +243,16 @@ fn v06_a_shared_cluster_with_nothing_in_it_is_a_failure() {
     assert_eq!(finding.verdict, Verdict::Failed);
     assert_eq!(commands(finding), "telectl deploy shared --context hub");
 }
+
+#[test]
+fn a_probe_whose_clean_up_was_slow_has_reported_all_the_same() {
+    let mut observed = pipeline(None, None);
+    let left = "the pods were not gone after 30 s: still there: probe-a";
+    observed.sites[0].probes[0].left = Some(left.to_owned());
+    let findings = judge(&observed);
+    let ran = found(&findings, "TEL-PRB-001", "edge");
+    assert_eq!(ran.verdict, Verdict::Warning);
+    assert!(ran.observed.ends_with("still there: probe-a"), "{ran:?}");
+    let redis = found(&findings, "TEL-RED-001", "edge");
+    assert_eq!(redis.verdict, Verdict::Passed);
+}

@@ -142,6 +142,7 @@ fn reported(component: Component, targets: Vec<TargetReport>) -> ProbeFacts {
             registrations: None,
             elapsed_ms: 3.0,
         })),
+        left: None,
     }
 }
 

@@ -209,7 +209,7 @@ fn v13_an_address_is_not_judged_while_its_clusters_api_server_does_not_answer() 
 #[test]
 fn v13_a_probe_without_report_makes_its_clusters_api_server_doubtful() {
     let mut observed = registered(all());
-    observed.sites[0].probes[0].end = ProbeEnd::OutOfTime;
+    observed.sites[0].probes[0].end = ProbeEnd::Stopped;
     assert_eq!(doubtful(&observed), [0]);
     let mut observed = registered(all());
     observed.sites[1]
