@@ -3,6 +3,7 @@
 use futures::future::{join_all, try_join_all};
 use serde_json::Value;
 
+use crate::cluster::client::{ENDPOINT_SLICES, EVENTS};
 use crate::cluster::{Cluster, ClusterError, inventory};
 use crate::model::object::ObjectKind;
 use crate::model::profile::Profile;
@@ -10,13 +11,6 @@ use crate::validate::facts::{
     Autoscaler, Listing, Objects, Pod, Policy, Record, ServiceFacts, Unread, Workload,
 };
 use crate::validate::job::PROBE_LABEL;
-
-/// Group, version, kind and plural of EndpointSlices.
-const ENDPOINT_SLICES: (&str, &str, &str, &str) =
-    ("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices");
-
-/// Group, version, kind and plural of events.
-const EVENTS: (&str, &str, &str, &str) = ("", "v1", "Event", "events");
 
 /// Lists what matters in these namespaces; with it, what else could not be read and why.
 pub async fn objects(cluster: &Cluster, namespaces: &[String]) -> (Objects, Vec<String>) {

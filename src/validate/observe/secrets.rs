@@ -7,12 +7,10 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::cluster::Cluster;
+use crate::deploy::secrets::AUTHORITY_SECRET;
 use crate::model::object::{ObjectKind, ObjectRef};
 
 use super::SiteFacts;
-
-/// The Secret in which `deploy` keeps the private authority.
-const AUTHORITY_SECRET: &str = "telectl-ca";
 
 /// A key of a Secret.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

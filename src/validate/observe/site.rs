@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::timeout;
 
+use crate::cluster::client::ENDPOINT_SLICES;
 use crate::cluster::{Cluster, ClusterError};
 use crate::model::component::Component;
 use crate::model::endpoint::Endpoint;
@@ -166,7 +167,7 @@ pub(super) async fn name_service(cluster: &Cluster) -> NameService {
         ),
         cluster.list(ObjectKind::Service, NAME_SERVICE_NAMESPACE, ""),
         cluster.list_other(
-            ("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
+            ENDPOINT_SLICES,
             NAME_SERVICE_NAMESPACE,
             "kubernetes.io/service-name=kube-dns",
         ),

@@ -1,5 +1,6 @@
 //! Passwords and authorities: which of several places holds another value than the others.
 
+use crate::deploy::secrets::AUTHORITY_SECRET;
 use crate::model::component::Component;
 use crate::model::shell::quoted;
 use crate::probe::{Cause, TargetKind};
@@ -281,7 +282,7 @@ fn source_of_authority<'a>(case: &Case<'a>, mine: &Place<'a>) -> Option<Place<'a
     let own = case.observed.sites.iter().flat_map(|site| {
         site.namespaces.iter().map(move |namespace| Place {
             site,
-            secret: SecretKeyRef::new(namespace, "telectl-ca", "tls.crt"),
+            secret: SecretKeyRef::new(namespace, AUTHORITY_SECRET, "tls.crt"),
         })
     });
     of_others
