@@ -69,10 +69,10 @@ pub(super) fn run(
         let collected = Box::pin(asked(&sites, limit, probing)).await?;
         Ok(summarise(&collected, jiff::Timestamp::now()))
     })?;
-    let color = session.ui.colors_data();
+    let coloring = session.ui.data_coloring();
     let text = match args.output {
-        StatusOutput::Table => view::table(&report, view::Width::Narrow, color),
-        StatusOutput::Wide => view::table(&report, view::Width::Wide, color),
+        StatusOutput::Table => view::table(&report, view::Width::Narrow, coloring),
+        StatusOutput::Wide => view::table(&report, view::Width::Wide, coloring),
         StatusOutput::Json => serde_json::to_string_pretty(&report).unwrap_or_default(),
         StatusOutput::Yaml => serde_yaml::to_string(&report)
             .map_err(|error| CliError::failed("cannot write YAML").because(error))?,

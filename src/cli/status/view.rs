@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::report::{Cell, Emphasis, Table, visible_in_line};
+use crate::report::{Cell, Coloring, Emphasis, Table, visible_in_line};
 use crate::status::Verdict;
 use crate::status::report::{ClusterStatus, RegistrationStatus, StatusReport, WorkloadStatus};
 
@@ -16,12 +16,12 @@ pub(super) enum Width {
 }
 
 /// One table of workloads over all clusters, then addresses, registrations, queue and spools.
-pub(super) fn table(report: &StatusReport, width: Width, color: bool) -> String {
-    let mut text = workloads(report, width).render(color);
+pub(super) fn table(report: &StatusReport, width: Width, coloring: Coloring) -> String {
+    let mut text = workloads(report, width).render(coloring);
     let mut section = |table: &Table| {
         if !table.is_empty() {
             text.push('\n');
-            text.push_str(&table.render(color));
+            text.push_str(&table.render(coloring));
         }
     };
     section(&addresses(report));

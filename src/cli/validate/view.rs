@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::report::{Cell, Emphasis, Table, visible, visible_in_line};
+use crate::report::{Cell, Coloring, Emphasis, Table, visible, visible_in_line};
 use crate::validate::{Finding, Summary, Verdict};
 
 /// Version of the JSON form; fields are only ever added.
@@ -105,12 +105,12 @@ fn because(finding: &Finding) -> Option<&str> {
 }
 
 /// A table of all findings, what to do about those that are not as they should be, and a count.
-pub(super) fn table(findings: &[Finding], color: bool) -> String {
+pub(super) fn table(findings: &[Finding], coloring: Coloring) -> String {
     let mut table = Table::new(&["RESULT", "CHECK", "FROM", "WHAT", "SEEN", "ADDRESS", "TIME"]);
     for finding in findings {
         table.row(row(finding));
     }
-    let mut text = table.render(color);
+    let mut text = table.render(coloring);
     for finding in notable(findings) {
         text.push('\n');
         text.push_str(&details(finding));
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn the_table_says_what_to_do_below() {
-        insta::assert_snapshot!(table(&findings(), false), @r"
+        insta::assert_snapshot!(table(&findings(), Coloring::Plain), @r"
         RESULT   CHECK        FROM               WHAT                    SEEN                            ADDRESS          TIME
         passed   TEL-DNS-001  edge/streamer      kubernetes.default.svc  DNS                             10.96.0.10:53    1 ms
         failed   TEL-RED-001  edge/streamer      192.0.2.10:6379         connection refused              192.0.2.10:6379  3 ms
@@ -307,7 +307,7 @@ mod tests {
             .failed(None, "none")
             .remedy(Remedy::text("see \u{1b}]0;x"));
         for text in [
-            table(std::slice::from_ref(&finding), false),
+            table(std::slice::from_ref(&finding), Coloring::Plain),
             short(std::slice::from_ref(&finding)),
         ] {
             let acts = |symbol: char| symbol.is_control() && symbol != '\n';
