@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::exit::ExitCode;
 use crate::model::profile::Profile;
+use crate::report::visible;
 
 use super::consent::Consent;
 use super::error::CliError;
@@ -240,7 +241,7 @@ pub(super) fn plan(
         saved::write(file, &intent, &plans)?;
     }
     let text = match args.output {
-        PlanOutput::Text => view::text(&plans),
+        PlanOutput::Text => visible(&view::text(&plans)).into_owned(),
         PlanOutput::Json => view::json(&plans),
     };
     let changes = plans
