@@ -7,7 +7,6 @@
 pub mod check;
 pub mod facts;
 pub mod finding;
-pub mod job;
 pub mod judge;
 pub mod observe;
 pub mod registrations;

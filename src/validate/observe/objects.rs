@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use crate::cluster::{Cluster, ClusterError};
 use crate::model::object::ObjectKind;
+use crate::probe::job::PROBE_LABEL;
 use crate::validate::facts::{Autoscaler, Objects, Pod, Policy, ServiceFacts, Workload};
-use crate::validate::job::PROBE_LABEL;
 
 /// Group, version, kind and plural of EndpointSlices.
 const ENDPOINT_SLICES: (&str, &str, &str, &str) =
