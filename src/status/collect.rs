@@ -18,7 +18,7 @@ use crate::validate::facts::{Objects, Role, Workload};
 use crate::validate::observe::{
     ApiServer, ProbeEnd, api_server, ask, objects, probe_workload, sweep, workers,
 };
-use crate::validate::{Circumstances, Probing, Site};
+use crate::validate::{Canaries, Circumstances, Probing, Site};
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy)]
@@ -193,6 +193,7 @@ async fn registrations(
         stop,
         probe_deadline: limits.probe,
         probing: Probing::Run,
+        canaries: Canaries::Omit,
     };
     sweep(&site.cluster, &site.namespaces, Timestamp::now())
         .await

@@ -3,6 +3,7 @@
 //! The commands are made from what was observed: contexts, namespaces and names are real.
 
 mod credentials;
+mod data;
 mod deployment;
 mod network;
 
@@ -13,6 +14,7 @@ use super::facts::{EnvSource, Pod, ServiceFacts, Workload};
 use super::finding::Remedy;
 use super::observe::{Observed, ProbeFacts, SiteFacts};
 
+pub(super) use data::lost;
 pub(super) use deployment::{
     api_server, cannot_start, deploy, forget, no_endpoints, not_ready, pod_trouble,
     probe_out_of_time, renew, scale_up, unhealthy, unreachable_registration, unregistered,
