@@ -36,7 +36,7 @@ pub struct Flight<'a> {
     pub central_namespace: &'a str,
     /// How many canaries; they take the shards of the queue in turn, the first one shard 0.
     pub count: usize,
-    /// Longest time for everything but the removal of the Job.
+    /// Longest time from the creation of the Job until the last canary is seen.
     pub deadline: Duration,
     /// Ends it early.
     pub stop: &'a CancellationToken,
