@@ -3,10 +3,11 @@
 use clap::{Args, ValueEnum};
 use url::Url;
 
+use crate::model::canary::CanaryId;
 use crate::model::component::Component;
 use crate::model::exit::ExitCode;
 use crate::probe::encode;
-use crate::workers::probe::{ProbeRequest, run as probe};
+use crate::workers::probe::{ProbeRequest, run as probe, send_canaries};
 
 use super::error::CliError;
 use super::session::Session;
@@ -30,6 +31,14 @@ pub(super) struct ProbeArgs {
     /// Health endpoint to ask besides; may be given several times
     #[arg(long, value_name = "URL")]
     gateway: Vec<Url>,
+    /// Instead, publish a canary of this name (32 hexadecimal digits) as a streamer would; may be
+    /// given several times
+    #[arg(long, value_name = "ID", value_parser = canary_id, conflicts_with = "gateway")]
+    canary: Vec<CanaryId>,
+}
+
+fn canary_id(text: &str) -> Result<CanaryId, String> {
+    CanaryId::parse(text).ok_or_else(|| "a name of 32 hexadecimal digits is expected".to_owned())
 }
 
 /// Prints the report and succeeds, whatever the probe found: what it means is judged elsewhere.
@@ -39,12 +48,23 @@ pub(super) fn run(args: &ProbeArgs, session: &Session) -> Result<ExitCode, CliEr
         Stand::Collector => Component::Collector,
         Stand::ApiGateway => Component::ApiGateway,
     };
-    let report = super::block_on(async {
+    if !args.canary.is_empty() && component != Component::Streamer {
+        return Err(CliError::usage(
+            "only a streamer sends canaries: --component streamer",
+        ));
+    }
+    let framed = super::block_on(async {
         let request = ProbeRequest::in_this_pod(component, args.gateway.clone()).await;
-        Ok(Box::pin(probe(&session.environment, request)).await)
+        let environment = &session.environment;
+        let framed = if args.canary.is_empty() {
+            encode(&Box::pin(probe(environment, request)).await)
+        } else {
+            Box::pin(send_canaries(environment, &request, &args.canary))
+                .await
+                .encode()
+        };
+        framed.map_err(|error| CliError::failed("cannot write the report").because(error))
     })?;
-    let framed = encode(&report)
-        .map_err(|error| CliError::failed("cannot write the report").because(error))?;
     session.ui.data(&framed)?;
     Ok(ExitCode::Ok)
 }

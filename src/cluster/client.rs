@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use super::error::ClusterError;
 use super::kubeconfig::Contexts;
 use crate::model::object::{ObjectKind, ObjectRef};
+use crate::model::secret::Secret;
 
 /// The longest time that one request may take.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
@@ -30,6 +31,20 @@ pub const PODS: Resource = ("", "v1", "Pod", "pods");
 pub const EVENTS: Resource = ("", "v1", "Event", "events");
 /// EndpointSlices.
 pub const ENDPOINT_SLICES: Resource = ("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices");
+/// What a pod is asked over HTTP.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// Namespace of the pod.
+    pub namespace: &'a str,
+    /// Its name.
+    pub pod: &'a str,
+    /// The port.
+    pub port: u16,
+    /// Path and query.
+    pub path: &'a str,
+    /// What the pod wants to be shown.
+    pub token: Option<&'a Secret<String>>,
+}
 
 /// A cluster, named by its context. Cheap to clone.
 #[derive(Clone)]
@@ -288,15 +303,42 @@ impl Cluster {
         port: u16,
         path: &str,
     ) -> Result<String, ClusterError> {
+        self.ask(&Question {
+            namespace,
+            pod,
+            port,
+            path,
+            token: None,
+        })
+        .await
+    }
+
+    /// Asks a pod's HTTP port through the API server's proxy, which keeps `Authorization` to
+    /// itself: a token travels in `X-API-Token`.
+    ///
+    /// # Errors
+    /// As [`Self::ask_pod`].
+    pub async fn ask(&self, question: &Question<'_>) -> Result<String, ClusterError> {
+        let Question {
+            namespace,
+            pod,
+            port,
+            path,
+            token,
+        } = question;
         let uri = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}");
         let action = format!("asking pod {namespace}/{pod} for {path}");
-        let request = http::Request::get(uri).body(Vec::new()).map_err(|error| {
-            ClusterError::Unreachable {
+        let mut request = http::Request::get(uri);
+        if let Some(token) = token {
+            request = request.header("x-api-token", token.expose());
+        }
+        let request = request
+            .body(Vec::new())
+            .map_err(|error| ClusterError::Unreachable {
                 cluster: self.name.clone(),
                 server: self.server.clone(),
                 source: Box::new(error),
-            }
-        })?;
+            })?;
         self.request(&action, self.asking.request_text(request))
             .await
     }

@@ -35,7 +35,10 @@ pub(super) fn values(set: &RenderedSet, live: &Snapshot, nodes: &[Value]) -> Vec
             continue;
         };
         let key = keys::placement(component);
-        found.push((format!("{key}.advertise.externalServiceAddress"), json!(address)));
+        found.push((
+            format!("{key}.advertise.externalServiceAddress"),
+            json!(address),
+        ));
         found.push((format!("{key}.advertise.port"), json!(port)));
     }
     found
@@ -165,7 +168,11 @@ mod tests {
             before[0],
             format!("streamer.advertise.externalServiceAddress=\"{OWN_NOT_YET_KNOWN}\"")
         );
-        let after = shown(values(&set, &live(json!([{"hostname": "lb.example"}])), &[]));
+        let after = shown(values(
+            &set,
+            &live(json!([{"hostname": "lb.example"}])),
+            &[],
+        ));
         assert_eq!(
             after,
             [

@@ -6,6 +6,7 @@ use super::layout::{LayoutError, Stage};
 use super::plan::ObjectPlan;
 use super::secrets::SecretError;
 use crate::cluster::ClusterError;
+use crate::probe::canary::CanaryError;
 
 /// An error of a deployment.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +85,15 @@ pub enum DeployError {
     OutOfTime {
         /// The time.
         after: std::time::Duration,
+    },
+    /// Nothing gets from the first edge to the gateway.
+    #[error("no canary arrived from {stage}, so the other edges were not begun")]
+    Canary {
+        /// The first edge.
+        stage: String,
+        /// Where it was lost.
+        #[source]
+        source: CanaryError,
     },
     /// An entry of the history cannot be used.
     #[error(transparent)]

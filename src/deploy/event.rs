@@ -64,6 +64,13 @@ pub enum Event {
         /// Who left it.
         former: String,
     },
+    /// A canary went from an edge all the way to the gateway.
+    CanaryArrived {
+        /// The edge.
+        stage: Stage,
+        /// How long it took on the way.
+        course: String,
+    },
     /// A stage is taken back to what was deployed before.
     RollingBack(Stage),
     /// A stage is done.

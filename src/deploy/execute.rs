@@ -206,6 +206,9 @@ impl Run<'_> {
         if let Some((first, others)) = edges.split_first() {
             let done = self.apply_stage(first, knowledge.clone(), writing).await?;
             applied.push(done);
+            if !others.is_empty() {
+                self.send_canary(first, writing).await?;
+            }
             let done = self.apply_edges(others, &knowledge, writing).await?;
             applied.extend(done);
         }

@@ -2,6 +2,7 @@
 
 pub mod advertised;
 pub mod belongings;
+mod canary;
 pub mod certificates;
 pub mod error;
 pub mod event;

@@ -85,8 +85,7 @@ impl Run<'_> {
             manifests: observed.with_digests(&planned, knowledge),
             belongings: find(&observed),
             warnings: warnings.into_iter().flatten().collect(),
-            awaits_addresses: unknown_address(&observed.set).is_some()
-                || is_awaited(&observed.set),
+            awaits_addresses: unknown_address(&observed.set).is_some() || is_awaited(&observed.set),
             observed,
         })
     }

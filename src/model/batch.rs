@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::canary::Canary;
 use super::source::{BatchId, ByteRange, PassId, SourceId};
 use super::time::EventTime;
 
@@ -119,6 +120,8 @@ pub enum Message {
     Batch(Batch),
     /// The end of a source.
     SignedOff(SignedOff),
+    /// A record that only proves that the way is open.
+    Canary(Canary),
 }
 
 impl Message {
@@ -127,6 +130,7 @@ impl Message {
         match self {
             Self::Batch(batch) => &batch.id,
             Self::SignedOff(signed_off) => &signed_off.id,
+            Self::Canary(canary) => &canary.route,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Vocabulary: the words that every other layer uses. No I/O, no clock, no randomness.
 
 pub mod batch;
+pub mod canary;
 pub mod causes;
 pub mod component;
 pub mod consent;

@@ -1,55 +1,95 @@
 //! How a report travels in a log among other lines.
 
-use super::result::{ProbeReport, SCHEMA_VERSION};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-const BEGIN: &str = "-----BEGIN TELECTL PROBE REPORT-----";
-const END: &str = "-----END TELECTL PROBE REPORT-----";
+use super::result::{ProbeReport, SCHEMA_VERSION};
 
 /// Why a log holds no report.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
     /// There is no frame, or only a part of one.
-    #[error("the log holds no complete probe report")]
+    #[error("the log holds no complete report")]
     Missing,
     /// The frame's content is no report.
-    #[error("the probe report cannot be read")]
+    #[error("the report cannot be read")]
     Malformed(#[source] serde_json::Error),
     /// It was written by a newer version.
-    #[error("the probe report has schema version {0}, and this telectl reads {SCHEMA_VERSION}")]
-    Newer(u32),
+    #[error("the report has schema version {found}, and this telectl reads {known}")]
+    Newer {
+        /// Version of the report.
+        found: u32,
+        /// Newest version that this program reads.
+        known: u32,
+    },
 }
 
-/// The report as one JSON line between two marker lines.
+/// One kind of report.
+pub(super) struct Frame {
+    /// What stands in the marker lines.
+    pub(super) title: &'static str,
+    /// The newest schema version that this program reads.
+    pub(super) newest: u32,
+}
+
+const PROBE: Frame = Frame {
+    title: "TELECTL PROBE REPORT",
+    newest: SCHEMA_VERSION,
+};
+
+impl Frame {
+    fn begin(&self) -> String {
+        format!("-----BEGIN {}-----", self.title)
+    }
+
+    fn end(&self) -> String {
+        format!("-----END {}-----", self.title)
+    }
+
+    /// The report as one JSON line between two marker lines.
+    pub(super) fn encode(&self, report: &impl Serialize) -> Result<String, serde_json::Error> {
+        let line = serde_json::to_string(report)?;
+        Ok(format!("{}\n{line}\n{}\n", self.begin(), self.end()))
+    }
+
+    /// The last complete report in a log.
+    pub(super) fn decode<T: DeserializeOwned>(&self, log: &str) -> Result<T, FrameError> {
+        let begin = self.begin();
+        let before_end = log.rfind(&self.end()).map(|end| &log[..end]);
+        let body = before_end
+            .and_then(|text| text.rfind(&begin).map(|at| &text[at + begin.len()..]))
+            .ok_or(FrameError::Missing)?;
+        let value: serde_json::Value =
+            serde_json::from_str(body.trim()).map_err(FrameError::Malformed)?;
+        let version = value
+            .get("schema_version")
+            .and_then(serde_json::Value::as_u64)
+            .and_then(|version| u32::try_from(version).ok())
+            .unwrap_or_default();
+        if version > self.newest {
+            return Err(FrameError::Newer {
+                found: version,
+                known: self.newest,
+            });
+        }
+        serde_json::from_value(value).map_err(FrameError::Malformed)
+    }
+}
+
+/// A probe's report as it stands in a log.
 ///
 /// # Errors
 /// When the report cannot be written as JSON.
 pub fn encode(report: &ProbeReport) -> Result<String, serde_json::Error> {
-    Ok(format!(
-        "{BEGIN}\n{}\n{END}\n",
-        serde_json::to_string(report)?
-    ))
+    PROBE.encode(report)
 }
 
-/// The last complete report in a log.
+/// The last complete report of a probe in a log.
 ///
 /// # Errors
 /// When there is none, or when it cannot be read.
 pub fn decode(log: &str) -> Result<ProbeReport, FrameError> {
-    let before_end = log.rfind(END).map(|end| &log[..end]);
-    let body = before_end
-        .and_then(|text| text.rfind(BEGIN).map(|begin| &text[begin + BEGIN.len()..]))
-        .ok_or(FrameError::Missing)?;
-    let value: serde_json::Value =
-        serde_json::from_str(body.trim()).map_err(FrameError::Malformed)?;
-    let version = value
-        .get("schema_version")
-        .and_then(serde_json::Value::as_u64)
-        .and_then(|version| u32::try_from(version).ok())
-        .unwrap_or_default();
-    if version > SCHEMA_VERSION {
-        return Err(FrameError::Newer(version));
-    }
-    serde_json::from_value(value).map_err(FrameError::Malformed)
+    PROBE.decode(log)
 }
 
 #[cfg(test)]
@@ -81,9 +121,12 @@ mod tests {
     #[test]
     fn half_a_report_and_a_newer_one_are_told_apart() {
         let framed = encode(&report()).unwrap();
-        let half = framed.split(END).next().unwrap();
+        let half = framed.split(&PROBE.end()).next().unwrap();
         assert!(matches!(decode(half), Err(FrameError::Missing)));
         let newer = framed.replace("\"schema_version\":1", "\"schema_version\":9");
-        assert!(matches!(decode(&newer), Err(FrameError::Newer(9))));
+        assert!(matches!(
+            decode(&newer),
+            Err(FrameError::Newer { found: 9, .. })
+        ));
     }
 }

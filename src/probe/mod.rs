@@ -4,11 +4,13 @@
 //! position. It changes nothing and never prints a secret. Every hop has its own deadline; a hop
 //! that fails makes the later ones [`Outcome::Skipped`], so that one fault has one finding.
 
+pub mod canary;
 mod course;
 pub mod dns;
 mod etcd;
 mod frame;
 mod http;
+pub mod job;
 mod postgresql;
 mod redis;
 mod result;
@@ -16,7 +18,7 @@ mod target;
 mod tcp;
 mod tls;
 
-pub use course::cause_in_chain;
+pub use course::{cause_in_chain, words};
 pub use frame::{FrameError, decode, encode};
 pub use result::{
     Cause, CertificateFacts, Hop, HopResult, Outcome, ProbeReport, Registration, SCHEMA_VERSION,

@@ -16,7 +16,7 @@ use crate::validate::facts::{Listing, Objects, Role};
 use crate::validate::observe::{
     ApiServer, ProbeEnd, api_server, ask, objects, probe_workload, sweep, workers,
 };
-use crate::validate::{Circumstances, Probing, Site};
+use crate::validate::{Canaries, Circumstances, Probing, Site};
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy)]
@@ -185,6 +185,7 @@ async fn registrations(
         stop,
         probe_deadline: limits.probe,
         probing: Probing::Run,
+        canaries: Canaries::Omit,
     };
     sweep(&site.cluster, &site.namespaces, Timestamp::now())
         .await

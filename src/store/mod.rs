@@ -7,14 +7,18 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::model::batch::{Batch, SignedOff};
+use crate::model::canary::CanaryId;
 use crate::model::source::{BatchId, SourceId, StoreToken};
 
+pub mod canary;
 mod check;
 mod coverage;
 mod identity;
 pub mod postgres;
 pub mod sqlite;
 mod summary;
+
+use canary::{CanaryArrival, CanaryRecord};
 
 pub use identity::series_id;
 
@@ -216,6 +220,19 @@ pub trait Store: Clone + Send + Sync + 'static {
         payload: &[u8],
         reason: &str,
     ) -> impl Future<Output = Result<StoreToken, StoreError>> + Send;
+
+    /// Notes the arrival of a canary, or that it arrived again, and forgets old ones; says in which
+    /// life of the data.
+    fn note_canary(
+        &self,
+        arrival: &CanaryArrival,
+    ) -> impl Future<Output = Result<StoreToken, StoreError>> + Send;
+
+    /// A canary that arrived; `None` if none did under this name, or if it is forgotten.
+    fn canary(
+        &self,
+        id: &CanaryId,
+    ) -> impl Future<Output = Result<Option<CanaryRecord>, StoreError>> + Send;
 
     /// Every GPU, ordered by host, index and cluster.
     fn gpus(&self) -> impl Future<Output = Result<Vec<Gpu>, StoreError>> + Send;

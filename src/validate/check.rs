@@ -13,6 +13,8 @@ pub enum Category {
     Health,
     /// Registrations and live pods agree.
     Registry,
+    /// What an edge sends can be queried.
+    Data,
 }
 
 impl Category {
@@ -23,6 +25,7 @@ impl Category {
             Self::Connectivity => "connectivity",
             Self::Health => "health",
             Self::Registry => "registry",
+            Self::Data => "data",
         }
     }
 }
@@ -135,6 +138,18 @@ catalogue! {
         "Asks for /health at every registered address that lies outside its own cluster's pod \
          network, from a pod of another cluster. An address that does not answer is not judged \
          while its cluster's API server does not answer either: its worker may be gone.";
+    /// A canary arrives.
+    CANARY = "TEL-DAT-001", Data, "canary record arrives",
+        "Publishes four canaries from the streamer's place, round robin over the queue's shards, and \
+         asks the gateway for them until all are there. Says how long each hop took (edge to Redis, \
+         Redis to store, store to API), or at which hop they were lost and why. They go the way of \
+         data, into a table of their own that forgets them after a day, and are in no sample, count \
+         or list. Collectors of a version that knows no canaries are noticed first, and sent none.";
+    /// The clocks on the way agree.
+    CLOCKS = "TEL-DAT-002", Data, "clocks on the way agree",
+        "Compares the times that a canary got from the edge, Redis, PostgreSQL and the gateway. A hop \
+         that ends before it began, or takes longer than was waited for it, means that two clocks \
+         differ at least by that much; its latency is then unknown. A warning from 1 s on.";
 }
 
 /// The check with this id.

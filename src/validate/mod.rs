@@ -7,7 +7,7 @@
 pub mod check;
 pub mod facts;
 pub mod finding;
-pub mod job;
+pub mod flights;
 pub mod judge;
 pub mod observe;
 pub mod registrations;
@@ -16,4 +16,4 @@ mod remedy;
 pub use check::{CATALOGUE, Category, CheckInfo};
 pub use finding::{Finding, Remedy, Summary, Verdict};
 pub use judge::judge;
-pub use observe::{Circumstances, Listener, Observed, Probing, Site, observe};
+pub use observe::{Canaries, Circumstances, Listener, Observed, Probing, Site, observe};

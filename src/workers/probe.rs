@@ -11,7 +11,9 @@ use url::Url;
 
 use crate::config::environment::Environment;
 use crate::config::worker::{DatabaseSettings, EtcdSettings, RedisSettings, SettingError};
+use crate::model::canary::CanaryId;
 use crate::model::component::Component;
+use crate::probe::canary::{self, CanaryReport};
 use crate::probe::dns::Resolver;
 use crate::probe::{HttpTarget, ProbeReport, SCHEMA_VERSION, Target, TargetKind, probe};
 
@@ -70,6 +72,26 @@ pub async fn run(environment: &Environment, request: ProbeRequest) -> ProbeRepor
         targets: reports,
         registrations,
         elapsed_ms: started.elapsed().as_secs_f64() * 1000.0,
+    }
+}
+
+/// Sends canaries as a streamer publishes batches. Bounded: each hop and each canary has its
+/// deadline, and nothing is sent after a hop that failed.
+pub async fn send_canaries(
+    environment: &Environment,
+    request: &ProbeRequest,
+    ids: &[CanaryId],
+) -> CanaryReport {
+    let settings = RedisSettings::from_environment(environment);
+    let target = understood(TargetKind::Redis, settings.map(Target::Redis));
+    let cluster = environment.get("CLUSTER_ID").unwrap_or_default();
+    let (redis, canaries) = canary::send(&target, &request.resolver, cluster, ids).await;
+    CanaryReport {
+        schema_version: canary::SCHEMA_VERSION,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pod: environment.get("POD_NAME").map(str::to_owned),
+        redis,
+        canaries,
     }
 }
 

@@ -54,6 +54,7 @@ conformance! {
     w09_a_dead_entry_is_set_aside,
     w17_a_claim_is_held_by_one,
     w17_work_is_completed_into_one_store,
+    v10_canaries_take_the_way_of_data_and_leave_nothing,
 }
 
 pub(crate) fn settings(server: &RedisServer) -> RedisSettings {

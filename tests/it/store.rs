@@ -38,6 +38,8 @@ mod with_tables {
         pages_are_complete_and_without_duplicates,
         samples_are_selected_by_half_open_range_and_metric,
         the_latest_sample_of_every_series_is_found,
+        v10_a_canary_is_found_and_counts_for_nothing,
+        v10_old_canaries_are_forgotten,
         the_same_file_in_two_clusters_is_stored_twice,
         v17_progress_says_what_is_stored_and_what_is_missing,
         w04_event_times_and_blanks_are_kept,

@@ -31,6 +31,9 @@ pub(crate) trait StoreFixture: Sized {
     /// Runs a statement; answers its first field.
     fn sql(&self, statement: &str) -> String;
 
+    /// Makes a canary so many hours older.
+    fn age_canary(&self, id: &str, hours: u32);
+
     /// Rows of a table.
     fn count(&self, table: &str) -> u64 {
         let count = self.sql(&format!("SELECT count(*) FROM {table}"));
@@ -61,6 +64,12 @@ impl StoreFixture for InPostgres {
 
     fn sql(&self, statement: &str) -> String {
         self.server.sql(&self.settings.name, statement)
+    }
+
+    fn age_canary(&self, id: &str, hours: u32) {
+        self.sql(&format!(
+            "UPDATE canary SET stored_at = stored_at - interval '{hours} hours' WHERE id = '{id}'"
+        ));
     }
 }
 
@@ -99,5 +108,12 @@ impl StoreFixture for InSqlite {
                 other => format!("{other:?}"),
             })
             .expect("the statement answers")
+    }
+
+    fn age_canary(&self, id: &str, hours: u32) {
+        let microseconds = u64::from(hours) * 3_600_000_000;
+        self.sql(&format!(
+            "UPDATE canary SET stored_at = stored_at - {microseconds} WHERE id = '{id}'"
+        ));
     }
 }

@@ -131,6 +131,7 @@ impl Ledger {
             assert_eq!(message.id(), &delivery.entry.id);
             match message {
                 Message::SignedOff(signed_off) => self.signed_off.push(signed_off),
+                Message::Canary(canary) => panic!("no streamer sends {canary:?}"),
                 Message::Batch(batch) => {
                     let key = (batch.pass.0.clone(), batch.range.start, batch.range.end);
                     if let Some(known) = self.batches.insert(key, batch.clone()) {

@@ -410,6 +410,8 @@ impl From<DeployError> for CliError {
             DeployError::NoAddress { .. } => Self::from_error(ExitCode::Error, &error)
                 .hint("deploy the shared profile first, or give --redis-host and --etcd-endpoints"),
             DeployError::Render { .. } => Self::from_error(ExitCode::Usage, &error),
+            DeployError::Canary { .. } => Self::from_error(ExitCode::Error, &error)
+                .hint("telectl validate data says at which hop it is lost and what to do"),
             DeployError::OutOfTime { .. } => Self::from_error(ExitCode::Timeout, &error),
             DeployError::Paused { .. } => Self::from_error(ExitCode::Partial, &error)
                 .hint("have a look: telectl status, telectl validate"),

@@ -59,6 +59,9 @@ pub(super) fn show(progress: &mut Progress, event: Event) {
             let text = format!("the lock of {former} was left over: taken over");
             progress.say(&subject(&stage), &text);
         }
+        Event::CanaryArrived { stage, course } => {
+            progress.say(&subject(&stage), &format!("canary: {course}"));
+        }
         Event::RollingBack(stage) => {
             progress.say(&subject(&stage), "taking back what was written");
         }

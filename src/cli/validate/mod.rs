@@ -14,7 +14,7 @@ use crate::config::worker::parse_duration;
 use crate::model::exit::ExitCode;
 use crate::validate::facts::Role;
 use crate::validate::{
-    Category, Circumstances, Finding, Observed, Probing, Site, Summary, judge, observe,
+    Canaries, Category, Circumstances, Finding, Observed, Probing, Site, Summary, judge, observe,
 };
 
 use super::error::CliError;
@@ -33,10 +33,13 @@ enum Subset {
     /// Health of the workers and the API
     Health,
     /// From the pods' positions: DNS, Redis, PostgreSQL and etcd; with all that explains a failure
-    /// there, so far the same checks as `all`
+    /// there
     Connectivity,
     /// Registrations joined with live pods
     Registry,
+    /// Canary records from each edge, through queue and store, to the API; with the failures that
+    /// explain why one does not arrive
+    Data,
     /// Every check, also those that later versions add
     All,
 }
@@ -53,6 +56,7 @@ impl Subset {
                     category == Category::Registry
                         || matches!(finding.check.id, "TEL-ETC-001" | "TEL-PRB-001")
                 }
+                Self::Data => category == Category::Data || finding.verdict.is_failure(),
                 Self::Connectivity | Self::All => true,
             }
     }
@@ -60,7 +64,14 @@ impl Subset {
     const fn probing(self) -> Probing {
         match self {
             Self::Deployment | Self::Health => Probing::Omit,
-            Self::Connectivity | Self::Registry | Self::All => Probing::Run,
+            Self::Connectivity | Self::Registry | Self::Data | Self::All => Probing::Run,
+        }
+    }
+
+    const fn canaries(self) -> Canaries {
+        match self {
+            Self::Data | Self::All => Canaries::Send,
+            Self::Deployment | Self::Health | Self::Connectivity | Self::Registry => Canaries::Omit,
         }
     }
 }
@@ -90,7 +101,7 @@ enum ReportOutput {
 /// Arguments of `telectl validate`
 #[derive(Debug, Args)]
 pub(super) struct ValidateArgs {
-    /// What to validate; `connectivity` has so far the same checks as `all`
+    /// What to validate
     #[arg(default_value = "all")]
     subset: Subset,
     /// From which severity on to exit with 4
@@ -154,6 +165,7 @@ async fn collect(
         stop: CancellationToken::new(),
         probe_deadline: limit.min(PROBE_DEADLINE),
         probing: subset.probing(),
+        canaries: subset.canaries(),
     };
     let progress = RefCell::new(session.ui.progress());
     let listener = |cluster: &str, text: &str| match text {

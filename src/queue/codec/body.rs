@@ -1,13 +1,19 @@
 //! The body of each kind of message.
 
 use crate::model::batch::{Batch, Quarantined, Rows, SeriesLabels, SignedOff};
+use crate::model::canary::{Canary, CanaryId};
 use crate::model::source::{BatchId, ByteRange, IncarnationId, PassId, SourceId};
 use crate::model::time::EventTime;
 
 use super::wire::{Reader, Writer};
 use super::{DecodeError, EncodeError};
 
-/// What both kinds begin with.
+/// Bytes of a cluster's id in a canary.
+const CLUSTER_LIMIT: usize = 1024;
+/// The end of the year 9999 in microseconds.
+const LATEST: i64 = 253_402_300_800_000_000;
+
+/// What batches and ends of sources begin with.
 struct Origin {
     id: BatchId,
     streamer: String,
@@ -78,6 +84,45 @@ pub(super) fn read_signed_off(reader: &mut Reader<'_>) -> Result<SignedOff, Deco
         size: reader.number()?,
         rows: reader.number()?,
         quarantined: reader.number()?,
+    })
+}
+
+/// Fields are only ever added at the end.
+pub(super) fn write_canary(writer: &mut Writer, canary: &Canary) {
+    let Canary {
+        route,
+        id,
+        cluster,
+        sent_at,
+    } = canary;
+    writer.text(&route.incarnation.0);
+    writer.number(route.sequence);
+    writer.text(id.as_str());
+    writer.text(cluster);
+    writer.signed(sent_at.0);
+}
+
+/// Whatever it accepts, every store can hold: a canary must never stand in the way of data.
+pub(super) fn read_canary(reader: &mut Reader<'_>) -> Result<Canary, DecodeError> {
+    let route = BatchId {
+        incarnation: IncarnationId(reader.text()?),
+        sequence: reader.number()?,
+    };
+    let id = CanaryId::parse(&reader.text()?)
+        .ok_or(DecodeError::Malformed("a canary without a name"))?;
+    let cluster = reader.text()?;
+    if cluster.len() > CLUSTER_LIMIT || cluster.contains('\0') {
+        return Err(DecodeError::Malformed("a canary of an impossible cluster"));
+    }
+    let sent_at = EventTime(reader.signed()?);
+    if !(0..LATEST).contains(&sent_at.0) {
+        return Err(DecodeError::Malformed("a canary of an impossible time"));
+    }
+    Ok(Canary {
+        route,
+        id,
+        cluster,
+        sent_at,
     })
 }
 

@@ -22,6 +22,7 @@ const MAGIC: [u8; 4] = *b"TELQ";
 const VERSION: u8 = 1;
 const BATCH: u8 = 1;
 const SIGNED_OFF: u8 = 2;
+const CANARY: u8 = 3;
 const HEADER: usize = 20;
 const CHECKSUM_AT: usize = 16;
 /// Level 1: no smaller at 3, and three times as fast.
@@ -42,6 +43,9 @@ pub enum DecodeError {
     /// Made by another version.
     #[error("message of version {0}, only version {VERSION} is known")]
     UnknownVersion(u8),
+    /// Made by a newer version, for a purpose that this one does not know.
+    #[error("message of kind {0}, which this version does not know")]
+    UnknownKind(u8),
     /// Header and content do not belong together.
     #[error("checksum mismatch: the message was damaged or cut off")]
     Checksum,
@@ -79,6 +83,10 @@ pub fn encode(message: &Message) -> Result<Bytes, EncodeError> {
         Message::SignedOff(signed_off) => {
             body::write_signed_off(&mut plain, signed_off);
             SIGNED_OFF
+        }
+        Message::Canary(canary) => {
+            body::write_canary(&mut plain, canary);
+            CANARY
         }
     };
     let plain = plain.into_bytes();
@@ -146,7 +154,9 @@ pub fn decode(bytes: &[u8]) -> Result<Message, DecodeError> {
     let message = match header[5] {
         BATCH => Message::Batch(body::read_batch(&mut reader)?),
         SIGNED_OFF => Message::SignedOff(body::read_signed_off(&mut reader)?),
-        _ => return Err(DecodeError::Malformed("unknown kind of message")),
+        // Later versions add fields to it; what follows the known ones is theirs.
+        CANARY => return Ok(Message::Canary(body::read_canary(&mut reader)?)),
+        kind => return Err(DecodeError::UnknownKind(kind)),
     };
     reader.finish()?;
     Ok(message)

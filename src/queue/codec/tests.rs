@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::batch::{Batch, Quarantined, Rows, SeriesLabels, SignedOff};
+use crate::model::canary::{Canary, CanaryId};
 use crate::model::source::{BatchId, ByteRange, IncarnationId, PassId, SourceId};
 use crate::model::time::EventTime;
 
@@ -199,4 +200,62 @@ fn columns_that_do_not_fit_together_are_not_encoded() {
         encode(&Message::Batch(batch)),
         Err(EncodeError::Columns)
     ));
+}
+
+fn canary(cluster: &str, sent_at: i64) -> Canary {
+    Canary {
+        route: Canary::route(3),
+        id: CanaryId::of(0x7e1e),
+        cluster: cluster.to_owned(),
+        sent_at: EventTime(sent_at),
+    }
+}
+
+fn canary_body(canary: &Canary) -> Vec<u8> {
+    let mut writer = wire::Writer::default();
+    body::write_canary(&mut writer, canary);
+    writer.into_bytes()
+}
+
+#[test]
+fn v10_a_canary_comes_out_as_it_went_in() {
+    let message = Message::Canary(canary("edge", 1_753_000_000_123_456));
+    let bytes = encode(&message).unwrap();
+    assert_eq!(decode(&bytes), Ok(message.clone()));
+    assert_eq!(message.id(), &Canary::route(3));
+}
+
+#[test]
+fn v10_a_canary_of_a_later_version_may_have_more_fields() {
+    let canary = canary("edge", 1);
+    let mut plain = canary_body(&canary);
+    plain.extend_from_slice(b"\x04more");
+    let packed = zstd::bulk::compress(&plain, 1).unwrap();
+    let bytes = framed(CANARY, plain.len() as u32, &packed);
+    assert_eq!(decode(&bytes), Ok(Message::Canary(canary)));
+}
+
+#[test]
+fn v10_a_canary_that_a_store_could_not_hold_is_refused() {
+    for wrong in [
+        canary("a\0b", 1),
+        canary(&"x".repeat(2000), 1),
+        canary("edge", -1),
+        canary("edge", i64::MAX),
+    ] {
+        let plain = canary_body(&wrong);
+        let packed = zstd::bulk::compress(&plain, 1).unwrap();
+        let decoded = decode(&framed(CANARY, plain.len() as u32, &packed));
+        assert!(
+            matches!(decoded, Err(DecodeError::Malformed(_))),
+            "{wrong:?}"
+        );
+    }
+}
+
+#[test]
+fn a_kind_of_a_later_version_is_named() {
+    let packed = zstd::bulk::compress(b"", 1).unwrap();
+    let newer = framed(9, 0, &packed);
+    assert_eq!(decode(&newer), Err(DecodeError::UnknownKind(9)));
 }

@@ -7,13 +7,16 @@ use deadpool_postgres::{Object, Pool};
 
 use crate::config::worker::DatabaseSettings;
 use crate::model::batch::{Batch, SignedOff};
+use crate::model::canary::CanaryId;
 use crate::model::source::{BatchId, StoreToken};
 
+use super::canary::{CanaryArrival, CanaryRecord};
 use super::{
     Gpu, Host, SourceProgress, Statistics, Store, StoreError, Stored, TelemetryPoint,
     TelemetryQuery,
 };
 
+mod canary;
 mod catalogue;
 mod connection;
 mod fault;
@@ -164,6 +167,18 @@ impl Store for PostgresStore {
         write::dead_letter(self, id, payload, reason)
             .await
             .map_err(self.fails("keep a dead letter"))
+    }
+
+    async fn note_canary(&self, arrival: &CanaryArrival) -> Result<StoreToken, StoreError> {
+        canary::note(self, arrival)
+            .await
+            .map_err(self.fails("note a canary"))
+    }
+
+    async fn canary(&self, id: &CanaryId) -> Result<Option<CanaryRecord>, StoreError> {
+        canary::find(self, id)
+            .await
+            .map_err(self.fails("look for a canary"))
     }
 
     async fn gpus(&self) -> Result<Vec<Gpu>, StoreError> {

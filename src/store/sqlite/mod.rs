@@ -7,13 +7,16 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::model::batch::{Batch, SignedOff};
+use crate::model::canary::CanaryId;
 use crate::model::source::{BatchId, StoreToken};
 
+use super::canary::{CanaryArrival, CanaryRecord};
 use super::{
     Gpu, Host, SourceProgress, Statistics, Store, StoreError, Stored, TelemetryPoint,
     TelemetryQuery,
 };
 
+mod canary;
 mod read;
 mod schema;
 mod write;
@@ -180,6 +183,22 @@ impl Store for SqliteStore {
         let (id, payload, reason) = (id.clone(), payload.to_vec(), reason.to_owned());
         self.write("keep a dead letter", move |connection| {
             write::dead_letter(connection, &id, &payload, &reason)
+        })
+        .await
+    }
+
+    async fn note_canary(&self, arrival: &CanaryArrival) -> Result<StoreToken, StoreError> {
+        let arrival = arrival.clone();
+        self.write("note a canary", move |connection| {
+            canary::note(connection, &arrival, jiff::Timestamp::now())
+        })
+        .await
+    }
+
+    async fn canary(&self, id: &CanaryId) -> Result<Option<CanaryRecord>, StoreError> {
+        let id = id.clone();
+        self.read("look for a canary", move |connection| {
+            canary::find(connection, &id)
         })
         .await
     }

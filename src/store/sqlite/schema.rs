@@ -9,7 +9,11 @@ use super::Fault;
 
 /// What leads from each version to the next; the version of a schema is how many were applied.
 /// Never change one that was released: add another.
-const STEPS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql")];
+const STEPS: &[&str] = &[
+    include_str!("schema_1.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+];
 
 /// Brings the schema to the present version, or finds it there.
 pub(super) fn migrate(connection: &mut Connection, address: &str) -> Result<StoreToken, Fault> {

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::cluster::readiness::{Readiness, readiness};
 use crate::model::component::Component;
 use crate::model::object::ObjectKind;
+use crate::probe::job::Place;
 
 use super::labels::Selector;
 use super::{component_of, items, text, text_map};
@@ -92,6 +93,15 @@ impl Workload {
     /// `statefulset/streamer`, as kubectl takes it.
     pub fn argument(&self) -> String {
         format!("{}/{}", self.kind.name().to_lowercase(), self.name)
+    }
+
+    /// Where a probe that stands for it runs.
+    pub fn place(&self) -> Place<'_> {
+        Place {
+            namespace: &self.namespace,
+            name: &self.name,
+            template: &self.template,
+        }
     }
 
     /// Where a variable comes from.

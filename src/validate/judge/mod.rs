@@ -1,6 +1,7 @@
 //! Decides what the observations mean. Pure: the same observations give the same findings.
 
 mod connectivity;
+mod data;
 mod deployment;
 mod health;
 mod registry;
@@ -33,6 +34,7 @@ pub fn judge(observed: &Observed) -> Vec<Finding> {
         findings.extend(health::workers(site));
         findings.extend(health::gateway(site));
         findings.extend(registry::registrations(observed, site));
+        findings.extend(data::flights(observed, site));
     }
     for role in &observed.absent {
         findings.extend(absent(*role));

@@ -1,6 +1,7 @@
 //! Collects: asks the clusters, runs the probes, judges nothing.
 
 mod ask;
+mod flights;
 mod objects;
 mod probes;
 mod secrets;
@@ -20,6 +21,7 @@ use super::facts::{Objects, Role};
 use super::registrations::{doubtful, foreign_addresses};
 
 pub use ask::{ask, cause_of};
+pub use flights::{FlightEnd, FlightFacts};
 pub use objects::objects;
 pub use probes::{run as probe_workload, sweep};
 pub use secrets::{Fingerprint, SecretKeyRef};
@@ -47,6 +49,17 @@ pub struct Circumstances {
     pub probe_deadline: Duration,
     /// Whether probes are run.
     pub probing: Probing,
+    /// Whether canaries are sent.
+    pub canaries: Canaries,
+}
+
+/// Whether canaries are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Canaries {
+    /// They are, through queue and store; they leave no trace in the data.
+    Send,
+    /// They are not.
+    Omit,
 }
 
 /// Whether probes are run.
@@ -198,6 +211,8 @@ pub struct SiteFacts {
     pub unread_secrets: BTreeSet<(String, String)>,
     /// Registered addresses in other clusters that were asked for from here, and the answers.
     pub reached: Option<ProbeFacts>,
+    /// Canaries that were sent from here.
+    pub flights: Vec<FlightFacts>,
 }
 
 /// Everything that is known.
@@ -227,6 +242,7 @@ impl SiteFacts {
             fingerprints: BTreeMap::new(),
             unread_secrets: BTreeSet::new(),
             reached: None,
+            flights: Vec::new(),
         }
     }
 
@@ -260,6 +276,9 @@ pub async fn observe(
     };
     look_closer(sites, &mut observed).await;
     reach_across(sites, &mut observed, circumstances, listener).await;
+    if circumstances.canaries == Canaries::Send {
+        Box::pin(flights::fly(sites, &mut observed, circumstances, listener)).await;
+    }
     ask_again(sites, &mut observed).await;
     observed
 }

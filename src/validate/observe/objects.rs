@@ -7,10 +7,10 @@ use crate::cluster::client::{ENDPOINT_SLICES, EVENTS};
 use crate::cluster::{Cluster, ClusterError, inventory};
 use crate::model::object::ObjectKind;
 use crate::model::profile::Profile;
+use crate::probe::job::PROBE_LABEL;
 use crate::validate::facts::{
     Autoscaler, Listing, Objects, Pod, Policy, Record, ServiceFacts, Unread, Workload,
 };
-use crate::validate::job::PROBE_LABEL;
 
 /// Lists what matters in these namespaces; with it, what else could not be read and why.
 pub async fn objects(cluster: &Cluster, namespaces: &[String]) -> (Objects, Vec<String>) {

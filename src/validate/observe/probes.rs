@@ -8,8 +8,8 @@ use crate::model::causes::chain;
 use crate::model::component::Component;
 use crate::model::object::{ObjectKind, ObjectRef};
 use crate::probe::decode;
+use crate::probe::job::{PROBE_LABEL, PROBE_LIFE_SECONDS, manifest, name};
 use crate::validate::facts::Workload;
-use crate::validate::job::{PROBE_LABEL, PROBE_LIFE_SECONDS, manifest, name};
 
 use super::{Circumstances, Listener, ProbeEnd, ProbeFacts, Site, SiteFacts};
 
@@ -29,11 +29,12 @@ pub async fn run(
         [] => circumstances.run.clone(),
         _ => format!("{}-reach", circumstances.run),
     };
-    let object = ObjectRef::new(ObjectKind::Job, &workload.namespace, name(workload, &id));
+    let place = workload.place();
+    let object = ObjectRef::new(ObjectKind::Job, &workload.namespace, name(&place, &id));
     let ended = job::run(
         cluster,
         &object,
-        manifest(workload, component, &id, urls),
+        manifest(&place, &id, &arguments(component, urls)),
         circumstances.probe_deadline,
         &circumstances.stop,
     )
@@ -69,6 +70,14 @@ fn failed(error: &ClusterError) -> ProbeEnd {
     ProbeEnd::Failed {
         reason: chain(error),
     }
+}
+
+fn arguments(component: Component, urls: &[String]) -> Vec<String> {
+    let mut words = vec!["--component".to_owned(), component.name().to_owned()];
+    for url in urls {
+        words.extend(["--gateway".to_owned(), url.clone()]);
+    }
+    words
 }
 
 fn last_line(log: &str) -> &str {

@@ -6,12 +6,12 @@ use crate::model::labels::COMPONENT;
 use crate::model::object::ObjectKind;
 use crate::model::profile::Profile;
 use crate::model::shell::quoted;
+use crate::probe::job::PROBE_LABEL;
 use crate::probe::{Cause, TargetKind};
 use crate::validate::facts::{
     Listing, Pod, Role, ServiceFacts, Unread, Workload, labels::Labels, text_map,
 };
 use crate::validate::finding::Remedy;
-use crate::validate::job::PROBE_LABEL;
 use crate::validate::observe::{Asked, Observed, ProbeFacts, SiteFacts};
 
 use super::{argument, kubectl, listed, restart};

@@ -4,6 +4,7 @@
 //! word is quoted, for anybody may have written it.
 
 mod credentials;
+mod data;
 mod deployment;
 mod network;
 
@@ -17,6 +18,7 @@ use super::facts::{EnvSource, Pod, ServiceFacts, Workload};
 use super::finding::Remedy;
 use super::observe::{Observed, ProbeFacts, SiteFacts};
 
+pub(super) use data::lost;
 pub(super) use deployment::{
     api_server, cannot_start, clear_away, deploy, deploy_profile, forget, give_leave,
     give_leave_to_ask, no_endpoints, not_ready, pod_trouble, probe_out_of_time, renew, scale_up,

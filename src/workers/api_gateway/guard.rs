@@ -19,6 +19,9 @@ use super::problem::Problem;
 /// Longest path and query in bytes.
 const URI_LIMIT: usize = 8 * 1024;
 
+/// Shows the token where a proxy takes `Authorization` for itself, as Kubernetes' API server does.
+const TOKEN_HEADER: &str = "x-api-token";
+
 /// The token that requests have to show, as its digest.
 pub(super) struct Token([u8; 32]);
 
@@ -55,8 +58,11 @@ pub(super) async fn authenticate(
     }
 }
 
-/// The token that a request shows: `Bearer`, or the password of `Basic`.
+/// The token that a request shows: the header of its own, `Bearer`, or the password of `Basic`.
 fn shown(request: &Request) -> Option<String> {
+    if let Some(own) = request.headers().get(TOKEN_HEADER) {
+        return own.to_str().ok().map(|token| token.trim().to_owned());
+    }
     let header = request
         .headers()
         .get(header::AUTHORIZATION)?

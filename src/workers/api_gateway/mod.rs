@@ -13,7 +13,9 @@ use axum::routing::get;
 use axum::{Json, Router, middleware};
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -59,6 +61,7 @@ pub fn router<S: Store>(store: S, settings: &GatewaySettings, vitals: &Vitals) -
         .routes(routes!(questions::latest))
         .routes(routes!(questions::statistics))
         .routes(routes!(questions::sources))
+        .routes(routes!(questions::canary))
         .split_for_parts();
     let token = settings.token.as_ref().map(Token::new);
     if token.is_some() {
@@ -92,13 +95,13 @@ fn documents(description: OpenApi) -> Router {
 }
 
 fn ask_for_token(description: &mut OpenApi) {
-    let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-    description
-        .components
-        .get_or_insert_default()
-        .add_security_scheme("token", SecurityScheme::Http(scheme));
-    let no_scopes: [&str; 0] = [];
-    description.security = Some(vec![SecurityRequirement::new("token", no_scopes)]);
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+    let header = ApiKey::Header(ApiKeyValue::new("X-API-Token"));
+    let components = description.components.get_or_insert_default();
+    components.add_security_scheme("token", SecurityScheme::Http(bearer));
+    components.add_security_scheme("header", SecurityScheme::ApiKey(header));
+    let either = ["token", "header"].map(|name| SecurityRequirement::new(name, [""; 0]));
+    description.security = Some(either.into());
 }
 
 /// What is here, for machines.

@@ -26,6 +26,8 @@ pub(super) enum Problem {
     NoGpu(String),
     /// Nobody knows this host.
     NoHost(String),
+    /// No canary of this name has arrived, or it is forgotten.
+    NoCanary(String),
     /// There is no token.
     NoToken,
     /// There is one, but it is another.
@@ -67,6 +69,7 @@ impl Problem {
             Self::Parameter { .. } => (StatusCode::BAD_REQUEST, "parameter", "bad parameter"),
             Self::NoGpu(_) => (StatusCode::NOT_FOUND, "no-gpu", "no such GPU"),
             Self::NoHost(_) => (StatusCode::NOT_FOUND, "no-host", "no such host"),
+            Self::NoCanary(_) => (StatusCode::NOT_FOUND, "no-canary", "no such canary"),
             Self::NoToken => (StatusCode::UNAUTHORIZED, "no-token", "token required"),
             Self::WrongToken => (StatusCode::UNAUTHORIZED, "wrong-token", "wrong token"),
             Self::TooLarge(_) => (
@@ -92,8 +95,12 @@ impl Problem {
                 format!("no GPU `{id}`: give its UUID as /api/v1/gpus lists it, or host:index")
             }
             Self::NoHost(name) => format!("no host `{name}`: /api/v1/hosts lists them"),
+            Self::NoCanary(id) => {
+                format!("no canary `{id}` has arrived; one is remembered for a day")
+            }
             Self::NoToken => {
-                "send `Authorization: Bearer TOKEN`, or the token as the password of any user name"
+                "send `Authorization: Bearer TOKEN`, the token as the password of any user name, or \
+                 `X-API-Token: TOKEN`"
                     .to_owned()
             }
             Self::WrongToken => "the gateway was given another token than this one".to_owned(),

@@ -5,6 +5,8 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use jiff::Timestamp;
 
+use crate::model::canary::CanaryId;
+use crate::store::canary::FoundCanary;
 use crate::store::{Gpu, Statistics};
 
 use super::answers::{Gpus, Hosts, Latest, Page, Sources};
@@ -185,6 +187,32 @@ pub(super) async fn sources(
     Ok(Json(Sources {
         count: sources.len(),
         sources,
+    }))
+}
+
+/// A canary that was sent from an edge to see whether it arrives. It is no sample and in no list.
+#[utoipa::path(get, path = "/api/v1/canaries/{id}", tag = "health",
+    params(("id" = String, Path, description = "Name of the canary: 32 hexadecimal digits")),
+    responses(
+        (status = OK, body = FoundCanary),
+        (status = NOT_FOUND, body = ProblemDetails, content_type = "application/problem+json"),
+        (status = SERVICE_UNAVAILABLE, body = ProblemDetails, content_type = "application/problem+json"),
+    ))]
+pub(super) async fn canary(
+    State(store): State<Reader>,
+    id: Name,
+    RawQuery(query): RawQuery,
+) -> Answer<FoundCanary> {
+    parameters::none(query.as_deref())?;
+    let id = name("id", id)?;
+    let record = match CanaryId::parse(&id) {
+        Some(id) => (store.canary)(id).await?,
+        None => None,
+    };
+    let record = record.ok_or(Problem::NoCanary(id))?;
+    Ok(Json(FoundCanary {
+        record,
+        answered_at: Timestamp::now(),
     }))
 }
 

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
+use crate::model::canary::CanaryId;
+use crate::store::canary::CanaryRecord;
 use crate::store::{
     Gpu, Host, SourceProgress, Statistics, Store, StoreError, TelemetryPoint, TelemetryQuery,
 };
@@ -28,6 +30,8 @@ pub(super) struct Reader {
     pub(super) statistics: Ask<(), Statistics>,
     /// [`Store::sources`].
     pub(super) sources: Ask<(), Vec<SourceProgress>>,
+    /// [`Store::canary`].
+    pub(super) canary: Ask<CanaryId, Option<CanaryRecord>>,
 }
 
 impl Reader {
@@ -44,6 +48,7 @@ impl Reader {
             }),
             statistics: ask(store, |store, ()| async move { store.statistics().await }),
             sources: ask(store, |store, ()| async move { store.sources().await }),
+            canary: ask(store, |store, id| async move { store.canary(&id).await }),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::model::batch::{Batch, Message, SignedOff};
+use crate::model::canary::Canary;
 use crate::queue::{Delivery, codec};
 
 /// Entries that are not decoded yet: as columns in memory they are many times as large.
@@ -21,6 +22,8 @@ pub(super) struct Group {
     pub(super) deliveries: Vec<Delivery>,
     /// Ends of sources.
     pub(super) ends: Vec<(Delivery, SignedOff)>,
+    /// Canaries.
+    pub(super) canaries: Vec<(Delivery, Canary)>,
     /// Entries that are no messages, and why.
     pub(super) poison: Vec<(Delivery, String)>,
 }
@@ -29,6 +32,11 @@ impl Group {
     /// Rows of all batches.
     pub(super) fn rows(&self) -> usize {
         self.batches.iter().map(|batch| batch.rows.len()).sum()
+    }
+
+    /// Whether there is nothing in it that counts.
+    pub(super) fn is_canaries_only(&self) -> bool {
+        self.deliveries.is_empty() && self.ends.is_empty() && self.poison.is_empty()
     }
 
     fn add(&mut self, delivery: Delivery, batch: Batch) {
@@ -67,6 +75,7 @@ impl Inbox {
                     group.add(delivery, batch);
                 }
                 Ok(Message::SignedOff(end)) => group.ends.push((delivery, end)),
+                Ok(Message::Canary(canary)) => group.canaries.push((delivery, canary)),
                 Err(error) => group.poison.push((delivery, error.to_string())),
             }
         }

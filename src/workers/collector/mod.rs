@@ -10,11 +10,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::worker::{CollectorSettings, IdentitySettings};
 use crate::model::batch::Batch;
+use crate::model::canary::Canary;
 use crate::model::source::StoreToken;
 use crate::queue::{Delivery, Queue, QueueError};
 use crate::store::{Outcome, Store, StoreError, Stored};
@@ -22,10 +24,12 @@ use crate::store::{Outcome, Store, StoreError, Stored};
 use super::runtime::dependency::chain;
 use super::vitals::Vitals;
 
+mod canaries;
 mod inbox;
 mod meters;
 mod patience;
 
+use canaries::{Canaries, arrival};
 use inbox::{Group, Inbox};
 use meters::Meters;
 use patience::{Demand, Patience};
@@ -67,6 +71,7 @@ pub async fn run<Q: Queue, S: Store>(
         settings,
         consumer: &identity.id,
         meters: Meters::register(&vitals, identity),
+        canaries: Canaries::announce(&vitals),
         queue,
         store,
         vitals,
@@ -82,6 +87,7 @@ struct Collector<'a, Q, S> {
     settings: &'a CollectorSettings,
     consumer: &'a str,
     meters: Meters,
+    canaries: Canaries,
     queue: Q,
     store: S,
     vitals: Vitals,
@@ -146,6 +152,7 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
     /// Brings entries into the store and out of the queue. `None`: it was stopped while a server
     /// was down, and what is not done is delivered again.
     async fn process(&self, group: Group) -> Option<()> {
+        let is_data = !group.is_canaries_only();
         for (delivery, reason) in &group.poison {
             self.set_aside(delivery, reason).await?;
         }
@@ -167,14 +174,30 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
             self.insist("queue", || self.queue.acknowledge(deliveries, token))
                 .await?;
         }
+        for (delivery, canary) in group.canaries {
+            self.note_canary(delivery, canary).await?;
+        }
         for (delivery, end) in group.ends {
             let token = self.insist("store", || self.store.sign_off(&end)).await?;
             let one = [delivery];
             self.insist("queue", || self.queue.acknowledge(&one, &token))
                 .await?;
         }
-        self.meters.publish(&self.vitals);
+        if is_data {
+            self.meters.publish(&self.vitals);
+        }
         Some(())
+    }
+
+    /// A canary takes the way of data: into the store, then out of the queue.
+    async fn note_canary(&self, delivery: Delivery, canary: Canary) -> Option<()> {
+        let arrival = arrival(canary, &delivery, self.consumer, Timestamp::now());
+        let note = || self.store.note_canary(&arrival);
+        let token = self.insist("store", note).await?;
+        self.canaries.stored(&arrival.canary, &self.vitals);
+        let one = [delivery];
+        self.insist("queue", || self.queue.acknowledge(&one, &token))
+            .await
     }
 
     /// What became of each batch, and the life of the store that says so.

@@ -84,6 +84,12 @@ fn healed(lab: &Lab) {
     lab.eventually("the validation to pass", LONG, || {
         (validate(lab).code == 0).then_some(())
     });
+    no_probe_is_left(lab);
+}
+
+/// Checks that no probe's Job or pod is there.
+#[track_caller]
+pub(super) fn no_probe_is_left(lab: &Lab) {
     for context in [&lab.edge, &lab.central] {
         let left = lab.kubectl(
             context,

@@ -23,6 +23,7 @@ use crate::servers::redis::RedisServer;
 use crate::store_data::{MadeUp, RealFile};
 use crate::store_fixture::{InPostgres, InSqlite, StoreFixture};
 
+mod canaries;
 mod refusals;
 mod stuck;
 

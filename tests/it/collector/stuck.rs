@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use telectl::model::batch::{Batch, SignedOff};
+use telectl::model::canary::CanaryId;
 use telectl::model::source::{BatchId, StoreToken};
+use telectl::store::canary::{CanaryArrival, CanaryRecord};
 use telectl::store::{
     Gpu, Host, SourceProgress, Statistics, Store, StoreError, Stored, TelemetryPoint,
     TelemetryQuery,
@@ -53,6 +55,14 @@ impl<S: Store> Store for StuckStore<S> {
         reason: &str,
     ) -> Result<StoreToken, StoreError> {
         self.inner.dead_letter(id, payload, reason).await
+    }
+
+    async fn note_canary(&self, arrival: &CanaryArrival) -> Result<StoreToken, StoreError> {
+        self.inner.note_canary(arrival).await
+    }
+
+    async fn canary(&self, id: &CanaryId) -> Result<Option<CanaryRecord>, StoreError> {
+        self.inner.canary(id).await
     }
 
     async fn gpus(&self) -> Result<Vec<Gpu>, StoreError> {

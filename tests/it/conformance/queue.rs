@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use telectl::model::batch::Message;
+use telectl::model::canary::{Canary, CanaryId};
 use telectl::model::source::{BatchId, IncarnationId, StoreToken};
-use telectl::queue::{Claim, Delivery, Entry, Queue};
+use telectl::model::time::EventTime;
+use telectl::queue::{Claim, Delivery, Entry, Queue, codec};
 
 use crate::servers::eventually;
 
@@ -278,4 +281,38 @@ pub(crate) async fn w17_work_is_completed_into_one_store<Q: Queue>(queue: Q) {
         let sequence = delivery.entry.id.sequence;
         assert_eq!(told.sequences.get(&sequence), Some(store));
     }
+}
+
+/// A canary is an entry like any other, and however many are sent, what is remembered of their
+/// acknowledgements does not grow.
+pub(crate) async fn v10_canaries_take_the_way_of_data_and_leave_nothing<Q: Queue>(queue: Q) {
+    for round in 0..3 {
+        for number in 0..4 {
+            let canary = Canary {
+                route: Canary::route(number),
+                id: CanaryId::of(u128::from(round * 4 + number)),
+                cluster: "edge".to_owned(),
+                sent_at: EventTime(1),
+            };
+            let payload = codec::encode(&Message::Canary(canary)).expect("it is encoded");
+            let id = Canary::route(number);
+            let published = queue.publish(Entry { id, payload }).await;
+            published.expect("it publishes");
+        }
+        let received = receive(&queue, "a", 4).await;
+        let names: BTreeSet<String> = received
+            .iter()
+            .map(|delivery| match codec::decode(&delivery.entry.payload) {
+                Ok(Message::Canary(canary)) => canary.id.to_string(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(names.len(), 4);
+        let acknowledged = queue.acknowledge(&received, &store_token()).await;
+        acknowledged.expect("it takes it");
+    }
+    let told = queue.acknowledgements(&Canary::route(0).incarnation).await;
+    let told = told.expect("an answer").sequences;
+    assert_eq!(told.into_keys().collect::<Vec<_>>(), [0, 1, 2, 3]);
+    assert_eq!(queue.depth().await.expect("a depth").entries, 0);
 }

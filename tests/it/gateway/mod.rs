@@ -16,6 +16,7 @@ use crate::servers::install_tls_provider;
 use crate::store_data::{Expected, MadeUp, RealFile, uuid};
 use crate::store_fixture::{InPostgres, InSqlite, StoreFixture};
 
+mod canaries;
 mod refusals;
 
 /// A gateway that answers on a loopback port until it is dropped.

@@ -65,7 +65,7 @@ async fn a_token_is_asked_for_when_one_is_set() {
     for path in ["/api/v1/gpus", "/api/v1/stats", "/nowhere"] {
         let body = gateway.problem(path, 401, "any user name").await;
         assert_eq!(body["title"], "token required", "{path}");
-        assert!(!body.to_string().contains("canary"));
+        assert!(!body.to_string().contains("canary-token"));
     }
     let url = format!("{}/api/v1/gpus", gateway.base);
     let wrong = gateway.client.get(&url).bearer_auth("canary-token-7");
@@ -98,7 +98,7 @@ async fn the_documents_need_no_token_and_hold_no_data() {
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{path}");
         let text = response.text().await.unwrap();
-        assert!(!text.contains("canary"), "{path}");
+        assert!(!text.contains("canary-token"), "{path}");
         assert!(!text.contains("secret-source"), "{path}");
         let post = gateway.client.post(format!("{}{path}", gateway.base));
         assert_eq!(post.send().await.unwrap().status(), 405, "{path}");
@@ -173,6 +173,7 @@ async fn w20_the_document_describes_every_route_that_answers() {
     assert_eq!(
         paths.keys().map(String::as_str).collect::<Vec<_>>(),
         [
+            "/api/v1/canaries/{id}",
             "/api/v1/gpus",
             "/api/v1/gpus/{id}/latest",
             "/api/v1/gpus/{id}/telemetry",

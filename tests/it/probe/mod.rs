@@ -1,5 +1,6 @@
 //! The hops of a probe against real servers: every fault gives a word of its own.
 
+mod canary;
 mod dns;
 mod etcd;
 mod postgresql;

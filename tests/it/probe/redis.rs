@@ -9,9 +9,9 @@ use tokio::net::{TcpListener, TcpSocket};
 use super::{assert_passed, failure, probed};
 use crate::servers::redis::{RedisOptions, RedisServer};
 
-const PASSWORD: &str = "canary-redis-password";
+pub(super) const PASSWORD: &str = "canary-redis-password";
 
-async fn protected() -> Option<RedisServer> {
+pub(super) async fn protected() -> Option<RedisServer> {
     RedisServer::start_with(RedisOptions {
         password: Some(PASSWORD),
         ..RedisOptions::default()

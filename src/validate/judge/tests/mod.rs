@@ -1,6 +1,7 @@
 //! What the observations mean, case by case.
 
 mod connectivity;
+mod data;
 mod deployment;
 mod registry;
 mod unread;

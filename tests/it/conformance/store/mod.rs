@@ -10,8 +10,12 @@ use telectl::store::{Order, Outcome, Store, StoreError, TelemetryPoint, Telemetr
 use crate::store_data::{MadeUp, RealFile, uuid};
 use crate::store_fixture::StoreFixture;
 
+pub(crate) mod canaries;
 mod reading;
 
+pub(crate) use canaries::{
+    v10_a_canary_is_found_and_counts_for_nothing, v10_old_canaries_are_forgotten,
+};
 pub(crate) use reading::*;
 
 /// Everything of a GPU.
@@ -245,7 +249,7 @@ pub(crate) async fn w12_migrations_at_once_do_not_disturb_each_other(fixture: &i
             result.unwrap();
         }
     }
-    assert_eq!(fixture.count("store_schema"), 2, "each step once");
+    assert_eq!(fixture.count("store_schema"), 3, "each step once");
     fixture.open().ping().await.unwrap();
 }
 

@@ -6,11 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::model::component::Component;
-
 use crate::model::labels::{MANAGED_BY, SERVING, TELECTL};
-
-use super::facts::Workload;
 
 /// The label of a probe; its value is the run's id.
 pub const PROBE_LABEL: &str = "telectl.io/probe";
@@ -54,15 +50,26 @@ const CONTAINER: [&str; 5] = [
 /// and those end at 63 characters.
 const NAME_PART: usize = 32;
 
+/// The workload whose place a probe takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// Its pod template.
+    pub template: &'a Value,
+}
+
 /// The name of the Job.
-pub fn name(workload: &Workload, run: &str) -> String {
-    let part: String = workload.name.chars().take(NAME_PART).collect();
+pub fn name(place: &Place<'_>, run: &str) -> String {
+    let part: String = place.name.chars().take(NAME_PART).collect();
     format!("telectl-probe-{part}-{run}")
 }
 
-/// The Job.
-pub fn manifest(workload: &Workload, component: Component, run: &str, urls: &[String]) -> Value {
-    let template = &workload.template;
+/// The Job; its pod runs `telectl worker probe` with these arguments.
+pub fn manifest(place: &Place<'_>, run: &str, arguments: &[String]) -> Value {
+    let template = place.template;
     let mut pod = picked(&template["spec"], &PLACE_AND_IDENTITY);
     let node_affinity = &template["spec"]["affinity"]["nodeAffinity"];
     if !node_affinity.is_null() {
@@ -73,15 +80,15 @@ pub fn manifest(workload: &Workload, component: Component, run: &str, urls: &[St
     }
     pod.insert("restartPolicy".to_owned(), json!("Never"));
     pod.insert("terminationGracePeriodSeconds".to_owned(), json!(0));
-    let container = container(&template["spec"]["containers"][0], component, urls);
+    let container = container(&template["spec"]["containers"][0], arguments);
     pod.insert("containers".to_owned(), json!([container]));
     let mine = json!({MANAGED_BY: TELECTL, PROBE_LABEL: run});
     json!({
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
-            "name": name(workload, run),
-            "namespace": workload.namespace,
+            "name": name(place, run),
+            "namespace": place.namespace,
             "labels": mine,
         },
         "spec": {
@@ -111,7 +118,7 @@ fn pod_labels(template: &Value, run: &str) -> Map<String, Value> {
     labels
 }
 
-fn container(worker: &Value, component: Component, urls: &[String]) -> Value {
+fn container(worker: &Value, asked: &[String]) -> Value {
     let mut probe = picked(worker, &CONTAINER);
     probe.insert("name".to_owned(), json!("probe"));
     let words =
@@ -132,12 +139,8 @@ fn container(worker: &Value, component: Component, urls: &[String]) -> Value {
     } else {
         Vec::new()
     };
-    for word in ["worker", "probe", "--component", component.name()] {
-        arguments.push(json!(word));
-    }
-    for url in urls {
-        arguments.extend([json!("--gateway"), json!(url)]);
-    }
+    arguments.extend([json!("worker"), json!("probe")]);
+    arguments.extend(asked.iter().map(|word| json!(word)));
     probe.insert("args".to_owned(), json!(arguments));
     probe.insert(
         "resources".to_owned(),
@@ -152,50 +155,52 @@ fn container(worker: &Value, component: Component, urls: &[String]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::object::ObjectKind;
 
-    fn streamer() -> Workload {
-        Workload::from_object(
-            ObjectKind::StatefulSet,
-            &json!({
-                "metadata": {"name": "streamer", "namespace": "telemetry-system"},
-                "spec": {"template": {
-                    "metadata": {"labels": {
-                        "app.kubernetes.io/component": "streamer",
-                        "telectl.io/serving": "true",
-                        "controller-revision-hash": "abc",
-                    }},
-                    "spec": {
-                        "serviceAccountName": "streamer",
-                        "nodeSelector": {"node-type": "edge"},
-                        "affinity": {
-                            "podAntiAffinity": {"x": 1},
-                            "nodeAffinity": {"y": 2},
-                        },
-                        "volumes": [{"name": "spool"}],
-                        "initContainers": [{"name": "copy"}],
-                        "containers": [{
-                            "name": "streamer",
-                            "image": "telectl:1",
-                            "command": ["telectl"],
-                            "args": ["worker", "streamer"],
-                            "env": [{"name": "REDIS_PASSWORD", "valueFrom": {
-                                "secretKeyRef": {"name": "redis-auth", "key": "password"},
-                            }}],
-                            "ports": [{"containerPort": 8081}],
-                            "livenessProbe": {"httpGet": {}},
-                            "volumeMounts": [{"name": "spool"}],
-                        }],
-                    },
-                }},
-            }),
-        )
+    fn streamer() -> Value {
+        json!({
+            "metadata": {"labels": {
+                "app.kubernetes.io/component": "streamer",
+                "telectl.io/serving": "true",
+                "controller-revision-hash": "abc",
+            }},
+            "spec": {
+                "serviceAccountName": "streamer",
+                "nodeSelector": {"node-type": "edge"},
+                "affinity": {
+                    "podAntiAffinity": {"x": 1},
+                    "nodeAffinity": {"y": 2},
+                },
+                "volumes": [{"name": "spool"}],
+                "initContainers": [{"name": "copy"}],
+                "containers": [{
+                    "name": "streamer",
+                    "image": "telectl:1",
+                    "command": ["telectl"],
+                    "args": ["worker", "streamer"],
+                    "env": [{"name": "REDIS_PASSWORD", "valueFrom": {
+                        "secretKeyRef": {"name": "redis-auth", "key": "password"},
+                    }}],
+                    "ports": [{"containerPort": 8081}],
+                    "livenessProbe": {"httpGet": {}},
+                    "volumeMounts": [{"name": "spool"}],
+                }],
+            },
+        })
+    }
+
+    fn place(template: &Value) -> Place<'_> {
+        Place {
+            namespace: "telemetry-system",
+            name: "streamer",
+            template,
+        }
     }
 
     #[test]
     fn v08_a_probe_is_the_workload_without_serving() {
-        let urls = ["http://192.0.2.1:8081/health".to_owned()];
-        let job = manifest(&streamer(), Component::Streamer, "1a2b", &urls);
+        let asked = ["--component", "streamer"].map(str::to_owned);
+        let streamer = streamer();
+        let job = manifest(&place(&streamer), "1a2b", &asked);
         let template = &job["spec"]["template"];
         assert_eq!(
             template["metadata"]["labels"],
@@ -211,14 +216,7 @@ mod tests {
         assert_eq!(container["command"], json!(["telectl"]));
         assert_eq!(
             container["args"],
-            json!([
-                "worker",
-                "probe",
-                "--component",
-                "streamer",
-                "--gateway",
-                "http://192.0.2.1:8081/health"
-            ])
+            json!(["worker", "probe", "--component", "streamer"])
         );
         assert!(container["livenessProbe"].is_null());
         assert!(container["ports"].is_null());
@@ -231,18 +229,21 @@ mod tests {
 
     #[test]
     fn a_long_name_still_makes_a_job() {
-        let mut workload = streamer();
-        workload.name = "a".repeat(60);
-        assert!(name(&workload, "0a1b2c3d-reach").len() <= 63);
+        let (template, long) = (streamer(), "a".repeat(60));
+        let place = Place {
+            name: &long,
+            ..place(&template)
+        };
+        assert!(name(&place, "0a1b2c3d-canary").len() <= 63);
     }
 
     #[test]
     fn the_command_may_stand_in_either_field() {
-        let mut workload = streamer();
-        let container = &mut workload.template["spec"]["containers"][0];
+        let mut streamer = streamer();
+        let container = &mut streamer["spec"]["containers"][0];
         container["command"] = json!(["telectl", "worker", "streamer"]);
         container["args"] = Value::Null;
-        let job = manifest(&workload, Component::Streamer, "1", &[]);
+        let job = manifest(&place(&streamer), "1", &[]);
         let container = &job["spec"]["template"]["spec"]["containers"][0];
         assert_eq!(container["command"], json!(["telectl"]));
         assert_eq!(container["args"][0], "worker");
