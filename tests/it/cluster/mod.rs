@@ -8,6 +8,7 @@ mod connectivity;
 mod deploy;
 mod drift;
 mod faults;
+mod history;
 mod identity;
 mod lab;
 mod one_cluster;
