@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod canary;
+pub mod causes;
 pub mod component;
 pub mod consent;
 pub mod endpoint;
@@ -12,5 +13,6 @@ pub mod object;
 pub mod profile;
 pub mod secret;
 pub mod service_record;
+pub mod shell;
 pub mod source;
 pub mod time;

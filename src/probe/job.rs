@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::model::labels::SERVING;
+use crate::model::labels::{MANAGED_BY, SERVING, TELECTL};
 
 /// The label of a probe; its value is the run's id.
 pub const PROBE_LABEL: &str = "telectl.io/probe";
@@ -82,7 +82,7 @@ pub fn manifest(place: &Place<'_>, run: &str, arguments: &[String]) -> Value {
     pod.insert("terminationGracePeriodSeconds".to_owned(), json!(0));
     let container = container(&template["spec"]["containers"][0], arguments);
     pod.insert("containers".to_owned(), json!([container]));
-    let mine = json!({"app.kubernetes.io/managed-by": "telectl", PROBE_LABEL: run});
+    let mine = json!({MANAGED_BY: TELECTL, PROBE_LABEL: run});
     json!({
         "apiVersion": "batch/v1",
         "kind": "Job",

@@ -88,6 +88,8 @@ pub struct Arrived {
     pub canaries: Vec<Flown>,
     /// Clocks that do not agree, each pair once.
     pub skews: Vec<Skew>,
+    /// Why something of the sender's Job may be left, if it could not be cleared away.
+    pub left: Option<String>,
 }
 
 impl Arrived {
@@ -209,6 +211,8 @@ pub(super) struct Course<'a> {
     pub(super) central: &'a str,
     pub(super) ids: &'a [CanaryId],
     pub(super) end: JobEnd,
+    /// Why something of the Job may be left, if it could not be cleared away.
+    pub(super) left: Option<String>,
     /// What the gateway answered, and how long after the start, in milliseconds.
     pub(super) found: BTreeMap<CanaryId, (FoundCanary, f64)>,
     /// What was wrong with the last look at the gateway, if anything was.
@@ -260,8 +264,9 @@ pub(super) fn sent(edge: &str, end: &JobEnd) -> Result<CanaryReport, CanaryError
         JobEnd::NotStarted { reason } => {
             return Err(failed(None, format!("the sender's pod: {reason}")));
         }
-        JobEnd::OutOfTime => {
-            let detail = "the sender's pod did not end in time".to_owned();
+        JobEnd::Stopped => return Err(CanaryError::Interrupted),
+        JobEnd::OutOfTime { state } => {
+            let detail = format!("the sender did not end in time: {state}");
             return Err(failed(Some(Cause::TimedOut), detail));
         }
     };
@@ -386,6 +391,7 @@ fn arrived(course: &Course<'_>, report: &CanaryReport) -> Arrived {
     Arrived {
         canaries,
         skews: skews.collect(),
+        left: course.left.clone(),
     }
 }
 

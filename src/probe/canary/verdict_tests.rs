@@ -97,6 +97,7 @@ fn course<'a>(ids: &'a [CanaryId], end: JobEnd) -> Course<'a> {
         central: CENTRAL,
         ids,
         end,
+        left: None,
         found: BTreeMap::new(),
         last: None,
         before: vec![collector(&[], 2, Ok(()))],

@@ -4,6 +4,7 @@ mod connectivity;
 mod data;
 mod deployment;
 mod registry;
+mod unread;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -142,6 +143,7 @@ fn reported(component: Component, targets: Vec<TargetReport>) -> ProbeFacts {
             registrations: None,
             elapsed_ms: 3.0,
         })),
+        left: None,
     }
 }
 
