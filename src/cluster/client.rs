@@ -31,6 +31,7 @@ pub const PODS: Resource = ("", "v1", "Pod", "pods");
 pub const EVENTS: Resource = ("", "v1", "Event", "events");
 /// EndpointSlices.
 pub const ENDPOINT_SLICES: Resource = ("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices");
+
 /// What a pod is asked over HTTP.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {

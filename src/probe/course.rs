@@ -145,7 +145,7 @@ pub(super) fn cause_of_io(error: &std::io::Error) -> Cause {
 }
 
 /// The words of an error and its chain, none repeated.
-pub fn words(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn words(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(source) = next {

@@ -18,7 +18,7 @@ mod target;
 mod tcp;
 mod tls;
 
-pub use course::{cause_in_chain, words};
+pub use course::cause_in_chain;
 pub use frame::{FrameError, decode, encode};
 pub use result::{
     Cause, CertificateFacts, Hop, HopResult, Outcome, ProbeReport, Registration, SCHEMA_VERSION,

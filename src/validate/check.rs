@@ -141,8 +141,8 @@ catalogue! {
     /// A canary arrives.
     CANARY = "TEL-DAT-001", Data, "canary record arrives",
         "Publishes four canaries from the streamer's place, round robin over the queue's shards, and \
-         asks the gateway for them until all are there. Says how long each hop took (edge to Redis, \
-         Redis to store, store to API), or at which hop they were lost and why. They go the way of \
+         asks the gateway for them until all are there. Says how long each hop took at most (edge to \
+         Redis, Redis to store, store to API), or at which hop they were lost and why. They go the way of \
          data, into a table of their own that forgets them after a day, and are in no sample, count \
          or list. Collectors of a version that knows no canaries are noticed first, and sent none.";
     /// The clocks on the way agree.

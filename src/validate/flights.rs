@@ -20,7 +20,8 @@ pub struct PlannedFlight {
     pub central: Result<(usize, String), String>,
 }
 
-/// One flight for each namespace with streamers of each edge that answers.
+/// One flight for each namespace with streamers of each edge that answers; one that is not possible
+/// for an edge of which no streamer is known.
 pub fn planned(observed: &Observed) -> Vec<PlannedFlight> {
     let mut flights = Vec::new();
     for (edge, site) in observed.sites.iter().enumerate() {
@@ -28,6 +29,14 @@ pub fn planned(observed: &Observed) -> Vec<PlannedFlight> {
         let namespaces: BTreeSet<&str> = streamers
             .map(|workload| workload.namespace.as_str())
             .collect();
+        if namespaces.is_empty() && site.answers() && site.roles.contains(&Role::Edge) {
+            let id = check::WORKLOAD_READY.id;
+            flights.push(PlannedFlight {
+                edge,
+                edge_namespace: String::new(),
+                central: Err(format!("no streamer is known there ({id})")),
+            });
+        }
         flights.extend(namespaces.into_iter().map(|namespace| PlannedFlight {
             edge,
             edge_namespace: namespace.to_owned(),

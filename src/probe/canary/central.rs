@@ -11,11 +11,11 @@ use tokio::time::timeout;
 use crate::cluster::client::Question;
 use crate::cluster::{Cluster, ClusterError, pod};
 use crate::model::canary::CanaryId;
+use crate::model::causes::chain;
 use crate::model::component::Component;
 use crate::model::labels::COMPONENT;
 use crate::model::object::{ObjectKind, ObjectRef};
 use crate::model::secret::Secret;
-use crate::probe::course::words;
 use crate::probe::job::PROBE_LABEL;
 use crate::store::canary::FoundCanary;
 
@@ -81,7 +81,7 @@ impl Central<'_> {
             token: None,
         };
         let status = if pod["status"]["phase"] == "Running" {
-            let said = self.ask(&question).await.map_err(|error| words(&error));
+            let said = self.ask(&question).await.map_err(|error| chain(&error));
             said.and_then(|body| serde_json::from_str(&body).map_err(|error| error.to_string()))
         } else {
             Err(pod::not_ready(pod))
@@ -146,7 +146,7 @@ impl Central<'_> {
                 message,
                 ..
             }) => not_found(&reason, &message),
-            Err(error) => Look::Failed(words(&error)),
+            Err(error) => Look::Failed(chain(&error)),
         }
     }
 

@@ -8,9 +8,10 @@ use serde_json::Value;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::job::{self, JobEnd, Ran};
+use crate::cluster::job::{self, Ran};
 use crate::cluster::{Cluster, ClusterError};
 use crate::model::canary::CanaryId;
+use crate::model::causes::chain;
 use crate::model::component::Component;
 use crate::model::labels::COMPONENT;
 use crate::model::object::{ObjectKind, ObjectRef};
@@ -80,7 +81,7 @@ pub async fn arrive(flight: &Flight<'_>) -> Result<Arrived, CanaryError> {
             what: "the gateway".to_owned(),
         });
     }
-    let end = follow(flight, &streamer, &mut watch).await?;
+    let Ran { end, left } = follow(flight, &streamer, &mut watch).await?;
     if flight.stop.is_cancelled() {
         return Err(CanaryError::Interrupted);
     }
@@ -94,6 +95,7 @@ pub async fn arrive(flight: &Flight<'_>) -> Result<Arrived, CanaryError> {
         central: &central_place(flight),
         ids: &ids,
         end,
+        left: left.map(|error| chain(&error)),
         found: watch.found,
         last: watch.last,
         before,
@@ -132,7 +134,7 @@ async fn follow(
     flight: &Flight<'_>,
     streamer: &Streamer,
     watch: &mut Watch<'_>,
-) -> Result<JobEnd, CanaryError> {
+) -> Result<Ran, CanaryError> {
     let place = Place {
         namespace: flight.edge_namespace,
         name: &streamer.name,
@@ -141,8 +143,7 @@ async fn follow(
     let run = format!("{:08x}-canary", rand::random::<u32>());
     let job = ObjectRef::new(ObjectKind::Job, flight.edge_namespace, name(&place, &run));
     let manifest = manifest(&place, &run, &arguments(watch.ids));
-    let quit = flight.stop.child_token();
-    let sending = job::run(flight.edge, &job, manifest, flight.deadline, &quit);
+    let sending = job::run(flight.edge, &job, manifest, flight.deadline, flight.stop);
     let mut sending = std::pin::pin!(sending);
     let deadline = Instant::now() + flight.deadline;
     let mut ticks = interval(LOOK_INTERVAL);
@@ -150,10 +151,10 @@ async fn follow(
     let mut ended = None;
     while ended.is_none() || !watch.is_complete() {
         tokio::select! {
-            end = &mut sending, if ended.is_none() => {
-                let end = ended_as(end?);
-                let is_hopeless = sent(flight.edge.name(), &end).is_err();
-                ended = Some(end);
+            ran = &mut sending, if ended.is_none() => {
+                let ran = ran?;
+                let is_hopeless = sent(flight.edge.name(), &ran.end).is_err();
+                ended = Some(ran);
                 if is_hopeless {
                     break;
                 }
@@ -163,19 +164,11 @@ async fn follow(
             () = flight.stop.cancelled() => break,
         }
     }
-    quit.cancel();
     match ended {
-        Some(end) => Ok(end),
-        None => Ok(ended_as(sending.await?)),
+        Some(ran) => Ok(ran),
+        // It has the same deadline and token; what is left to do is to clear it away.
+        None => Ok(sending.await?),
     }
-}
-
-/// How the sender ended. That something of it is left does not change what it found.
-fn ended_as(ran: Ran) -> JobEnd {
-    if let Some(error) = ran.left {
-        tracing::warn!(%error, "a canary's sender was not cleared away");
-    }
-    ran.end
 }
 
 fn arguments(ids: &[CanaryId]) -> Vec<String> {

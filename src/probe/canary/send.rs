@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use crate::model::batch::Message;
 use crate::model::canary::{Canary, CanaryId};
+use crate::model::causes::chain;
 use crate::model::time::EventTime;
-use crate::probe::course::words;
 use crate::probe::dns::Resolver;
 use crate::probe::result::{Cause, TargetReport};
 use crate::probe::target::{Target, probe};
@@ -62,7 +62,7 @@ pub async fn send(
 
 async fn publish(queue: &impl Queue, canary: &Canary) -> Result<Sending, Refusal> {
     let payload = codec::encode(&Message::Canary(canary.clone()))
-        .map_err(|error| (Cause::Unknown, words(&error)))?;
+        .map_err(|error| (Cause::Unknown, chain(&error)))?;
     let id = canary.route.clone();
     let started = Instant::now();
     let published = queue.publish(Entry { id, payload }).await;
@@ -88,7 +88,7 @@ fn time_of(position: &str) -> Option<Timestamp> {
 }
 
 fn refusal(error: QueueError) -> Refusal {
-    (cause(&error), words(&error))
+    (cause(&error), chain(&error))
 }
 
 fn cause(error: &QueueError) -> Cause {

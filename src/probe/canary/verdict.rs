@@ -88,6 +88,8 @@ pub struct Arrived {
     pub canaries: Vec<Flown>,
     /// Clocks that do not agree, each pair once.
     pub skews: Vec<Skew>,
+    /// Why something of the sender's Job may be left, if it could not be cleared away.
+    pub left: Option<String>,
 }
 
 impl Arrived {
@@ -106,28 +108,24 @@ impl Arrived {
     }
 }
 
+/// In a line that fits into a table: the longest time of each hop.
 impl fmt::Display for Arrived {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.canaries.len();
-        let publish = spread(self.canaries.iter().map(|flown| Some(flown.publish_ms)));
-        let store = spread(self.canaries.iter().map(|flown| flown.store_ms));
-        let show = spread(self.canaries.iter().map(|flown| flown.show_ms));
+        let publish = longest(self.canaries.iter().map(|flown| Some(flown.publish_ms)));
+        let store = longest(self.canaries.iter().map(|flown| flown.store_ms));
+        let show = longest(self.canaries.iter().map(|flown| flown.show_ms));
         write!(
             formatter,
-            "{count} of {count} arrived: edge → Redis {publish}, Redis → store {store}, \
-             store → API {show}"
+            "{count} of {count} arrived: Redis {publish}, store {store}, API {show}"
         )
     }
 }
 
-/// The longest time, and the middle one if there are several.
-fn spread(times: impl Iterator<Item = Option<f64>>) -> String {
-    let mut known: Vec<f64> = times.flatten().collect();
-    known.sort_by(f64::total_cmp);
-    match known[..] {
-        [] => "unknown (the clocks do not agree)".to_owned(),
-        [only] => format!("{only:.0} ms"),
-        [.., longest] => format!("{:.0} ms (at most {longest:.0})", known[known.len() / 2]),
+fn longest(times: impl Iterator<Item = Option<f64>>) -> String {
+    match times.flatten().max_by(f64::total_cmp) {
+        Some(longest) => format!("{longest:.0} ms"),
+        None => "unknown".to_owned(),
     }
 }
 
@@ -213,6 +211,8 @@ pub(super) struct Course<'a> {
     pub(super) central: &'a str,
     pub(super) ids: &'a [CanaryId],
     pub(super) end: JobEnd,
+    /// Why something of the Job may be left, if it could not be cleared away.
+    pub(super) left: Option<String>,
     /// What the gateway answered, and how long after the start, in milliseconds.
     pub(super) found: BTreeMap<CanaryId, (FoundCanary, f64)>,
     /// What was wrong with the last look at the gateway, if anything was.
@@ -264,11 +264,11 @@ pub(super) fn sent(edge: &str, end: &JobEnd) -> Result<CanaryReport, CanaryError
         JobEnd::NotStarted { reason } => {
             return Err(failed(None, format!("the sender's pod: {reason}")));
         }
+        JobEnd::Stopped => return Err(CanaryError::Interrupted),
         JobEnd::OutOfTime { state } => {
-            let detail = format!("the sender's pod did not end in time: {state}");
+            let detail = format!("the sender did not end in time: {state}");
             return Err(failed(Some(Cause::TimedOut), detail));
         }
-        JobEnd::Stopped => return Err(CanaryError::Interrupted),
     };
     let report = match CanaryReport::decode(log) {
         Ok(report) => report,
@@ -391,6 +391,7 @@ fn arrived(course: &Course<'_>, report: &CanaryReport) -> Arrived {
     Arrived {
         canaries,
         skews: skews.collect(),
+        left: course.left.clone(),
     }
 }
 

@@ -55,7 +55,7 @@ fn ran(observed: &Observed, site: &SiteFacts, probe: &ProbeFacts) -> Finding {
                 None => finding,
                 Some(left) => super::and_seen(finding, left)
                     .warning("nothing of it is left")
-                    .remedy(remedy::clear_away(site, probe)),
+                    .remedy(remedy::clear_away(site, &probe.namespace)),
             }
         }
         ProbeEnd::NotStarted { reason } => finding

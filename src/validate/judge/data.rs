@@ -1,8 +1,9 @@
 //! Whether canaries arrived.
 
+use crate::model::causes::chain;
 use crate::model::component::Component;
+use crate::probe::Cause;
 use crate::probe::canary::{Arrived, CanaryError, StoreFault};
-use crate::probe::{Cause, words};
 use crate::validate::check;
 use crate::validate::finding::{Finding, Remedy};
 use crate::validate::observe::{FlightEnd, FlightFacts, Observed, SiteFacts, cause_of};
@@ -27,13 +28,26 @@ fn findings(observed: &Observed, site: &SiteFacts, flight: &FlightFacts) -> Vec<
         .from(vantage(&site.context, Component::Streamer));
     match &flight.end {
         FlightEnd::NotSent { because } => vec![finding.skipped(because)],
-        FlightEnd::Arrived(arrived) => vec![arrived_well(finding, arrived), clocks(site, arrived)],
+        FlightEnd::Arrived(arrived) => vec![
+            arrived_well(finding, (site, flight), arrived),
+            clocks(site, arrived),
+        ],
         FlightEnd::Lost(error) => vec![lost(finding, (observed, site, flight), error)],
     }
 }
 
-fn arrived_well(finding: Finding, arrived: &Arrived) -> Finding {
+fn arrived_well(
+    finding: Finding,
+    (site, flight): (&SiteFacts, &FlightFacts),
+    arrived: &Arrived,
+) -> Finding {
     let finding = finding.timed(None, arrived.slowest_ms());
+    if let Some(left) = &arrived.left {
+        return finding
+            .seen(format!("{arrived}; {left}"))
+            .warning("nothing of the sender is left")
+            .remedy(remedy::clear_away(site, &flight.namespace));
+    }
     match arrived.delivered_again() {
         0 => finding.seen(arrived.to_string()),
         again => finding
@@ -73,7 +87,7 @@ fn lost(
     place: (&Observed, &SiteFacts, &FlightFacts),
     error: &CanaryError,
 ) -> Finding {
-    let finding = finding.seen(words(error));
+    let finding = finding.seen(chain(error));
     let cause = match error {
         CanaryError::Interrupted => return finding.skipped("it was interrupted"),
         CanaryError::TooOld { .. } => {

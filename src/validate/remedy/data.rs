@@ -6,7 +6,7 @@ use crate::validate::facts::Workload;
 use crate::validate::finding::Remedy;
 use crate::validate::observe::{FlightFacts, Observed, SiteFacts};
 
-use super::{deploy, kubectl, scale_up};
+use super::{argument, deploy, kubectl, scale_up};
 
 /// Where canaries were lost: what was observed, their edge, and their flight.
 type Scene<'a> = (&'a Observed, &'a SiteFacts, &'a FlightFacts);
@@ -56,7 +56,7 @@ fn not_published(edge: &SiteFacts, flight: &FlightFacts) -> Remedy {
     let streamers = edge.objects.workloads_of(Component::Streamer);
     let described = streamers
         .filter(|workload| workload.namespace == flight.namespace)
-        .map(|workload| format!("{kubectl} describe {}", workload.argument()));
+        .map(|workload| format!("{kubectl} describe {}", argument(workload)));
     let mut commands: Vec<String> = described.collect();
     commands.push(format!("{kubectl} get events --sort-by=.lastTimestamp"));
     Remedy::run(
@@ -102,7 +102,7 @@ fn compare((_, edge, flight): Scene<'_>, central: &SiteFacts) -> Remedy {
             format!(
                 "{} set env {} --list | grep -E '^(REDIS_URL|PIPELINE)='",
                 kubectl(site, namespace),
-                workload.argument()
+                argument(workload)
             )
         })
     };
@@ -122,7 +122,7 @@ fn logs(site: Option<&SiteFacts>, scene: Scene<'_>, of: Component, text: &str) -
     let commands = site.and_then(|site| {
         let workload = workload(site, scene, of)?;
         let kubectl = kubectl(site, &workload.namespace);
-        Some(format!("{kubectl} logs {} --tail 50", workload.argument()))
+        Some(format!("{kubectl} logs {} --tail 50", argument(workload)))
     });
     Remedy::run(text, commands.into_iter().collect())
 }

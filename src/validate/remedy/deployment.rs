@@ -351,13 +351,13 @@ pub(crate) fn probe_out_of_time(site: &SiteFacts, probe: &ProbeFacts) -> Remedy 
 }
 
 /// Something of a probe may be left.
-pub(crate) fn clear_away(site: &SiteFacts, probe: &ProbeFacts) -> Remedy {
+pub(crate) fn clear_away(site: &SiteFacts, namespace: &str) -> Remedy {
     Remedy::run(
         "it ends by itself within minutes, and the next run deletes what is left; or see what keeps \
          it",
         vec![format!(
             "{} get jobs,pods --selector={PROBE_LABEL}",
-            kubectl(site, &probe.namespace)
+            kubectl(site, namespace)
         )],
     )
 }

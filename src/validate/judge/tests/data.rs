@@ -27,6 +27,7 @@ fn arrived(deliveries: u64, skews: Vec<Skew>) -> Observed {
             deliveries,
         }],
         skews,
+        left: None,
     }))
 }
 
@@ -40,10 +41,7 @@ fn v10_an_arrival_passes_with_its_latency() {
     let finding = found(&findings, "TEL-DAT-001", "edge");
     assert_eq!(finding.verdict, Verdict::Passed);
     assert_eq!(finding.latency_ms, Some(121.0));
-    assert!(
-        finding.observed.contains("Redis → store 20 ms"),
-        "{finding:?}"
-    );
+    assert!(finding.observed.contains("store 20 ms"), "{finding:?}");
     assert_eq!(
         found(&findings, "TEL-DAT-002", "edge").verdict,
         Verdict::Passed
@@ -51,6 +49,14 @@ fn v10_an_arrival_passes_with_its_latency() {
     let findings = judge(&arrived(2, Vec::new()));
     let finding = found(&findings, "TEL-DAT-001", "edge");
     assert_eq!(finding.verdict, Verdict::Warning);
+    let mut left = arrived(1, Vec::new());
+    if let FlightEnd::Arrived(arrived) = &mut left.sites[0].flights[0].end {
+        arrived.left = Some("its pods were not gone".to_owned());
+    }
+    let findings = judge(&left);
+    let finding = found(&findings, "TEL-DAT-001", "edge");
+    assert_eq!(finding.verdict, Verdict::Warning);
+    assert!(commands(finding).contains("get jobs,pods"), "{finding:?}");
 }
 
 #[test]
@@ -148,6 +154,9 @@ fn v10_no_canary_flies_into_what_a_probe_has_found() {
         assert!(because.contains("TEL-RED-001"), "{because}");
         assert!(because.contains(vantage), "{because}");
     }
+    let mut nobody = pipeline(None, None);
+    nobody.sites[0].objects.workloads.clear();
+    assert!(because(&nobody).unwrap_err().contains("no streamer"));
     let mut alone = pipeline(None, None);
     alone.sites.pop();
     let said = because(&alone).unwrap_err();
