@@ -45,6 +45,12 @@ pub enum DeployError {
         /// The objects, with their stages.
         objects: Vec<(Stage, ObjectPlan)>,
     },
+    /// Objects exist already and are somebody else's.
+    #[error("{} {} to somebody else", counted(objects), belongs(objects.len()))]
+    NotOurs {
+        /// The objects, with their stages.
+        objects: Vec<(Stage, ObjectPlan)>,
+    },
     /// A stage needs an address that no stage before it has.
     #[error("{stage} needs the external address of {server}, which is not known")]
     NoAddress {
@@ -70,6 +76,10 @@ pub enum DeployError {
         /// Which stage.
         stage: String,
     },
+}
+
+const fn belongs(count: usize) -> &'static str {
+    if count == 1 { "belongs" } else { "belong" }
 }
 
 fn counted(objects: &[(Stage, ObjectPlan)]) -> String {

@@ -11,7 +11,7 @@ use super::error::DeployError;
 use super::event::Event;
 use super::handover::is_complete;
 use super::layout::Stage;
-use super::observe::{Observed, plan_object};
+use super::observe::{Observed, look_at};
 use super::plan::{Action, ObjectPlan};
 use super::refusal::refuse;
 use super::run::{Part, Run};
@@ -282,8 +282,7 @@ impl Run<'_> {
         ]
         .map(|(name, value)| (name.to_owned(), Secret::new(value.into_bytes())));
         let manifest = secret_manifest(&stage.namespace, AUTHORITY_SECRET, &data.into());
-        let ownership = self.options.ownership;
-        self.write(writing, &manifest, Action::Create, ownership)
+        self.write(writing, &manifest, Action::Create, Ownership::Respect)
             .await?;
         self.vault.authority = Some(Pair { certificate, key });
         Ok(())
@@ -297,9 +296,10 @@ impl Run<'_> {
         manifests: Vec<Manifest>,
     ) -> Result<(), DeployError> {
         let cluster = self.cluster(writing.stage);
+        let judging = self.judging(scaling);
         let plans = manifests
             .iter()
-            .map(|manifest| plan_object(cluster, scaling, manifest.clone()));
+            .map(|manifest| look_at(cluster, judging, manifest.clone()));
         let plans: Vec<ObjectPlan> = futures::future::try_join_all(plans).await?;
         refuse(plans.iter().map(|plan| (writing.stage, plan)))?;
         let conflicts: Vec<ObjectPlan> = plans
@@ -307,7 +307,7 @@ impl Run<'_> {
             .filter(|plan| plan.action == Action::Conflict)
             .cloned()
             .collect();
-        if !conflicts.is_empty() && self.options.ownership == Ownership::Respect {
+        if !conflicts.is_empty() {
             let stage = writing.stage.to_string();
             return Err(DeployError::Conflicts {
                 stage,
@@ -328,8 +328,9 @@ impl Run<'_> {
             let ownership = if scaling.takes(&plan) {
                 Ownership::Take
             } else {
-                self.options.ownership
+                plan.ownership()
             };
+            self.take_possession(writing, &plan, &manifest).await?;
             self.write(writing, &manifest, plan.action, ownership)
                 .await?;
         }

@@ -2,6 +2,7 @@
 
 pub mod belongings;
 pub mod certificates;
+pub mod claim;
 pub mod error;
 pub mod event;
 pub mod execute;
@@ -9,17 +10,23 @@ mod ground;
 pub mod handover;
 mod keys;
 pub mod layout;
+mod object;
 pub mod observe;
 pub mod plan;
+pub mod policy;
+mod possession;
 mod preflight;
 mod prune;
 mod record;
+pub mod recreate;
 pub mod refusal;
+mod releases;
 pub mod role;
 pub mod run;
 pub mod scaling;
 pub mod secrets;
 mod settle;
+pub mod takeover;
 
 pub use error::DeployError;
 pub use run::{Options, Run};

@@ -11,20 +11,20 @@ use super::error::DeployError;
 use super::ground;
 use super::handover::{certificate_names, is_complete, reach, service_of, values_for};
 use super::layout::Stage;
+use super::object::{Judging, plan_object};
 use super::plan::{
-    AuthorityChange, ObjectPlan, StagePlan, authority_change, authority_warning, hosts,
-    identity_warning, later_addresses, name_restarts, object_plan, record_plan, secret_change,
-    secrets_of,
+    Action, AuthorityChange, ObjectPlan, StagePlan, authority_change, authority_warning, hosts,
+    identity_warning, later_addresses, name_restarts, record_plan, secret_change, secrets_of,
 };
 use super::preflight;
-use super::refusal::{note_record, refused};
+use super::refusal::note_record;
+use super::releases;
 use super::role::{held, others};
 use super::run::{Part, Run};
 use super::scaling::Scaling;
 use super::secrets::{
     AUTHORITY_SECRET, Circumstances, LiveSecret, Making, SecretData, SecretPlan, digest, plan,
 };
-use crate::cluster::apply::{DryRun, dry_run};
 use crate::cluster::{Cluster, ClusterError, inventory};
 use crate::model::component::Component;
 use crate::model::labels::COMPONENT;
@@ -183,21 +183,20 @@ impl Run<'_> {
         .into_iter()
         .flatten()
         .collect();
-        if is_made {
-            self.authority_planned = true;
-        }
+        self.authority_planned |= is_made;
         secrets.splice(0..0, authority_change(&stage.namespace, &authority));
         let manifests = self.with_digests(observed, &planned);
         let cluster = self.cluster(stage);
         let belongings = find(cluster, stage, observed).await?;
         let scaling = Scaling::of(&observed.set, &belongings);
-        let (objects, ground, others) = tokio::try_join!(
-            plan_objects(cluster, &scaling, manifests, observed.namespace_missing),
+        let judging = self.judging(&scaling);
+        let (mut objects, ground, others) = tokio::try_join!(
+            plan_objects(cluster, judging, manifests, observed.namespace_missing),
             ground::read(cluster, &stage.namespace),
             others(cluster, stage)
         )?;
         warnings.extend(preflight::warnings(&observed.set, &ground));
-        let mut objects: Vec<ObjectPlan> = objects.into_iter().map(later_addresses).collect();
+        warnings.extend(releases::warnings(cluster, stage, &objects).await?);
         note_record(&mut objects, observed.record.as_ref());
         name_restarts(&mut secrets, &observed.set.manifests, &objects);
         let members = belongings.members(&observed.set);
@@ -342,47 +341,31 @@ async fn read_secrets(
 
 async fn plan_objects(
     cluster: &Cluster,
-    scaling: &Scaling,
+    judging: Judging<'_>,
     manifests: Vec<Manifest>,
     namespace_missing: bool,
 ) -> Result<Vec<ObjectPlan>, ClusterError> {
     futures::stream::iter(manifests)
         .map(|manifest| async move {
             if namespace_missing {
-                return Ok(object_plan(
-                    &manifest.object,
-                    None,
-                    &DryRun::NamespaceMissing,
-                ));
+                return Ok(ObjectPlan::new(manifest.object, Action::Create));
             }
-            plan_object(cluster, scaling, manifest).await
+            let plan = look_at(cluster, judging, manifest).await?;
+            Ok(later_addresses(plan))
         })
         .buffered(AT_ONCE)
         .try_collect()
         .await
 }
 
-/// Plans one object: reads it, keeps an autoscaler's count, and asks the server what would change.
-pub(super) async fn plan_object(
+/// Reads one object and plans it.
+pub(super) async fn look_at(
     cluster: &Cluster,
-    scaling: &Scaling,
+    judging: Judging<'_>,
     manifest: Manifest,
 ) -> Result<ObjectPlan, ClusterError> {
     let live = cluster.get(&manifest.object).await?;
-    let manifest = scaling.with_live_count(manifest, live.as_ref());
-    match (dry_run(cluster, &manifest).await, &live) {
-        // What is there cannot become this: the rest of the plan is worth seeing all the same.
-        (
-            Err(ClusterError::Refused {
-                code: 422, message, ..
-            }),
-            Some(live),
-        ) => Ok(refused(&manifest, live, &message)),
-        (answer, live) => {
-            let plan = object_plan(&manifest.object, live.as_ref(), &answer?);
-            Ok(scaling.released(plan))
-        }
-    }
+    plan_object(cluster, judging, manifest, live.as_ref()).await
 }
 
 #[cfg(test)]

@@ -11,9 +11,9 @@ use super::event::Event;
 use super::handover::Handover;
 use super::layout::{Stage, check_identities};
 use super::plan::StagePlan;
+use super::policy::Policy;
 use super::secrets::Vault;
 use crate::cluster::Cluster;
-use crate::cluster::apply::Ownership;
 use crate::model::manifest::RenderedSet;
 use crate::model::object::ObjectRef;
 use crate::model::profile::Profile;
@@ -24,8 +24,8 @@ pub type Renderer<'a> = dyn Fn(&Stage, &[(String, Value)]) -> Result<RenderedSet
 /// How a run behaves.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// What happens to fields of others.
-    pub ownership: Ownership,
+    /// What it may do to what others own and to what cannot be changed.
+    pub policy: Policy,
     /// The longest time that one stage may take to become ready; the profile's if `None`.
     pub deadline: Option<Duration>,
     /// Who runs this, for locks and history: user and host.

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::apply::Ownership;
 use crate::cluster::{Cluster, ClusterError};
 use crate::config::{self, FlagValue};
 use crate::deploy::event::Event;
 use crate::deploy::execute::Progressed;
 use crate::deploy::layout::Stage;
 use crate::deploy::plan::StagePlan;
+use crate::deploy::policy::Policy;
 use crate::deploy::refusal::refuse;
 use crate::deploy::run::{Inputs, Options};
 use crate::deploy::secrets::SecretError;
@@ -27,13 +27,17 @@ use super::super::session::Session;
 use super::super::signal;
 use super::outcome::how_far;
 use super::stages::Job;
-use super::{ApplyArgs, progress, refusals, roles, view};
+use super::{ApplyArgs, policy, progress, refusals, roles, view};
 
 /// Plans and writes nothing.
-pub(super) async fn plan_only(job: &Job, session: &Session) -> Result<Vec<StagePlan>, CliError> {
+pub(super) async fn plan_only(
+    job: &Job,
+    policy: Policy,
+    session: &Session,
+) -> Result<Vec<StagePlan>, CliError> {
     let clusters = connect(job).await?;
     let renderer = renderer(job, session);
-    let options = options(job, session, Ownership::Respect, None);
+    let options = options(job, session, policy, None);
     let mut ignore = |_: Event| {};
     let inputs = inputs(job, &clusters, &renderer, options, CancellationToken::new());
     Ok(Run::new(inputs, &mut ignore).plan().await?)
@@ -46,17 +50,13 @@ pub(super) async fn run(
     session: &Session,
 ) -> Result<ExitCode, CliError> {
     let deadline = deadline(args)?;
-    let ownership = if args.take {
-        Ownership::Take
-    } else {
-        Ownership::Respect
-    };
+    let policy = args.policy.policy();
     let clusters = connect(job).await?;
     let renderer = renderer(job, session);
     let stop = CancellationToken::new();
     let mut progress = session.ui.progress();
     let mut show = |event: Event| progress::show(&mut progress, event);
-    let options = options(job, session, ownership, deadline);
+    let options = options(job, session, policy.clone(), deadline);
     let inputs = inputs(job, &clusters, &renderer, options, stop.clone());
     let mut run = Run::new(inputs, &mut show);
 
@@ -65,6 +65,7 @@ pub(super) async fn run(
     if args.yes && !args.new_role && !args.dry_run {
         roles::refuse(&plans)?;
     }
+    policy::refuse_unmatched(&policy, &plans)?;
     refuse_unchangeable(&plans)?;
     if args.dry_run {
         session.ui.note("Dry run: nothing was changed.");
@@ -73,9 +74,7 @@ pub(super) async fn run(
     if !plans.iter().any(StagePlan::has_changes) && all_ready(&run, session).await? {
         return Ok(ExitCode::Ok);
     }
-    if ownership == Ownership::Respect {
-        refuse_conflicts(&plans)?;
-    }
+    refuse_conflicts(&plans)?;
     let question = view::question(&plans, &named_clusters(&clusters));
     let confirmed = consent::obtain(session, args.consent(), &question)?;
     let mut progressed = Progressed::default();
@@ -187,19 +186,14 @@ fn renderer<'a>(job: &'a Job, session: &'a Session) -> BoxedRenderer<'a> {
     })
 }
 
-fn options(
-    job: &Job,
-    session: &Session,
-    ownership: Ownership,
-    deadline: Option<Duration>,
-) -> Options {
+fn options(job: &Job, session: &Session, policy: Policy, deadline: Option<Duration>) -> Options {
     let of = |name| session.environment.get(name);
     let user = of("USER").or_else(|| of("LOGNAME")).map(str::to_owned);
     let user = user.unwrap_or_else(user_of_process);
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let who = format!("{user}@{} ({})", host.trim(), std::process::id());
     Options {
-        ownership,
+        policy,
         deadline,
         who,
         files: job
@@ -308,17 +302,8 @@ impl From<DeployError> for CliError {
     fn from(error: DeployError) -> Self {
         match error {
             DeployError::Cluster(error) => error.into(),
-            DeployError::Conflicts { ref objects, .. } => {
-                let mut made = Self::from_error(ExitCode::Error, &error);
-                for object in objects {
-                    for conflict in &object.conflicts {
-                        made = made.cause(format!("{} {}", object.object, view::clash(conflict)));
-                    }
-                }
-                made.hint(
-                    "--take makes telectl's values win; or put the wanted value into a values file",
-                )
-            }
+            DeployError::Conflicts { ref objects, .. } => policy::conflicting(&error, objects),
+            DeployError::NotOurs { ref objects } => policy::foreign(&error, objects),
             DeployError::CannotChange { ref objects } => refusals::explained(&error, objects),
             DeployError::Layout(ref source) => Self::from_error(ExitCode::Usage, source)
                 .hint("give contexts of different clusters, or `telectl deploy same-cluster`"),

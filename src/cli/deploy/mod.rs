@@ -3,6 +3,7 @@
 mod apply;
 mod difference;
 mod outcome;
+mod policy;
 mod progress;
 mod refusals;
 mod roles;
@@ -19,6 +20,7 @@ use super::error::CliError;
 use super::session::Session;
 use super::targets::Targets;
 use super::values::{self, ValuesArgs};
+use policy::PolicyArgs;
 
 /// What a deployment is made from
 #[derive(Debug, Args)]
@@ -48,9 +50,8 @@ pub(super) struct ApplyArgs {
     /// Show the plan and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Take over fields that somebody else changed
-    #[arg(long)]
-    take: bool,
+    #[command(flatten)]
+    policy: PolicyArgs,
     /// With --yes: deploy also where the namespace holds another profile, for example central where
     /// edge was deployed
     #[arg(long)]
@@ -84,6 +85,8 @@ enum PlanOutput {
 pub(super) struct PlanArgs {
     #[command(flatten)]
     source: SourceArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
     /// Exit with 3 if there are changes; with 1, always, if an object cannot be changed in place
     #[arg(long)]
     exit_code: bool,
@@ -124,7 +127,8 @@ pub(super) fn plan(
     session: &Session,
 ) -> Result<ExitCode, CliError> {
     let job = stages::all("plan", &args.source, targets, session)?;
-    let plans = super::block_on(apply::plan_only(&job, session))?;
+    let policy = args.policy.policy();
+    let plans = super::block_on(apply::plan_only(&job, policy.clone(), session))?;
     let text = match args.output {
         PlanOutput::Text => view::text(&plans),
         PlanOutput::Json => view::json(&plans),
@@ -138,6 +142,7 @@ pub(super) fn plan(
         ExitCode::Ok
     };
     let code = session.answer(&text, code)?;
+    policy::refuse_unmatched(&policy, &plans)?;
     apply::refuse_unchangeable(&plans)?;
     Ok(code)
 }

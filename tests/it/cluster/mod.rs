@@ -3,13 +3,16 @@
 //! `make test` starts the clusters and says where they are; a test that finds none is a visible
 //! skip on a person's machine and a failure where `CI=true`.
 
+mod applyset;
 mod connectivity;
 mod deploy;
 mod drift;
 mod faults;
+mod helm;
 mod identity;
 mod lab;
 mod one_cluster;
+mod ownership;
 mod prune;
 mod refusals;
 mod rollout;
