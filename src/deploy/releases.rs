@@ -10,6 +10,7 @@ use super::plan::{Action, ObjectPlan};
 use crate::cluster::helm::{record_selector, records};
 use crate::cluster::{Cluster, ClusterError};
 use crate::model::object::{ObjectKind, ObjectRef};
+use crate::model::shell::quoted;
 
 /// What somebody should know about each release that objects are taken from.
 ///
@@ -99,8 +100,10 @@ fn warning(
     format!(
         "helm release {release}: {kept} stays, so `helm uninstall` would delete what is adopted \
          here and `helm upgrade` would change it; once this is applied, let helm forget the \
-         release: `kubectl --context {} -n {namespace} delete secret -l {selector}`{left}",
-        stage.context
+         release: `kubectl --context {} -n {} delete secret -l {}`{left}",
+        quoted(&stage.context),
+        quoted(namespace),
+        quoted(&selector)
     )
 }
 

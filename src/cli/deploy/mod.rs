@@ -14,6 +14,7 @@ use clap::{Args, ValueEnum};
 
 use crate::model::exit::ExitCode;
 use crate::model::profile::Profile;
+use crate::report::visible;
 
 use super::consent::Consent;
 use super::error::CliError;
@@ -130,7 +131,7 @@ pub(super) fn plan(
     let policy = args.policy.policy();
     let plans = super::block_on(apply::plan_only(&job, policy.clone(), session))?;
     let text = match args.output {
-        PlanOutput::Text => view::text(&plans),
+        PlanOutput::Text => visible(&view::text(&plans)).into_owned(),
         PlanOutput::Json => view::json(&plans),
     };
     let changes = plans

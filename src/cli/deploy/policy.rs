@@ -9,6 +9,7 @@ use crate::deploy::plan::{Action, ObjectPlan, StagePlan};
 use crate::deploy::policy::{Adoption, Named, Policy, Take};
 use crate::model::exit::ExitCode;
 use crate::model::object::ObjectKind;
+use crate::model::shell::quoted;
 
 use super::super::error::CliError;
 use super::view;
@@ -130,7 +131,7 @@ pub(super) fn conflicting(error: &DeployError, objects: &[ObjectPlan]) -> CliErr
     managers.dedup();
     let flags: Vec<String> = managers
         .iter()
-        .map(|manager| format!("--take {manager}"))
+        .map(|manager| format!("--take {}", quoted(manager)))
         .collect();
     made.hint(format!(
         "{} makes telectl's values win (or --take FIELD, or --take all); or put the wanted value \

@@ -15,5 +15,6 @@ mod one_cluster;
 mod ownership;
 mod prune;
 mod refusals;
+mod rights;
 mod rollout;
 mod status;
