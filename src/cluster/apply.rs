@@ -23,6 +23,16 @@ pub enum Ownership {
     Take,
 }
 
+/// What becomes of the pods of a workload that is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cascade {
+    /// They run on, and belong to nobody until somebody's selector finds them.
+    Orphan,
+    /// They are deleted, too.
+    Background,
+}
+
 /// What an apply would do.
 #[derive(Debug, Clone)]
 pub enum DryRun {
@@ -89,6 +99,42 @@ impl<'a> Writer<'a> {
         remove(self.cluster, object, &parameters).await
     }
 
+    /// Deletes an object that is made anew, if it still is the one with this UID.
+    ///
+    /// # Errors
+    /// As [`Self::delete`].
+    pub async fn make_way(
+        &self,
+        object: &ObjectRef,
+        uid: &str,
+        cascade: Cascade,
+    ) -> Result<(), ClusterError> {
+        let base = match cascade {
+            Cascade::Orphan => DeleteParams::orphan(),
+            Cascade::Background => DeleteParams::background(),
+        };
+        let parameters = base.preconditions(Preconditions {
+            uid: Some(uid.to_owned()),
+            resource_version: None,
+        });
+        remove(self.cluster, object, &parameters).await
+    }
+
+    /// Changes who owns fields of an object, by a merge patch that names its resource version.
+    ///
+    /// # Errors
+    /// When the API server cannot be asked or refuses; with 409 if the object changed meanwhile.
+    pub async fn hand_over(&self, object: &ObjectRef, patch: &Value) -> Result<(), ClusterError> {
+        let parameters = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let action = format!("taking over {object}");
+        merge(self.cluster, object, patch, &parameters, &action)
+            .await
+            .map(drop)
+    }
+
     /// Deletes a pod, if it still is the one with this UID; its controller makes another.
     ///
     /// # Errors
@@ -141,6 +187,54 @@ pub async fn dry_run(cluster: &Cluster, manifest: &Manifest) -> Result<DryRun, C
         }
         Err(error) => Err(error),
     }
+}
+
+/// Field and manager of what others own and applying a manifest would change. Writes nothing. An
+/// object that the server would refuse otherwise has none here.
+///
+/// # Errors
+/// When the API server cannot be asked.
+pub async fn dry_run_conflicts(
+    cluster: &Cluster,
+    manifest: &Manifest,
+) -> Result<Vec<(String, String)>, ClusterError> {
+    match patch(cluster, manifest, parameters(Ownership::Respect).dry_run()).await {
+        Ok(_) | Err(ClusterError::Refused { code: 422, .. }) => Ok(Vec::new()),
+        Err(ClusterError::Conflict { fields, .. }) => Ok(fields),
+        Err(error) => Err(error),
+    }
+}
+
+/// What a merge patch of an object would make of it, the server's own values included. Writes
+/// nothing.
+///
+/// # Errors
+/// When the API server cannot be asked or refuses.
+pub async fn dry_run_merge(
+    cluster: &Cluster,
+    object: &ObjectRef,
+    patch: &Value,
+) -> Result<Value, ClusterError> {
+    let parameters = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let action = format!("the dry run of {object}");
+    merge(cluster, object, patch, &parameters.dry_run(), &action).await
+}
+
+async fn merge(
+    cluster: &Cluster,
+    object: &ObjectRef,
+    patch: &Value,
+    parameters: &PatchParams,
+    action: &str,
+) -> Result<Value, ClusterError> {
+    let api = cluster.api(object.kind, &object.namespace);
+    let body = Patch::Merge(patch);
+    let work = api.patch(&object.name, parameters, &body);
+    let patched = cluster.request(action, work).await?;
+    Ok(cluster.value(object.kind, patched))
 }
 
 fn parameters(ownership: Ownership) -> PatchParams {

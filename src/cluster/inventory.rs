@@ -84,6 +84,11 @@ pub fn selector(parent: &ObjectRef) -> String {
     format!("{PART_OF}={}", set_id(parent))
 }
 
+/// The id of the set that an object says it is a member of.
+pub fn set_of(object: &Value) -> Option<&str> {
+    object["metadata"]["labels"][PART_OF].as_str()
+}
+
 /// Whose an object is, by its label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Membership {
@@ -97,7 +102,7 @@ pub enum Membership {
 
 /// Whether a live object is a member of a parent's set.
 pub fn membership(object: &Value, parent: &ObjectRef) -> Membership {
-    match object["metadata"]["labels"][PART_OF].as_str() {
+    match set_of(object) {
         None => Membership::Nobodys,
         Some(id) if id == set_id(parent) => Membership::Ours,
         Some(_) => Membership::Anothers,

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::observe::Observed;
 use super::plan::hosts;
 use super::secrets::AUTHORITY_SECRET;
-use crate::cluster::apply::FIELD_MANAGER;
 use crate::cluster::inventory::{self, Membership};
+use crate::cluster::managers::is_applied_by_us;
 use crate::cluster::snapshot::reference;
 use crate::model::component::Component;
 use crate::model::labels;
@@ -125,7 +125,7 @@ fn sort(
             Membership::Ours => true,
             Membership::Anothers => false,
             // Somebody may have made another object of that name since.
-            Membership::Nobodys => listed.contains(&object) && was_applied_by_us(found),
+            Membership::Nobodys => listed.contains(&object) && is_applied_by_us(found),
         };
         if is_out_of_question || !is_ours || wanted.contains(&object) {
             continue;
@@ -148,14 +148,6 @@ fn sort(
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
-}
-
-fn was_applied_by_us(live: &Value) -> bool {
-    let managers = live["metadata"]["managedFields"].as_array();
-    managers
-        .into_iter()
-        .flatten()
-        .any(|entry| entry["manager"] == FIELD_MANAGER && entry["operation"] == "Apply")
 }
 
 /// Why an object that nothing asks for stays: nothing that holds data is ever deleted.

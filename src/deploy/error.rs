@@ -47,6 +47,12 @@ pub enum DeployError {
         /// The objects, with their stages.
         objects: Vec<(Stage, ObjectPlan)>,
     },
+    /// Objects exist already and are somebody else's.
+    #[error("{} {} to somebody else", counted(objects), belongs(objects.len()))]
+    NotOurs {
+        /// The objects, with their stages.
+        objects: Vec<(Stage, ObjectPlan)>,
+    },
     /// A stage needs an address that no stage before it has.
     #[error("{stage} needs the external address of {server}, which is not known")]
     NoAddress {
@@ -108,6 +114,10 @@ pub enum DeployError {
 
 const fn edges(count: usize) -> &'static str {
     if count == 1 { "edge" } else { "edges" }
+}
+
+const fn belongs(count: usize) -> &'static str {
+    if count == 1 { "belongs" } else { "belong" }
 }
 
 fn counted(objects: &[(Stage, ObjectPlan)]) -> String {

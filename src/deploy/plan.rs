@@ -8,13 +8,15 @@ use serde_json::Value;
 use super::advertised::OWN_NOT_YET_KNOWN;
 use super::belongings::Kept;
 use super::certificates::{Lack, Purpose};
+use super::claim::Claim;
 use super::handover::NOT_YET_KNOWN;
 use super::layout::Stage;
+use super::recreate::Recreation;
 use super::refusal::Refusal;
 use super::role::Held;
 use super::secrets::{AUTHORITY_SECRET, Origin, SecretPlan};
-use crate::cluster::apply::DryRun;
-use crate::cluster::diff::{FieldChange, changes, masked};
+use super::takeover::Takeover;
+use crate::cluster::diff::FieldChange;
 use crate::cluster::inventory;
 use crate::model::component::Component;
 use crate::model::labels::COMPONENT;
@@ -38,6 +40,8 @@ pub enum Action {
     Refuse,
     /// It is deleted: nothing asks for it any more.
     Delete,
+    /// It is deleted and made anew, because what differs is fixed for its life.
+    Recreate,
 }
 
 /// A field that somebody else changed.
@@ -48,6 +52,8 @@ pub struct FieldConflict {
     pub change: FieldChange,
     /// Who owns it.
     pub manager: String,
+    /// When it was written last (RFC 3339), if that is known.
+    pub since: Option<String>,
 }
 
 /// What happens to one object.
@@ -61,9 +67,43 @@ pub struct ObjectPlan {
     pub changes: Vec<FieldChange>,
     /// The fields that others own.
     pub conflicts: Vec<FieldConflict>,
+    /// The fields of others that become ours, because somebody said so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub taken: Vec<FieldConflict>,
+    /// To whom it belongs, if not to us.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Claim>,
+    /// What becomes ours because an earlier tool owned it.
+    #[serde(rename = "taken_over", skip_serializing_if = "Option::is_none")]
+    pub takeover: Option<Takeover>,
+    /// How it is made anew, if it is; `changes` are then the fixed fields.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recreation: Option<Recreation>,
     /// Why it cannot be changed, if it cannot; `changes` are then the fixed fields.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
+}
+
+impl ObjectPlan {
+    /// A plan of which nothing is known but what happens.
+    pub const fn new(object: ObjectRef, action: Action) -> Self {
+        Self {
+            object,
+            action,
+            changes: Vec::new(),
+            conflicts: Vec::new(),
+            taken: Vec::new(),
+            owner: None,
+            takeover: None,
+            recreation: None,
+            refusal: None,
+        }
+    }
+
+    /// Whether it is left alone because it is somebody else's.
+    pub fn is_anothers(&self) -> bool {
+        self.action == Action::Refuse && self.owner.is_some() && self.refusal.is_none()
+    }
 }
 
 /// What happens to one Secret; never what is in it.
@@ -158,79 +198,6 @@ impl StagePlan {
     }
 }
 
-/// What applying a manifest does, given the object as it is and the server's answer.
-pub fn object_plan(object: &ObjectRef, live: Option<&Value>, answer: &DryRun) -> ObjectPlan {
-    let plan = |action, changes, conflicts| ObjectPlan {
-        object: object.clone(),
-        action,
-        changes,
-        conflicts,
-        refusal: None,
-    };
-    let differences = |live: &Value, next: &Value| match object.kind {
-        ObjectKind::Secret => masked(changes(live, next)),
-        _ => changes(live, next),
-    };
-    match (live, answer) {
-        (None, _) | (_, DryRun::NamespaceMissing) => plan(Action::Create, Vec::new(), Vec::new()),
-        (Some(live), DryRun::Accepted(next)) => {
-            let changes = differences(live, next);
-            let action = if changes.is_empty() {
-                Action::Keep
-            } else {
-                Action::Update
-            };
-            plan(action, changes, Vec::new())
-        }
-        (Some(live), DryRun::Conflict { fields, taken }) => {
-            let mut own = Vec::new();
-            let mut others = Vec::new();
-            for change in differences(live, taken) {
-                match owner(&change.field, fields) {
-                    Some(manager) => others.push(FieldConflict { change, manager }),
-                    None => own.push(change),
-                }
-            }
-            plan(Action::Conflict, own, others)
-        }
-    }
-}
-
-/// Who owns a field, by the server's list of conflicts. The server writes paths in its own way
-/// (`.spec.ports[port=80,protocol="TCP"].targetPort`), so what stands in brackets does not count.
-fn owner(field: &str, conflicts: &[(String, String)]) -> Option<String> {
-    let wanted = without_brackets(field);
-    let related = |conflict: &str| {
-        let conflict = without_brackets(conflict);
-        conflict == wanted
-            || conflict.starts_with(&format!("{wanted}."))
-            || wanted.starts_with(&format!("{conflict}."))
-    };
-    conflicts
-        .iter()
-        .find(|(field, _)| related(field))
-        .map(|(_, manager)| manager.clone())
-}
-
-fn without_brackets(field: &str) -> String {
-    let mut depth = 0_u32;
-    field
-        .chars()
-        .filter(|symbol| match symbol {
-            '[' => {
-                depth += 1;
-                false
-            }
-            ']' => {
-                depth = depth.saturating_sub(1);
-                false
-            }
-            '"' => false,
-            _ => depth == 0,
-        })
-        .collect()
-}
-
 /// The plan of an object whose conflicts are only about addresses that are not known yet: whether
 /// these differ is judged once they are.
 pub fn later_addresses(mut plan: ObjectPlan) -> ObjectPlan {
@@ -278,16 +245,15 @@ pub fn record_plan(
     let is_as_it_should_be = |record: &Value| {
         inventory::is_recorded(record, &set.cluster_id) && inventory::listed(record) == *members
     };
+    let action = match record {
+        None => Action::Create,
+        Some(record) if is_as_it_should_be(record) && !plan.has_changes() => Action::Keep,
+        Some(_) => Action::Update,
+    };
+    let parent = inventory::parent(&plan.stage.namespace, plan.stage.profile.name());
     ObjectPlan {
-        object: inventory::parent(&plan.stage.namespace, plan.stage.profile.name()),
-        action: match record {
-            None => Action::Create,
-            Some(record) if is_as_it_should_be(record) && !plan.has_changes() => Action::Keep,
-            Some(_) => Action::Update,
-        },
         changes: change.into_iter().collect(),
-        conflicts: Vec::new(),
-        refusal: None,
+        ..ObjectPlan::new(parent, action)
     }
 }
 

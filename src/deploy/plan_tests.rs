@@ -1,46 +1,12 @@
 use serde_json::json;
 
+use super::super::object::object_plan;
 use super::*;
+use crate::cluster::apply::DryRun;
 use crate::model::profile::Profile;
 
 fn deployment() -> ObjectRef {
     ObjectRef::new(ObjectKind::Deployment, "ns", "api-gateway")
-}
-
-#[test]
-fn an_object_that_is_as_rendered_is_kept() {
-    let live = json!({"spec": {"replicas": 1}, "status": {"replicas": 1}});
-    let plan = object_plan(&deployment(), Some(&live), &DryRun::Accepted(live.clone()));
-    assert_eq!(plan.action, Action::Keep);
-}
-
-#[test]
-fn a_scaled_workload_names_field_both_values_and_manager() {
-    let live = json!({"spec": {"replicas": 3}});
-    let answer = DryRun::Conflict {
-        fields: vec![(".spec.replicas".to_owned(), "kubectl".to_owned())],
-        taken: json!({"spec": {"replicas": 1}}),
-    };
-    let plan = object_plan(&deployment(), Some(&live), &answer);
-    assert_eq!(plan.action, Action::Conflict);
-    let conflict = &plan.conflicts[0];
-    assert_eq!(conflict.manager, "kubectl");
-    assert_eq!(conflict.change.field, ".spec.replicas");
-    assert_eq!(
-        (&conflict.change.before, &conflict.change.after),
-        (&Some(json!(3)), &Some(json!(1)))
-    );
-}
-
-#[test]
-fn paths_of_list_items_are_matched_without_their_keys() {
-    let conflicts = [(
-        ".spec.ports[port=80,protocol=\"TCP\"].targetPort".to_owned(),
-        "kubectl-edit".to_owned(),
-    )];
-    let manager = owner(".spec.ports[name=\"http\"].targetPort", &conflicts);
-    assert_eq!(manager.as_deref(), Some("kubectl-edit"));
-    assert_eq!(owner(".spec.type", &conflicts), None);
 }
 
 #[test]
@@ -87,13 +53,7 @@ fn a_secret_that_changes_names_what_restarts_and_only_what_is_there() {
         reader("etcd", "etcd-tls"),
         reader("new", "redis-tls"),
     ];
-    let planned = |object: &ObjectRef, action| ObjectPlan {
-        object: object.clone(),
-        action,
-        changes: Vec::new(),
-        conflicts: Vec::new(),
-        refusal: None,
-    };
+    let planned = |object: &ObjectRef, action| ObjectPlan::new(object.clone(), action);
     let objects = [
         planned(&manifests[0].object, Action::Update),
         planned(&manifests[1].object, Action::Keep),
@@ -228,13 +188,7 @@ fn every_object_is_counted_once_before_and_after() {
     let with = |action: Action| {
         let mut plan = stage_plan(&stage);
         plan.namespace_missing = action == Action::Create;
-        plan.objects.push(ObjectPlan {
-            object: deployment(),
-            action,
-            changes: Vec::new(),
-            conflicts: Vec::new(),
-            refusal: None,
-        });
+        plan.objects.push(ObjectPlan::new(deployment(), action));
         let authority = AuthorityChange {
             is_made: action == Action::Create,
             is_there: action == Action::Keep,

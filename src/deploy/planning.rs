@@ -2,7 +2,6 @@
 //! that are not proven to be as they should.
 
 use futures::{StreamExt as _, TryStreamExt as _};
-use serde_json::Value;
 
 use super::advertised::is_awaited;
 use super::belongings::{Belongings, find};
@@ -11,20 +10,20 @@ use super::ground::Ground;
 use super::handover::{certificate_names, unknown_address};
 use super::knowledge::Knowledge;
 use super::layout::Stage;
+use super::object::{Judging, plan_object};
 use super::observe::Observed;
 use super::plan::{
     Action, AuthorityChange, ObjectPlan, SecretChange, StagePlan, authority_change,
-    authority_warning, hosts, identity_warning, later_addresses, name_restarts, object_plan,
-    record_plan, secret_change,
+    authority_warning, hosts, identity_warning, later_addresses, name_restarts, record_plan,
+    secret_change,
 };
 use super::preflight;
-use super::refusal::{note_record, refused};
+use super::refusal::note_record;
+use super::releases;
 use super::role::{held, others};
 use super::run::{Part, Run};
 use super::scaling::Scaling;
 use super::secrets::{Circumstances, Making, SecretPlan, plan, random_password};
-use crate::cluster::applied::is_applied;
-use crate::cluster::apply::{DryRun, dry_run};
 use crate::cluster::{Cluster, ClusterError};
 use crate::model::component::Component;
 use crate::model::manifest::Manifest;
@@ -107,13 +106,14 @@ impl Run<'_> {
         } = prepared;
         let cluster = self.cluster(&stage);
         let scaling = Scaling::of(&observed.set, &belongings);
-        let objects = plan_objects(cluster, &scaling, manifests, &observed).await?;
+        let judging = self.judging(&scaling);
+        let mut objects = plan_objects(cluster, judging, manifests, &observed).await?;
         warnings.extend(preflight::warnings(
             &observed.set,
             ground,
             observed.live.claims(),
         ));
-        let mut objects: Vec<ObjectPlan> = objects.into_iter().map(later_addresses).collect();
+        warnings.extend(releases::warnings(cluster, &stage, &objects).await?);
         note_record(&mut objects, observed.record());
         name_restarts(&mut secrets, &observed.set.manifests, &objects);
         let members = belongings.members(&observed.set);
@@ -167,7 +167,7 @@ pub(super) fn plan_secrets(
 /// Plans objects, given what their namespace held a moment ago.
 pub(super) async fn plan_objects(
     cluster: &Cluster,
-    scaling: &Scaling,
+    judging: Judging<'_>,
     manifests: Vec<Manifest>,
     observed: &Observed,
 ) -> Result<Vec<ObjectPlan>, ClusterError> {
@@ -175,46 +175,13 @@ pub(super) async fn plan_objects(
     futures::stream::iter(manifests)
         .map(|manifest| async move {
             if !has_namespace {
-                let nothing = DryRun::NamespaceMissing;
-                return Ok(object_plan(&manifest.object, None, &nothing));
+                return Ok(ObjectPlan::new(manifest.object, Action::Create));
             }
             let live = observed.live.get(&manifest.object);
-            plan_object(cluster, scaling, manifest, live).await
+            let plan = plan_object(cluster, judging, manifest, live).await?;
+            Ok(later_addresses(plan))
         })
         .buffered(AT_ONCE)
         .try_collect()
         .await
-}
-
-/// Plans one object: keeps an autoscaler's count, and asks the server what would change unless it
-/// is proven that nothing does.
-async fn plan_object(
-    cluster: &Cluster,
-    scaling: &Scaling,
-    manifest: Manifest,
-    live: Option<&Value>,
-) -> Result<ObjectPlan, ClusterError> {
-    let manifest = scaling.with_live_count(manifest, live);
-    if live.is_some_and(|live| is_applied(&manifest.value, live)) {
-        return Ok(ObjectPlan {
-            object: manifest.object,
-            action: Action::Keep,
-            changes: Vec::new(),
-            conflicts: Vec::new(),
-            refusal: None,
-        });
-    }
-    match (dry_run(cluster, &manifest).await, live) {
-        // What is there cannot become this: the rest of the plan is worth seeing all the same.
-        (
-            Err(ClusterError::Refused {
-                code: 422, message, ..
-            }),
-            Some(live),
-        ) => Ok(refused(&manifest, live, &message)),
-        (answer, live) => {
-            let plan = object_plan(&manifest.object, live, &answer?);
-            Ok(scaling.released(plan))
-        }
-    }
 }

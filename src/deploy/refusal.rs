@@ -21,6 +21,9 @@ pub struct Refusal {
     pub keep: Vec<String>,
     /// The files and overlays that the last deployment was given with `-f`, if it noted them.
     pub deployed_with: Option<Vec<String>>,
+    /// Why it is not made anew although somebody asked for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_recreated: Option<String>,
 }
 
 /// The fields of a kind's `spec` that hold for the life of an object.
@@ -34,7 +37,7 @@ const fn fixed(kind: ObjectKind) -> &'static [&'static str] {
         ],
         ObjectKind::Deployment => &["selector"],
         ObjectKind::Job => &["selector", "template", "completionMode"],
-        ObjectKind::Service => &["clusterIP", "clusterIPs", "ipFamilies"],
+        ObjectKind::Service => &["clusterIP", "clusterIPs", "ipFamilies", "loadBalancerClass"],
         _ => &[],
     }
 }
@@ -49,15 +52,14 @@ pub(super) fn refused(manifest: &Manifest, live: &Value, message: &str) -> Objec
         .filter_map(|change| keeping(volume?, change))
         .collect();
     ObjectPlan {
-        object: manifest.object.clone(),
-        action: Action::Refuse,
         changes,
-        conflicts: Vec::new(),
         refusal: Some(Refusal {
             message: message.to_owned(),
             keep,
             deployed_with: None,
+            not_recreated: None,
         }),
+        ..ObjectPlan::new(manifest.object.clone(), Action::Refuse)
     }
 }
 
@@ -88,6 +90,7 @@ fn is_filled_in(kind: ObjectKind, change: &FieldChange) -> bool {
     let name = change.field.rsplit('.').next().unwrap_or_default();
     match (kind, name) {
         (ObjectKind::Job, _) => true,
+        (ObjectKind::Service, "loadBalancerClass") => false,
         (ObjectKind::Service, _) => *before != "None" && *before != serde_json::json!(["None"]),
         (_, "podManagementPolicy") => before == "OrderedReady",
         (_, "volumeMode") => before == "Filesystem",
@@ -125,16 +128,20 @@ pub(super) fn note_record(plans: &mut [ObjectPlan], record: Option<&Value>) {
 /// Stops before objects are written of which one would be refused.
 ///
 /// # Errors
-/// [`DeployError::CannotChange`], with all of them.
+/// [`DeployError::NotOurs`] with all that belong to somebody else; without such ones
+/// [`DeployError::CannotChange`], with all that cannot be changed.
 pub fn refuse<'a>(
     plans: impl IntoIterator<Item = (&'a Stage, &'a ObjectPlan)>,
 ) -> Result<(), DeployError> {
     let refused = plans
         .into_iter()
         .filter(|(_, plan)| plan.action == Action::Refuse);
-    let objects: Vec<_> = refused
+    let (others, objects): (Vec<_>, Vec<_>) = refused
         .map(|(stage, plan)| (stage.clone(), plan.clone()))
-        .collect();
+        .partition(|(_, plan)| plan.is_anothers());
+    if !others.is_empty() {
+        return Err(DeployError::NotOurs { objects: others });
+    }
     if objects.is_empty() {
         return Ok(());
     }
@@ -263,6 +270,11 @@ mod tests {
         assert_eq!(
             shown(&refused(&wanted, &live("None"), "")),
             [".spec.clusterIP \"None\" "]
+        );
+        let classed = json!({"spec": {"clusterIP": "10.0.0.1", "loadBalancerClass": "theirs"}});
+        assert_eq!(
+            shown(&refused(&wanted, &classed, "")),
+            [".spec.loadBalancerClass \"theirs\" "]
         );
     }
 

@@ -16,8 +16,8 @@ use super::knowledge::Knowledge;
 use super::layout::{Stage, check_identities};
 use super::observe::Observed;
 use super::plan::StagePlan;
+use super::policy::Policy;
 use super::settle::unready;
-use crate::cluster::apply::Ownership;
 use crate::cluster::snapshot::Snapshot;
 use crate::cluster::{Cluster, ClusterError};
 use crate::model::manifest::RenderedSet;
@@ -48,8 +48,8 @@ pub enum Unreachable {
 /// How a run behaves.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// What happens to fields of others.
-    pub ownership: Ownership,
+    /// What it may do to what others own and to what cannot be changed.
+    pub policy: Policy,
     /// The longest time that one stage may take to become ready; the profile's if `None`.
     pub deadline: Option<Duration>,
     /// The longest time that the whole run may take; unlimited if `None`.

@@ -212,13 +212,11 @@ mod tests {
                 after: Some(json!(1)),
             },
             manager: (*manager).to_owned(),
+            since: None,
         };
         ObjectPlan {
-            object: collector(),
-            action: Action::Conflict,
-            changes: Vec::new(),
             conflicts: conflicts.iter().map(conflict).collect(),
-            refusal: None,
+            ..ObjectPlan::new(collector(), Action::Conflict)
         }
     }
 

@@ -189,8 +189,8 @@ impl<'r> StageRun<'r> {
         ]
         .map(|(name, value)| (name.to_owned(), Secret::new(value.into_bytes())));
         let manifest = secret_manifest(&self.stage.namespace, AUTHORITY_SECRET, &data.into());
-        let ownership = self.run.options.ownership;
-        self.write(&manifest, Action::Create, ownership).await?;
+        self.write(&manifest, Action::Create, Ownership::Respect)
+            .await?;
         knowledge.vault.authority = Some(Pair { certificate, key });
         Ok(())
     }
@@ -203,14 +203,15 @@ impl<'r> StageRun<'r> {
         manifests: Vec<Manifest>,
         observed: &Observed,
     ) -> Result<(), DeployError> {
-        let plans = plan_objects(self.cluster(), scaling, manifests.clone(), observed).await?;
+        let judging = self.run.judging(scaling);
+        let plans = plan_objects(self.cluster(), judging, manifests.clone(), observed).await?;
         refuse(plans.iter().map(|plan| (self.stage, plan)))?;
         let conflicts: Vec<ObjectPlan> = plans
             .iter()
             .filter(|plan| plan.action == Action::Conflict)
             .cloned()
             .collect();
-        if !conflicts.is_empty() && self.run.options.ownership == Ownership::Respect {
+        if !conflicts.is_empty() {
             return Err(DeployError::Conflicts {
                 stage: self.stage.to_string(),
                 objects: conflicts,
@@ -249,8 +250,9 @@ impl<'r> StageRun<'r> {
         let ownership = if scaling.takes(plan) {
             Ownership::Take
         } else {
-            self.run.options.ownership
+            plan.ownership()
         };
+        self.take_possession(plan, &manifest).await?;
         self.write(&manifest, plan.action, ownership).await
     }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::apply::Ownership;
 use crate::cluster::{Cluster, ClusterError};
 use crate::config::{self, FlagValue};
 use crate::deploy::event::Event;
@@ -29,7 +28,7 @@ use super::intent::Behaviour;
 use super::outcome::how_far;
 use super::saved::Saved;
 use super::stages::Job;
-use super::{ApplyArgs, progress, refusals, roles, view};
+use super::{ApplyArgs, policy, progress, refusals, roles, view};
 
 /// Whether, and to what, somebody agrees.
 pub(super) struct Approval {
@@ -56,10 +55,14 @@ impl Approval {
 }
 
 /// Plans and writes nothing.
-pub(super) async fn plan_only(job: &Job, session: &Session) -> Result<Vec<StagePlan>, CliError> {
+pub(super) async fn plan_only(
+    job: &Job,
+    behaviour: &Behaviour,
+    session: &Session,
+) -> Result<Vec<StagePlan>, CliError> {
     let clusters = connect(job).await?;
     let renderer = renderer(job, session);
-    let options = options(job, session, &Behaviour::default())?;
+    let options = options(job, session, behaviour)?;
     let inputs = inputs(job, &clusters, &renderer, options, CancellationToken::new());
     Ok(Run::new(inputs, &|_: Event| {}).plan().await?)
 }
@@ -72,7 +75,7 @@ pub(super) async fn run(
     session: &Session,
 ) -> Result<ExitCode, CliError> {
     let options = options(job, session, behaviour)?;
-    let ownership = options.ownership;
+    let policy = options.policy.clone();
     let clusters = connect(job).await?;
     let renderer = renderer(job, session);
     let stop = CancellationToken::new();
@@ -93,6 +96,7 @@ pub(super) async fn run(
     if approval.consent == Consent::Given && !approval.new_role && !approval.is_dry {
         roles::refuse(&plans)?;
     }
+    policy::refuse_unmatched(&policy, &plans)?;
     refuse_unchangeable(&plans)?;
     if approval.is_dry {
         session.ui.note("Dry run: nothing was changed.");
@@ -101,9 +105,7 @@ pub(super) async fn run(
     if !plans.iter().any(StagePlan::has_changes) && all_ready(&run, session) {
         return finished(&run);
     }
-    if ownership == Ownership::Respect {
-        refuse_conflicts(&plans)?;
-    }
+    refuse_conflicts(&plans)?;
     let question = view::question(&plans, &named_clusters(&clusters));
     let confirmed = consent::obtain(session, approval.consent, &question)?;
     let ledger = Ledger::default();
@@ -259,11 +261,7 @@ fn options(job: &Job, session: &Session, behaviour: &Behaviour) -> Result<Option
     let intent = job.intent.as_ref().map(serde_json::to_value).transpose();
     let files = job.layers.files.iter().map(|file| file.name.clone());
     Ok(Options {
-        ownership: if behaviour.take {
-            Ownership::Take
-        } else {
-            Ownership::Respect
-        },
+        policy: behaviour.policy.policy(),
         deadline: time("--timeout", behaviour.timeout.as_deref())?,
         run_deadline: time("--run-timeout", behaviour.run_timeout.as_deref())?,
         on_failure: match behaviour.on_failure {
@@ -382,17 +380,8 @@ impl From<DeployError> for CliError {
     fn from(error: DeployError) -> Self {
         match error {
             DeployError::Cluster(error) => error.into(),
-            DeployError::Conflicts { ref objects, .. } => {
-                let mut made = Self::from_error(ExitCode::Error, &error);
-                for object in objects {
-                    for conflict in &object.conflicts {
-                        made = made.cause(format!("{} {}", object.object, view::clash(conflict)));
-                    }
-                }
-                made.hint(
-                    "--take makes telectl's values win; or put the wanted value into a values file",
-                )
-            }
+            DeployError::Conflicts { ref objects, .. } => policy::conflicting(&error, objects),
+            DeployError::NotOurs { ref objects } => policy::foreign(&error, objects),
             DeployError::CannotChange { ref objects } => refusals::explained(&error, objects),
             DeployError::Layout(ref source) => Self::from_error(ExitCode::Usage, source)
                 .hint("give contexts of different clusters, or `telectl deploy same-cluster`"),

@@ -11,6 +11,7 @@ use crate::config::{self, ConfigError, Layers, ValuesFile};
 use super::super::error::CliError;
 use super::super::session::Session;
 use super::super::targets::Targets;
+use super::policy::PolicyArgs;
 use super::{ApplyArgs, OnFailure, SourceArgs, SpreadArgs};
 
 /// Everything about a deployment that neither the clusters nor the kubeconfig know.
@@ -51,8 +52,8 @@ pub(super) struct Intent {
 /// How a run behaves, as flags say it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Behaviour {
-    /// Take over fields that somebody else changed.
-    pub(super) take: bool,
+    /// What it may do to what others own.
+    pub(super) policy: PolicyArgs,
     /// Longest time for one stage.
     pub(super) timeout: Option<String>,
     /// Longest time for the whole run.
@@ -71,7 +72,7 @@ impl Behaviour {
     /// What the flags say.
     pub(super) fn of(apply: &ApplyArgs, spread: Option<&SpreadArgs>) -> Self {
         Self {
-            take: apply.take,
+            policy: apply.policy.clone(),
             timeout: apply.timeout.clone(),
             run_timeout: apply.run_timeout.clone(),
             on_failure: apply.on_failure,

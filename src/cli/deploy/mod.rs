@@ -5,6 +5,7 @@ mod difference;
 mod intent;
 mod outcome;
 mod past;
+mod policy;
 mod progress;
 mod refusals;
 mod resume;
@@ -29,6 +30,7 @@ use super::targets::Targets;
 use super::values::{self, ValuesArgs};
 use apply::Approval;
 use intent::{Behaviour, Intent};
+use policy::PolicyArgs;
 
 /// What a deployment is made from
 #[derive(Debug, Args)]
@@ -65,9 +67,8 @@ pub(super) struct ApplyArgs {
     /// Show the plan and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Take over fields that somebody else changed
-    #[arg(long)]
-    take: bool,
+    #[command(flatten)]
+    policy: PolicyArgs,
     /// With --yes: deploy also where the namespace holds another profile, for example central where
     /// edge was deployed
     #[arg(long)]
@@ -133,6 +134,8 @@ enum PlanOutput {
 pub(super) struct PlanArgs {
     #[command(flatten)]
     source: SourceArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
     /// Exit with 3 if there are changes; with 1, always, if an object cannot be changed in place
     #[arg(long)]
     exit_code: bool,
@@ -234,9 +237,11 @@ pub(super) fn plan(
     targets: &Targets,
     session: &Session,
 ) -> Result<ExitCode, CliError> {
-    let intent = Intent::of(&args.source, targets, session)?;
+    let mut intent = Intent::of(&args.source, targets, session)?;
+    intent.behaviour.policy = args.policy.clone();
+    let policy = args.policy.policy();
     let job = stages::all("plan", &intent, &args.source.secrets, targets, session)?;
-    let plans = super::block_on(apply::plan_only(&job, session))?;
+    let plans = super::block_on(apply::plan_only(&job, &intent.behaviour, session))?;
     if let Some(file) = &args.save {
         saved::write(file, &intent, &plans)?;
     }
@@ -253,6 +258,7 @@ pub(super) fn plan(
         ExitCode::Ok
     };
     let code = session.answer(&text, code)?;
+    policy::refuse_unmatched(&policy, &plans)?;
     apply::refuse_unchangeable(&plans)?;
     Ok(code)
 }
@@ -269,7 +275,11 @@ pub(super) fn deploy_all(
         }
         None => (Intent::of(&args.source, targets, session)?, None),
     };
+    let planned = std::mem::take(&mut intent.behaviour.policy);
     intent.behaviour = Behaviour::of(&args.apply, Some(&args.spread));
+    if saved.is_some() {
+        intent.behaviour.policy = planned;
+    }
     let secrets = &args.source.secrets;
     let job = stages::all("deploy-all", &intent, secrets, targets, session)?;
     let approval = Approval {

@@ -21,6 +21,7 @@ pub(super) fn show(progress: &mut Progress, event: Event) {
                 Action::Update => "updated",
                 Action::Conflict => "taken over",
                 Action::Keep | Action::Refuse => "unchanged",
+                Action::Recreate => "deleted and made anew",
                 Action::Delete => "deleted: no longer wanted",
             };
             progress.say(

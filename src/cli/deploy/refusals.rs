@@ -4,8 +4,6 @@ use crate::deploy::DeployError;
 use crate::deploy::layout::Stage;
 use crate::deploy::plan::ObjectPlan;
 use crate::model::exit::ExitCode;
-use crate::model::object::ObjectKind;
-use crate::model::shell::quoted;
 
 use super::super::error::CliError;
 use super::difference;
@@ -20,18 +18,25 @@ pub(super) fn explained(error: &DeployError, objects: &[(Stage, ObjectPlan)]) ->
         }
     }
     made = made.hint(keep(objects));
-    let replaceable = objects.iter().filter(|(_, plan)| !plan.changes.is_empty());
-    let commands: Vec<String> = replaceable
-        .map(|(stage, plan)| format!("\n  {}", delete(stage, plan)))
+    let replaceable = objects.iter().filter(|(_, plan)| may_be_recreated(plan));
+    let mut flags: Vec<String> = replaceable
+        .map(|(_, plan)| format!("--recreate {}/{}", plan.object.kind, plan.object.name))
         .collect();
-    if commands.is_empty() {
+    flags.dedup();
+    if flags.is_empty() {
         return made;
     }
     made.hint(format!(
-        "or delete the object, so that the next deploy makes it anew; its pods run on meanwhile, \
-         and volumes stay as they are, with their old size and class:{}",
-        commands.concat()
+        "or {}: the object is deleted and made anew; volumes stay as they are, with their old size \
+         and class, and the plan says what becomes of pods and addresses",
+        flags.join(" ")
     ))
+}
+
+/// Whether it may help to make an object anew: not where the server finds something else wrong.
+fn may_be_recreated(plan: &ObjectPlan) -> bool {
+    let refusal = plan.refusal.as_ref();
+    !plan.changes.is_empty() && refusal.is_none_or(|refusal| refusal.not_recreated.is_none())
 }
 
 /// The fixed fields that differ; what the server says where none was found.
@@ -43,12 +48,16 @@ pub(super) fn fields(plan: &ObjectPlan) -> Vec<String> {
             .map(|refusal| refusal.message.as_str());
         return vec![format!("the server says: {}", message.unwrap_or_default())];
     }
+    let not_recreated = plan.refusal.as_ref().and_then(|refusal| {
+        let why = refusal.not_recreated.as_ref()?;
+        Some(format!("it is not made anew: {why}"))
+    });
     let changes = plan.changes.iter();
     let lines = |change: &crate::cluster::diff::FieldChange| {
         let (before, after) = (change.before.as_ref(), change.after.as_ref());
         difference::lines(&change.field, before, after)
     };
-    changes.flat_map(lines).collect()
+    changes.flat_map(lines).chain(not_recreated).collect()
 }
 
 /// How the objects stay as they are.
@@ -87,22 +96,6 @@ fn keep(objects: &[(Stage, ObjectPlan)]) -> String {
     )
 }
 
-fn delete(stage: &Stage, plan: &ObjectPlan) -> String {
-    let object = &plan.object;
-    let kind = object.kind.name().to_lowercase();
-    let note = if object.kind == ObjectKind::Service {
-        "   # its address may change"
-    } else {
-        ""
-    };
-    format!(
-        "kubectl --context {} -n {} delete {kind}/{} --cascade=orphan{note}",
-        quoted(&stage.context),
-        quoted(&object.namespace),
-        quoted(&object.name)
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -111,13 +104,12 @@ mod tests {
     use crate::cluster::diff::FieldChange;
     use crate::deploy::plan::Action;
     use crate::deploy::refusal::{Refusal, refuse};
-    use crate::model::object::ObjectRef;
+    use crate::model::object::{ObjectKind, ObjectRef};
     use crate::model::profile::Profile;
 
     fn etcd(changes: Vec<FieldChange>, deployed_with: Option<Vec<String>>) -> ObjectPlan {
+        let object = ObjectRef::new(ObjectKind::StatefulSet, "shared-infrastructure", "etcd");
         ObjectPlan {
-            object: ObjectRef::new(ObjectKind::StatefulSet, "shared-infrastructure", "etcd"),
-            action: Action::Refuse,
             refusal: Some(Refusal {
                 message: "updates are forbidden".to_owned(),
                 keep: changes
@@ -125,9 +117,10 @@ mod tests {
                     .map(|_| "etcd.persistence.size=256Mi".to_owned())
                     .collect(),
                 deployed_with,
+                not_recreated: None,
             }),
             changes,
-            conflicts: Vec::new(),
+            ..ObjectPlan::new(object, Action::Refuse)
         }
     }
 
@@ -158,8 +151,7 @@ mod tests {
         cluster west: StatefulSet/shared-infrastructure/etcd cannot be changed in place
           cluster west: StatefulSet/etcd .spec.volumeClaimTemplates[0].spec.resources.requests.storage: "256Mi" → "8Gi"
         give the same -f and --set as the last deployment (it had -f lab), or --set etcd.persistence.size=256Mi: then the objects stay as they are
-        or delete the object, so that the next deploy makes it anew; its pods run on meanwhile, and volumes stay as they are, with their old size and class:
-          kubectl --context west -n shared-infrastructure delete statefulset/etcd --cascade=orphan
+        or --recreate StatefulSet/etcd: the object is deleted and made anew; volumes stay as they are, with their old size and class, and the plan says what becomes of pods and addresses
         "#);
     }
 
@@ -170,6 +162,20 @@ mod tests {
             text.contains("the server says: updates are forbidden"),
             "{text}"
         );
-        assert!(!text.contains("delete"), "{text}");
+        assert!(!text.contains("--recreate"), "{text}");
+    }
+
+    #[test]
+    fn why_an_object_is_not_made_anew_is_said_and_the_flag_not_offered_again() {
+        let change = FieldChange {
+            field: ".spec.serviceName".to_owned(),
+            before: Some(json!("a")),
+            after: Some(json!("b")),
+        };
+        let mut plan = etcd(vec![change], None);
+        plan.refusal.as_mut().unwrap().not_recreated = Some("its volumes go".to_owned());
+        let (_, text) = text(&plan);
+        assert!(text.contains("not made anew: its volumes go"), "{text}");
+        assert!(!text.contains("--recreate"), "{text}");
     }
 }

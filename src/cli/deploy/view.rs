@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::{difference, refusals, roles};
+use super::{difference, policy, refusals, roles};
+use crate::cluster::diff::FieldChange;
 use crate::deploy::plan::{Action, FieldConflict, ObjectPlan, SecretChange, StagePlan};
 
 /// Version of the JSON form; fields are only ever added.
@@ -26,6 +27,7 @@ struct Counts {
     keep: usize,
     delete: usize,
     refuse: usize,
+    recreate: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -65,6 +67,7 @@ fn counts(plans: &[StagePlan]) -> Counts {
         keep: sum(Action::Keep),
         delete: sum(Action::Delete),
         refuse: sum(Action::Refuse),
+        recreate: sum(Action::Recreate),
     }
 }
 
@@ -85,28 +88,38 @@ pub(super) fn text(plans: &[StagePlan]) -> String {
         keep,
         delete,
         refuse,
+        recreate,
     } = counts(plans);
-    let refused = if refuse > 0 {
-        format!(", {refuse} refused")
-    } else {
-        String::new()
+    let also = |count: usize, word: &str| match count {
+        0 => String::new(),
+        count => format!(", {count} {word}"),
     };
+    let refused = also(refuse, "refused");
+    let recreated = also(recreate, "to recreate");
     lines.push(format!(
-        "Plan: {create} to create, {update} to update, {delete} to delete, {conflict} in \
-         conflict{refused}, {keep} unchanged."
+        "Plan: {create} to create, {update} to update{recreated}, {delete} to delete, {conflict} \
+         in conflict{refused}, {keep} unchanged."
     ));
     lines.join("\n")
 }
 
 /// What is asked before a plan is applied.
 pub(super) fn question(plans: &[StagePlan], clusters: &str) -> String {
-    match counts(plans).delete {
-        0 => format!("Apply this to {clusters}?"),
-        deleted => format!(
-            "Apply this to {clusters}, deleting {}?",
-            counted(deleted, "object")
-        ),
+    let mut means = String::new();
+    let deleted = counts(plans).delete;
+    if deleted > 0 {
+        means.push_str(&format!(", deleting {}", counted(deleted, "object")));
     }
+    let adopted = policy::adopted(plans);
+    if adopted > 0 {
+        means.push_str(&format!(", adopting {}", counted(adopted, "object")));
+    }
+    let recreated = policy::recreated(plans);
+    if !recreated.is_empty() {
+        let recreated = recreated.join(", ");
+        means.push_str(&format!(", deleting and making anew {recreated}"));
+    }
+    format!("Apply this to {clusters}{means}?")
 }
 
 /// What was done to objects: `3 objects written`, `1 object written, 2 deleted`.
@@ -192,48 +205,86 @@ fn object_lines(plan: &ObjectPlan, lines: &mut Vec<String>) {
     match plan.action {
         Action::Keep => {}
         Action::Create => lines.push(format!("  + {name}")),
-        Action::Refuse => {
-            lines.push(format!("  x {name} cannot be changed in place"));
-            let fields = refusals::fields(plan);
-            lines.extend(fields.iter().map(|line| format!("      {line}")));
-        }
+        Action::Refuse => refused(plan, &name, lines),
         Action::Delete => lines.push(format!("  - {name}")),
-        Action::Update | Action::Conflict => {
-            let sign = if plan.action == Action::Update {
-                '~'
-            } else {
-                '!'
-            };
-            lines.push(format!("  {sign} {name}"));
-            for change in plan.changes.iter().take(FIELDS_SHOWN) {
-                let (before, after) = (change.before.as_ref(), change.after.as_ref());
-                let changed = difference::lines(&change.field, before, after);
-                lines.extend(changed.iter().map(|line| format!("      {line}")));
-            }
-            if plan.changes.len() > FIELDS_SHOWN {
-                let more = plan.changes.len() - FIELDS_SHOWN;
-                lines.push(format!("      and {more} more fields (all with -o json)"));
-            }
-            lines.extend(
-                plan.conflicts
-                    .iter()
-                    .map(|conflict| format!("      {}", clash(conflict))),
-            );
+        Action::Recreate => {
+            lines.push(format!("  -/+ {name} is deleted and made anew"));
+            let means = plan.recreation.iter().map(|anew| anew.means.to_owned());
+            let below = means.chain(refusals::fields(plan)).chain(adopted(plan));
+            lines.extend(below.map(|line| format!("      {line}")));
         }
+        Action::Update => changed(plan, &format!("  ~ {name}"), lines),
+        Action::Conflict => changed(plan, &format!("  ! {name}"), lines),
     }
 }
 
-/// One field of somebody else: the field, both values and whose it is.
+fn refused(plan: &ObjectPlan, name: &str, lines: &mut Vec<String>) {
+    if let (true, Some(owner)) = (plan.is_anothers(), &plan.owner) {
+        lines.push(format!("  x {name} belongs to {owner}"));
+        return;
+    }
+    lines.push(format!("  x {name} cannot be changed in place"));
+    let fields = refusals::fields(plan);
+    lines.extend(fields.iter().map(|line| format!("      {line}")));
+}
+
+/// From whom an object is adopted.
+fn adopted(plan: &ObjectPlan) -> Option<String> {
+    let owner = plan.owner.as_ref()?;
+    Some(format!("adopted from {owner}"))
+}
+
+fn changed(plan: &ObjectPlan, title: &str, lines: &mut Vec<String>) {
+    lines.push(title.to_owned());
+    let mut below: Vec<String> = adopted(plan).into_iter().collect();
+    below.extend(fields(&plan.changes));
+    if let Some(takeover) = &plan.takeover {
+        let from = takeover.from.join(", ");
+        below.push(if takeover.dropped.is_empty() {
+            format!("taken over from {from}; nothing is dropped")
+        } else {
+            format!("taken over from {from}; nothing asks for these any more:")
+        });
+        let dropped = fields(&takeover.dropped);
+        below.extend(dropped.into_iter().map(|line| format!("  {line}")));
+    }
+    let taken = plan.taken.iter();
+    below.extend(taken.map(|conflict| format!("{}: taken over", clash(conflict))));
+    below.extend(plan.conflicts.iter().map(clash));
+    lines.extend(below.into_iter().map(|line| format!("      {line}")));
+}
+
+/// Changed fields, not more than are read.
+fn fields(changes: &[FieldChange]) -> Vec<String> {
+    let shown = changes.iter().take(FIELDS_SHOWN).flat_map(|change| {
+        let (before, after) = (change.before.as_ref(), change.after.as_ref());
+        difference::lines(&change.field, before, after)
+    });
+    let mut lines: Vec<String> = shown.collect();
+    if changes.len() > FIELDS_SHOWN {
+        let more = changes.len() - FIELDS_SHOWN;
+        lines.push(format!("and {more} more fields (all with -o json)"));
+    }
+    lines
+}
+
+/// One field of somebody else: the field, both values, whose it is and since when.
 pub(super) fn clash(conflict: &FieldConflict) -> String {
-    let FieldConflict { change, manager } = conflict;
+    let FieldConflict {
+        change,
+        manager,
+        since,
+    } = conflict;
+    let since = since.as_ref().map(|at| format!(" at {at}"));
+    let since = since.unwrap_or_default();
     let (before, after) = difference::sides(change.before.as_ref(), change.after.as_ref());
     let field = &change.field;
-    format!("{field}: is {before} (set by `{manager}`), telectl has {after}")
+    format!("{field}: is {before} (set by `{manager}`{since}), telectl has {after}")
 }
 
 fn secret_line(plan: &SecretChange, lines: &mut Vec<String>) {
     let sign = match plan.action {
-        Action::Keep | Action::Refuse => return,
+        Action::Keep | Action::Refuse | Action::Recreate => return,
         Action::Create => '+',
         Action::Delete => '-',
         Action::Update | Action::Conflict => '~',
@@ -260,9 +311,13 @@ fn secret_line(plan: &SecretChange, lines: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::apply::Cascade;
     use crate::deploy::belongings::Kept;
+    use crate::deploy::claim::Claim;
     use crate::deploy::layout::Stage;
     use crate::deploy::plan::Renewal;
+    use crate::deploy::recreate::Recreation;
+    use crate::deploy::takeover::Takeover;
     use crate::model::object::{ObjectKind, ObjectRef};
     use crate::model::profile::Profile;
 
@@ -343,6 +398,92 @@ mod tests {
         let said = text(&[plan]);
         assert!(said.contains("namespace ns: no changes"), "{said}");
         assert!(said.contains("api-gateway-auth is kept"), "{said}");
+    }
+
+    fn changed(field: &str, before: &str, after: Option<&str>) -> FieldChange {
+        FieldChange {
+            field: field.to_owned(),
+            before: Some(before.into()),
+            after: after.map(Into::into),
+        }
+    }
+
+    /// An object that is left to helm, one that is made anew, and one that becomes ours.
+    fn possessing() -> StagePlan {
+        let object = |kind, name: &str| ObjectRef::new(kind, "ns", name);
+        let helm = Claim::Helm {
+            release: "old".to_owned(),
+            namespace: "ns".to_owned(),
+        };
+        let refused = ObjectPlan {
+            owner: Some(helm.clone()),
+            ..ObjectPlan::new(object(ObjectKind::Service, "collector"), Action::Refuse)
+        };
+        let anew = ObjectPlan {
+            changes: vec![changed(".spec.serviceName", "a", Some("b"))],
+            recreation: Some(Recreation {
+                cascade: Cascade::Orphan,
+                means: "its pods run on",
+                uid: String::new(),
+            }),
+            ..ObjectPlan::new(object(ObjectKind::StatefulSet, "etcd"), Action::Recreate)
+        };
+        let adopted = ObjectPlan {
+            changes: vec![changed(".spec.paused", "1", Some("2"))],
+            owner: Some(helm),
+            takeover: Some(Takeover {
+                from: vec!["helm".to_owned()],
+                dropped: vec![changed(".metadata.labels.chart", "old-1", None)],
+                patch: serde_json::Value::Null,
+            }),
+            taken: vec![FieldConflict {
+                change: changed(".spec.strategy", "x", Some("y")),
+                manager: "kubectl-edit".to_owned(),
+                since: Some("2026-01-01T00:00:00Z".to_owned()),
+            }],
+            ..ObjectPlan::new(object(ObjectKind::Deployment, "collector"), Action::Update)
+        };
+        StagePlan {
+            objects: vec![refused, anew, adopted],
+            unwanted: Vec::new(),
+            kept: Vec::new(),
+            ..pruning()
+        }
+    }
+
+    #[test]
+    fn d07_whose_an_object_is_and_what_becomes_of_it_is_part_of_the_plan() {
+        insta::assert_snapshot!(text(&[possessing()]), @r#"
+        central → cluster west (https://192.0.2.1), namespace ns
+          x Service/collector belongs to helm release old (namespace ns)
+          -/+ StatefulSet/etcd is deleted and made anew
+              its pods run on
+              .spec.serviceName: "a" → "b"
+          ~ Deployment/collector
+              adopted from helm release old (namespace ns)
+              .spec.paused: "1" → "2"
+              taken over from helm; nothing asks for these any more:
+                .metadata.labels.chart: "old-1" → (none)
+              .spec.strategy: is "x" (set by `kubectl-edit` at 2026-01-01T00:00:00Z), telectl has "y": taken over
+
+        Plan: 0 to create, 1 to update, 1 to recreate, 0 to delete, 0 in conflict, 1 refused, 1 unchanged.
+        "#);
+        let shown: serde_json::Value = serde_json::from_str(&json(&[possessing()])).unwrap();
+        assert_eq!(shown["counts"]["recreate"], 1);
+        let objects = &shown["stages"][0]["objects"];
+        assert_eq!(objects[0]["release"], "old");
+        assert_eq!(objects[1]["recreation"]["cascade"], "orphan");
+        assert_eq!(objects[2]["taken_over"]["from"][0], "helm");
+        assert_eq!(objects[2]["taken"][0]["manager"], "kubectl-edit");
+    }
+
+    #[test]
+    fn the_question_names_what_is_deleted_and_made_anew() {
+        let asked = question(&[possessing()], "west");
+        assert_eq!(
+            asked,
+            "Apply this to west, adopting 1 object, deleting and making anew StatefulSet/etcd?"
+        );
     }
 
     #[test]

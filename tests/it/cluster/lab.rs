@@ -70,12 +70,20 @@ impl Done {
     }
 }
 
-fn done(output: Output) -> Done {
+pub(crate) fn done(output: Output) -> Done {
     Done {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
+}
+
+/// Says that this test was skipped, and why.
+pub(crate) fn skipped(why: &str) {
+    let test = std::thread::current();
+    let name = test.name().unwrap_or("a test");
+    // Not eprintln!: the test harness hides that for a test that passes.
+    writeln!(std::io::stderr(), "SKIPPED {name}: {why}").expect("standard error is open");
 }
 
 impl Clusters {
@@ -87,14 +95,7 @@ impl Clusters {
                 environment.get("CI") != Some("true"),
                 "no clusters (TELECTL_TEST_KUBECONFIG is not set), and CI=true forbids to skip"
             );
-            let test = std::thread::current();
-            // Not eprintln!: the test harness hides that for a test that passes.
-            writeln!(
-                std::io::stderr(),
-                "SKIPPED {}: no clusters; `make test` starts them",
-                test.name().unwrap_or("a test")
-            )
-            .expect("standard error is open");
+            skipped("no clusters; `make test` starts them");
             return None;
         };
         let contexts = environment.get("TELECTL_TEST_CONTEXTS").unwrap_or_default();

@@ -3,15 +3,18 @@
 //! `make test` starts the clusters and says where they are; a test that finds none is a visible
 //! skip on a person's machine and a failure where `CI=true`.
 
+mod applyset;
 mod canary;
 mod connectivity;
 mod deploy;
 mod drift;
 mod faults;
+mod helm;
 mod history;
 mod identity;
 mod lab;
 mod one_cluster;
+mod ownership;
 mod prune;
 mod refusals;
 mod rights;

@@ -26,10 +26,7 @@ fn d07_what_cannot_be_changed_in_place_is_part_of_the_plan_and_stops_a_deploy() 
     let hints = &plan.stderr;
     assert!(hints.contains("it had -f lab -f "), "{hints}");
     assert!(hints.contains("etcd.persistence.size=256Mi"), "{hints}");
-    assert!(
-        hints.contains("delete statefulset/etcd --cascade=orphan"),
-        "{hints}"
-    );
+    assert!(hints.contains("--recreate StatefulSet/etcd"), "{hints}");
     assert!(!hints.contains("applying"), "{hints}");
     let json = without_overlay(&["plan", "-o", "json"]).exits(1).json();
     assert_eq!(json["counts"]["refuse"], 4, "{json}");
