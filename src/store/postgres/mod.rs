@@ -10,13 +10,14 @@ use crate::model::batch::{Batch, SignedOff};
 use crate::model::source::{BatchId, StoreToken};
 
 use super::{
-    Gpu, Host, SourceProgress, Statistics, Store, StoreError, Stored, TelemetryPoint,
+    Freshness, Gpu, Host, SourceProgress, Statistics, Store, StoreError, Stored, TelemetryPoint,
     TelemetryQuery,
 };
 
 mod catalogue;
 mod connection;
 mod fault;
+mod freshness;
 mod ledger;
 mod partitions;
 mod read;
@@ -199,6 +200,12 @@ impl Store for PostgresStore {
         read::sources(self)
             .await
             .map_err(self.fails("read the ledger"))
+    }
+
+    async fn freshness(&self) -> Result<Freshness, StoreError> {
+        freshness::freshness(self)
+            .await
+            .map_err(self.fails("say how fresh its data is"))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -47,13 +47,13 @@ impl<'a> FromSql<'a> for Time {
 }
 
 impl Time {
-    fn timestamp(self) -> Timestamp {
+    pub(super) fn timestamp(self) -> Timestamp {
         // Out of range only for rows that somebody else entered.
         Timestamp::from_microsecond(self.0).unwrap_or_default()
     }
 }
 
-async fn query(
+pub(super) async fn query(
     store: &PostgresStore,
     statement: &str,
     parameters: &[&(dyn ToSql + Sync)],

@@ -54,7 +54,7 @@ fn point(row: &Row<'_>) -> Result<TelemetryPoint, rusqlite::Error> {
     })
 }
 
-fn timestamp(time: i64) -> Timestamp {
+pub(super) fn timestamp(time: i64) -> Timestamp {
     // Out of range only for rows that somebody else entered.
     Timestamp::from_microsecond(time).unwrap_or_default()
 }

@@ -22,6 +22,7 @@ use crate::store::{Outcome, Store, StoreError, Stored};
 use super::runtime::dependency::chain;
 use super::vitals::Vitals;
 
+pub mod freshness;
 mod inbox;
 mod meters;
 mod patience;
