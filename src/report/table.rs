@@ -90,6 +90,18 @@ impl Table {
         text.lines().map(measure_text_width).max().unwrap_or(0)
     }
 
+    /// Takes columns out, in this order, until the widest line has room; those that are left stay
+    /// even where they have none.
+    pub fn fit(&mut self, columns: Option<usize>, dispensable: &[&str]) {
+        let columns = columns.unwrap_or(usize::MAX);
+        for heading in dispensable {
+            if self.width() <= columns {
+                break;
+            }
+            self.remove(heading);
+        }
+    }
+
     /// The table as text, one line per row, without trailing spaces.
     pub fn render(&self, color: bool) -> String {
         let mut table = comfy_table::Table::new();
@@ -136,6 +148,16 @@ fn styled(cell: &Cell, color: bool) -> comfy_table::Cell {
 #[cfg(test)]
 mod tests {
     use super::Table;
+
+    #[test]
+    fn columns_are_given_up_only_where_there_is_no_room() {
+        let mut table = Table::new(&["NAME", "NODE", "READY"]);
+        table.row(vec!["collector".into(), "node-1".into(), "2/2".into()]);
+        table.fit(Some(25), &["NODE", "READY"]);
+        assert_eq!(table.width(), 24);
+        table.fit(Some(20), &["NODE", "READY"]);
+        assert_eq!(table.render(false), "NAME       READY\ncollector  2/2\n");
+    }
 
     #[test]
     fn columns_line_up_without_borders() {
