@@ -9,6 +9,8 @@ use super::report::{
 use crate::deploy::certificates::WARNING_DAYS;
 use crate::validate::FAILURE_DAYS;
 
+/// Seconds from which on an autoscaler that cannot scale is a problem.
+const UNABLE_SECONDS: i64 = 60;
 /// Seconds that a message may wait in the queue.
 const LONGEST_WAIT_SECONDS: f64 = 300.0;
 
@@ -68,8 +70,15 @@ fn cluster(status: &ClusterStatus, facts: &ClusterFacts, found: &mut Vec<Concern
             continue;
         };
         if let Some(why) = &autoscaler.unable {
-            let says = format!("its autoscaler cannot scale: {why}");
-            found.push(problem(place, format!("autoscaler of {name}"), says));
+            // It looks every 15 s and takes a while to see that an outage is over.
+            let is_passing = autoscaler.unable_seconds < Some(UNABLE_SECONDS);
+            let says = format!("it cannot scale: {why}");
+            let subject = format!("autoscaler of {name}");
+            found.push(if autoscaler.unable_seconds.is_some() && is_passing {
+                notice(place, subject, says)
+            } else {
+                problem(place, subject, says)
+            });
         }
         if autoscaler.blind.is_some() {
             found.push(notice(

@@ -168,6 +168,8 @@ pub struct AutoscalerStatus {
     pub metrics: Vec<String>,
     /// Why it cannot change the number of replicas, if it cannot.
     pub unable: Option<String>,
+    /// For how many seconds it has not been able to.
+    pub unable_seconds: Option<i64>,
     /// Why it does not know the load, if it does not.
     pub blind: Option<String>,
 }

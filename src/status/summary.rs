@@ -115,7 +115,7 @@ fn cluster(facts: &ClusterFacts, now: Timestamp) -> ClusterStatus {
     let workloads = if unreachable.is_some() {
         Vec::new()
     } else {
-        workloads(facts)
+        workloads(facts, now)
     };
     let worst = workloads.iter().map(|workload| workload.verdict).max();
     let verdict = match &unreachable {
@@ -143,11 +143,11 @@ fn cluster(facts: &ClusterFacts, now: Timestamp) -> ClusterStatus {
 }
 
 /// What is there, in the order of deployment, and what the roles ask for and is not there.
-fn workloads(facts: &ClusterFacts) -> Vec<WorkloadStatus> {
+fn workloads(facts: &ClusterFacts, now: Timestamp) -> Vec<WorkloadStatus> {
     let mut found: Vec<WorkloadStatus> = Component::ALL
         .into_iter()
         .flat_map(|component| facts.objects.workloads_of(component))
-        .map(|one| workload(facts, one))
+        .map(|one| workload(facts, one, now))
         .collect();
     let wanted = facts.roles.iter().flat_map(|role| role.workers());
     for component in wanted {
@@ -174,7 +174,7 @@ fn missing(component: Component) -> WorkloadStatus {
     }
 }
 
-fn workload(facts: &ClusterFacts, workload: &Workload) -> WorkloadStatus {
+fn workload(facts: &ClusterFacts, workload: &Workload, now: Timestamp) -> WorkloadStatus {
     let mut images = BTreeMap::new();
     let (mut ready, mut restarts) = (0, 0);
     let mut trouble = None;
@@ -200,10 +200,6 @@ fn workload(facts: &ClusterFacts, workload: &Workload) -> WorkloadStatus {
     if wanted == 0 {
         trouble = trouble.or_else(|| Some("it is scaled to zero".to_owned()));
     }
-    let target = format!("{}/{}", workload.kind, workload.name);
-    let autoscaler = facts.objects.autoscalers.iter().find(|autoscaler| {
-        autoscaler.namespace == workload.namespace && autoscaler.target == target
-    });
     WorkloadStatus {
         component: workload.component,
         namespace: workload.namespace.clone(),
@@ -213,18 +209,36 @@ fn workload(facts: &ClusterFacts, workload: &Workload) -> WorkloadStatus {
         desired: workload.desired,
         images,
         restarts,
-        autoscaler: autoscaler.map(|autoscaler| AutoscalerStatus {
-            current: autoscaler.current,
-            desired: autoscaler.desired,
-            min: autoscaler.min,
-            max: autoscaler.max,
-            metrics: autoscaler.metrics.clone(),
-            unable: autoscaler.unable.clone(),
-            blind: autoscaler.blind.clone(),
-        }),
+        autoscaler: autoscaler(facts, workload, now),
         trouble,
         verdict,
     }
+}
+
+/// The autoscaler of a workload.
+fn autoscaler(
+    facts: &ClusterFacts,
+    workload: &Workload,
+    now: Timestamp,
+) -> Option<AutoscalerStatus> {
+    let target = format!("{}/{}", workload.kind, workload.name);
+    let found = &mut facts.objects.autoscalers.iter();
+    let autoscaler = found.find(|autoscaler| {
+        autoscaler.namespace == workload.namespace && autoscaler.target == target
+    })?;
+    Some(AutoscalerStatus {
+        current: autoscaler.current,
+        desired: autoscaler.desired,
+        min: autoscaler.min,
+        max: autoscaler.max,
+        metrics: autoscaler.metrics.clone(),
+        unable: autoscaler.unable.as_ref().map(|denied| denied.why.clone()),
+        unable_seconds: autoscaler.unable.as_ref().and_then(|denied| {
+            let since = denied.since.parse::<Timestamp>().ok()?;
+            Some(now.as_second() - since.as_second())
+        }),
+        blind: autoscaler.blind.as_ref().map(|denied| denied.why.clone()),
+    })
 }
 
 fn addresses(facts: &ClusterFacts) -> Vec<AddressStatus> {

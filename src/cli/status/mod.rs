@@ -119,7 +119,11 @@ fn frame(output: StatusOutput, session: &Session) -> Frame {
             StatusOutput::Wide => Extent::Wide,
             _ => Extent::Short,
         },
-        columns: session.ui.data_columns(),
+        // A line that fills the last column makes some terminals begin another one.
+        columns: session
+            .ui
+            .data_columns()
+            .map(|columns| columns.saturating_sub(1)),
         color: session.ui.colors_data(),
     }
 }

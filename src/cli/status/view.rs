@@ -73,7 +73,10 @@ fn tables(report: &StatusReport, frame: Frame) -> Vec<String> {
     );
     add(details::data(report), &["HOSTS", "BEHIND", "SOURCES"]);
     add(addresses(report), &[]);
-    add(registrations(report), &["CLUSTER", "AGE", "LEASE"]);
+    add(
+        registrations(report, frame.columns),
+        &["LEASE", "AGE", "CLUSTER"],
+    );
     if frame.extent == Extent::Wide {
         add(details::stalest(report), &["UUID"]);
         add(details::versions(report), &[]);
@@ -222,22 +225,31 @@ fn addresses(report: &StatusReport) -> Table {
     table
 }
 
-fn registrations(report: &StatusReport) -> Table {
-    let mut table = Table::new(&[
+/// By key; where that has no room, by the last part of the name, which is the pod's.
+fn registrations(report: &StatusReport, columns: Option<usize>) -> Table {
+    let headings = [
         "REGISTRATION",
         "CLUSTER",
         "ADDRESS",
         "HEALTH",
         "AGE",
         "LEASE",
-    ]);
-    for one in &report.registrations {
-        table.row(registration_row(one));
+    ];
+    let made = |name: fn(&str) -> &str| {
+        let mut table = Table::new(&headings);
+        for one in &report.registrations {
+            table.row(registration_row(one, name(&one.key)));
+        }
+        table
+    };
+    let whole = made(|key| key.trim_start_matches("/services/"));
+    if whole.width() <= columns.unwrap_or(usize::MAX) {
+        return whole;
     }
-    table
+    made(|key| key.rsplit(['.', '/']).next().unwrap_or(key))
 }
 
-fn registration_row(one: &RegistrationStatus) -> Vec<Cell> {
+fn registration_row(one: &RegistrationStatus, name: &str) -> Vec<Cell> {
     let health = if one.health == "healthy" {
         Emphasis::Good
     } else {
@@ -248,7 +260,7 @@ fn registration_row(one: &RegistrationStatus) -> Vec<Cell> {
         None => Cell::new("none", Emphasis::Warning),
     };
     vec![
-        one.key.trim_start_matches("/services/").into(),
+        name.into(),
         one.cluster.clone().into(),
         one.endpoint.clone().into(),
         Cell::new(one.health.clone(), health),

@@ -14,7 +14,7 @@ use super::{StatusReport, Verdict, summarise};
 use crate::model::component::Component;
 use crate::model::object::ObjectKind;
 use crate::probe::{Cause, Registration};
-use crate::validate::facts::{Autoscaler, Objects, Pod, Role, ServiceFacts, Workload};
+use crate::validate::facts::{Autoscaler, Denied, Objects, Pod, Role, ServiceFacts, Workload};
 use crate::validate::observe::ApiServer;
 
 const NAMESPACE: &str = "telemetry-system";
@@ -137,16 +137,25 @@ fn s01_a_workload_has_its_pods_images_and_autoscaler() {
 #[test]
 fn s01_an_autoscaler_that_cannot_scale_is_a_problem_and_one_that_is_blind_is_not() {
     let mut site = edge(true);
-    site.objects.autoscalers[0].blind = Some("FailedGetResourceMetric: no metrics".to_owned());
+    let denied = |why: &str, since: &str| {
+        Some(Denied {
+            why: why.to_owned(),
+            since: since.to_owned(),
+        })
+    };
+    site.objects.autoscalers[0].blind = denied("FailedGetResourceMetric: no metrics", "");
     let report = summarise(&collected(vec![site.clone()]), now());
     assert_eq!(report.verdict, Verdict::Ready);
     assert_eq!(report.concerns[0].severity, Severity::Notice);
-    site.objects.autoscalers[0].unable = Some("FailedGetScale: not found".to_owned());
+    site.objects.autoscalers[0].unable = denied("FailedGetScale", "2025-07-18T11:59:30Z");
+    let report = summarise(&collected(vec![site.clone()]), now());
+    assert_eq!(report.verdict, Verdict::Ready, "it may be over in a moment");
+    site.objects.autoscalers[0].unable = denied("FailedGetScale", "2025-07-18T11:50:00Z");
     let report = summarise(&collected(vec![site]), now());
     assert_eq!(report.verdict, Verdict::Degraded);
     assert_eq!(
         problems(&report),
-        ["autoscaler of streamer: its autoscaler cannot scale: FailedGetScale: not found"]
+        ["autoscaler of streamer: it cannot scale: FailedGetScale"]
     );
 }
 

@@ -24,9 +24,9 @@ pub struct Autoscaler {
     /// What it scales by, with what it sees and what it aims at, for example `cpu 35%/70%`.
     pub metrics: Vec<String>,
     /// Why it cannot change the number of replicas, if it says so.
-    pub unable: Option<String>,
+    pub unable: Option<Denied>,
     /// Why it does not know the load, if it says so.
-    pub blind: Option<String>,
+    pub blind: Option<Denied>,
 }
 
 impl Autoscaler {
@@ -51,11 +51,23 @@ impl Autoscaler {
     }
 }
 
+/// A condition that is false.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Denied {
+    /// Reason and message.
+    pub why: String,
+    /// Since when, RFC 3339; empty if it does not say.
+    pub since: String,
+}
+
 /// What an object says about a condition that is false.
-fn denied(object: &Value, condition: &str) -> Option<String> {
+fn denied(object: &Value, condition: &str) -> Option<Denied> {
     let found = items(&object["status"]["conditions"]).find(|one| one["type"] == condition)?;
     let (reason, message) = (text(&found["reason"]), text(&found["message"]));
-    (found["status"] == "False").then(|| format!("{reason}: {message}"))
+    (found["status"] == "False").then(|| Denied {
+        why: format!("{reason}: {message}"),
+        since: text(&found["lastTransitionTime"]),
+    })
 }
 
 /// `cpu 35%/70%`: a metric, what is seen of it and what is aimed at; `?` where nothing is seen.
@@ -116,7 +128,8 @@ mod tests {
         });
         let able = Autoscaler::from_object(&object);
         assert_eq!(able.metrics, ["cpu 35%/70%"]);
-        assert_eq!(able.unable.as_deref(), Some("FailedGetScale: not found"));
+        let unable = able.unable.as_ref().unwrap();
+        assert_eq!(unable.why, "FailedGetScale: not found");
         assert_eq!(able.blind, None);
         object["status"]["currentMetrics"] = json!(null);
         assert_eq!(Autoscaler::from_object(&object).metrics, ["cpu ?/70%"]);

@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::model::component::Component;
 use crate::model::labels::COMPONENT;
 
-pub use autoscaler::Autoscaler;
+pub use autoscaler::{Autoscaler, Denied};
 pub use pod::Pod;
 pub use policy::Policy;
 pub use service::ServiceFacts;
