@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::worker::parse_duration;
 use crate::model::exit::ExitCode;
-use crate::report::{Cell, Emphasis, Table};
+use crate::report::{Cell, Coloring, Emphasis, Table};
 use crate::status::report::{StatusReport, VersionStatus};
 use crate::status::{Limits, collect, summarise};
 use crate::validate::Probing;
@@ -105,7 +105,7 @@ pub(super) fn run(
         answer(Some(asked(targets, limit)?))
     };
     let text = match args.output {
-        VersionOutput::Text => text(&answer, session.ui.colors_data()),
+        VersionOutput::Text => text(&answer, session.ui.data_coloring()),
         VersionOutput::Json => serde_json::to_string_pretty(&answer)
             .map_err(|error| CliError::failed("cannot write the answer").because(error))?,
     };
@@ -149,7 +149,7 @@ fn answer(report: Option<StatusReport>) -> Answer {
     }
 }
 
-fn text(answer: &Answer, color: bool) -> String {
+fn text(answer: &Answer, coloring: Coloring) -> String {
     let build = &answer.telectl;
     let mut text = format!(
         "telectl {} ({}, {}, {} build, Kubernetes API {})\n",
@@ -173,7 +173,7 @@ fn text(answer: &Answer, color: bool) -> String {
     }
     if !table.is_empty() {
         text.push('\n');
-        text.push_str(&table.render(color));
+        text.push_str(&table.render(coloring));
     }
     text
 }

@@ -9,10 +9,8 @@ use serde_json::Value;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::inventory;
 use crate::model::component::Component;
 use crate::model::freshness::FreshnessReport;
-use crate::model::object::ObjectRef;
 use crate::model::profile::Profile;
 use crate::probe::Cause;
 use crate::validate::facts::{Objects, Role};
@@ -20,9 +18,6 @@ use crate::validate::observe::{ApiServer, api_server, ask, objects, workers};
 use crate::validate::{Probing, Site};
 
 use super::probed::{Probed, probed};
-
-/// Annotation of a profile's record: which deployment of it this is, counted from 1.
-const GENERATION: &str = "telectl.io/generation";
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy)]
@@ -160,9 +155,8 @@ pub async fn ask_cluster(site: &Site, limits: Limits) -> ClusterFacts {
 
 async fn fill(site: &Site, facts: &mut ClusterFacts) {
     let cluster = &site.cluster;
-    let (listed, deployed) = tokio::join!(objects(cluster, &site.namespaces), deployed(site));
-    (facts.objects, facts.gaps) = listed;
-    facts.deployed = deployed;
+    (facts.objects, facts.gaps) = objects(cluster, &site.namespaces).await;
+    facts.deployed = deployed(&facts.objects);
     let found = &facts.objects;
     let asking = workers(found).map(async |(component, pod, port)| {
         let answer = ask(cluster, pod, port, "/api/v1/status").await;
@@ -192,26 +186,18 @@ async fn freshness(site: &Site, objects: &Objects) -> Option<Result<FreshnessRep
     })
 }
 
-/// The profiles that telectl deployed to the cluster's namespaces.
-async fn deployed(site: &Site) -> Vec<Deployed> {
-    let wanted = site.namespaces.iter().flat_map(|namespace| {
-        Profile::ALL
-            .into_iter()
-            .map(move |profile| (profile, inventory::parent(namespace, profile.name())))
+/// The profiles that telectl deployed to the cluster's namespaces, also where it did not come to
+/// the end.
+fn deployed(objects: &Objects) -> Vec<Deployed> {
+    let records = objects.records.iter().map(|record| {
+        let last = record.last.clone().unwrap_or_default();
+        Deployed {
+            profile: record.profile,
+            at: last.at,
+            by: last.by,
+            version: last.version,
+            generation: last.generation,
+        }
     });
-    let reading = wanted.map(async |(profile, parent): (Profile, ObjectRef)| {
-        let parent = site.cluster.get(&parent).await.ok().flatten()?;
-        let annotation = |name: &str| {
-            let annotations = &parent["metadata"]["annotations"];
-            annotations[name].as_str().unwrap_or_default().to_owned()
-        };
-        Some(Deployed {
-            profile,
-            at: annotation(inventory::DEPLOYED_AT),
-            by: annotation(inventory::DEPLOYED_BY),
-            version: annotation(inventory::VERSION),
-            generation: annotation(GENERATION).parse().ok(),
-        })
-    });
-    join_all(reading).await.into_iter().flatten().collect()
+    records.collect()
 }

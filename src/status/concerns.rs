@@ -61,7 +61,7 @@ fn cluster(status: &ClusterStatus, facts: &ClusterFacts, found: &mut Vec<Concern
             let why = workload.trouble.as_deref().unwrap_or("it is not ready yet");
             let (ready, desired) = (workload.ready, workload.desired);
             let says = match workload.verdict {
-                Verdict::Missing => why.to_owned(),
+                Verdict::Missing | Verdict::Unknown => why.to_owned(),
                 _ => format!("{ready} of {desired} ready: {}", first_line(why)),
             };
             found.push(problem(place, name, says));
@@ -92,7 +92,7 @@ fn cluster(status: &ClusterStatus, facts: &ClusterFacts, found: &mut Vec<Concern
         let subject = format!("service {}", address.service);
         if address.address.is_empty() {
             found.push(problem(place, subject, "the load balancer gave no address"));
-        } else if address.endpoints == 0 {
+        } else if address.endpoints == Some(0) {
             found.push(problem(place, subject, "no ready pod stands behind it"));
         }
     }

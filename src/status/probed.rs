@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::component::Component;
 use crate::probe::{CertificateFacts, ProbeReport, Registration, TargetKind};
-use crate::validate::facts::{Objects, Role, Workload};
+use crate::validate::facts::{Listing, Role};
 use crate::validate::observe::{ProbeEnd, probe_workload, sweep};
 use crate::validate::{Circumstances, Probing, Site};
 
@@ -61,11 +61,17 @@ pub async fn probed(
         .collect();
     places.sort_by_key(|(site, _)| !site.roles.contains(&Role::Central));
     let place = places.into_iter().find_map(|(site, facts)| {
-        let (component, workload) = stand_in(&facts.objects)?;
+        let (component, workload) = facts.objects.stand_in()?;
         Some((site, component, workload))
     });
     let Some((site, component, workload)) = place else {
-        return Probed::unknown("no worker is deployed that a probe could stand for");
+        let mut objects = clusters.iter().map(|facts| &facts.objects);
+        return Probed::unknown(
+            match objects.find_map(|all| all.unread(&Listing::WORKLOADS)) {
+                Some(unread) => format!("{} could not be read", unread.what()),
+                None => "no worker is deployed that a probe could stand for".to_owned(),
+            },
+        );
     };
     let circumstances = Circumstances {
         run: format!("{:08x}", rand::random::<u32>()),
@@ -80,7 +86,10 @@ pub async fn probed(
     match probed.end {
         ProbeEnd::Reported(report) => read(*report, component, sites),
         ProbeEnd::NotStarted { reason } | ProbeEnd::Failed { reason } => Probed::unknown(reason),
-        ProbeEnd::OutOfTime => Probed::unknown("the probe did not report in time"),
+        ProbeEnd::OutOfTime { state } => {
+            Probed::unknown(format!("the probe did not report in time: {state}"))
+        }
+        ProbeEnd::Stopped => Probed::unknown("the probe was stopped"),
     }
 }
 
@@ -113,14 +122,4 @@ fn of_sites(sites: &[Site], all: Vec<Registration>) -> Vec<Registration> {
         record.is_none_or(|record| record.is_in(&namespaces))
     };
     all.into_iter().filter(is_ours).collect()
-}
-
-fn stand_in(objects: &Objects) -> Option<(Component, &Workload)> {
-    [
-        Component::Collector,
-        Component::ApiGateway,
-        Component::Streamer,
-    ]
-    .into_iter()
-    .find_map(|component| Some((component, objects.workloads_of(component).next()?)))
 }

@@ -124,7 +124,7 @@ fn frame(output: StatusOutput, session: &Session) -> Frame {
             .ui
             .data_columns()
             .map(|columns| columns.saturating_sub(1)),
-        color: session.ui.colors_data(),
+        coloring: session.ui.data_coloring(),
     }
 }
 
@@ -132,9 +132,11 @@ fn frame(output: StatusOutput, session: &Session) -> Frame {
 const fn verdict(report: &StatusReport) -> ExitCode {
     match report.verdict {
         Verdict::Ready => ExitCode::Ok,
-        Verdict::Degraded | Verdict::Down | Verdict::Missing | Verdict::Unreachable => {
-            ExitCode::ValidationFailed
-        }
+        Verdict::Unknown
+        | Verdict::Degraded
+        | Verdict::Down
+        | Verdict::Missing
+        | Verdict::Unreachable => ExitCode::ValidationFailed,
     }
 }
 

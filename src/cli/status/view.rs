@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::report::{Cell, Emphasis, Table};
+use crate::report::{Cell, Coloring, Emphasis, Table, visible_in_line};
 use crate::status::Verdict;
 use crate::status::report::{
     AutoscalerStatus, ClusterStatus, Concern, QueueStatus, RegistrationStatus, Severity,
@@ -29,7 +29,7 @@ pub(super) struct Frame {
     /// Columns of the terminal, if it is one: what matters least is left out where they are few.
     pub(super) columns: Option<usize>,
     /// Whether it is coloured.
-    pub(super) color: bool,
+    pub(super) coloring: Coloring,
 }
 
 /// Everything once, the answer last: there the eye is when a command has ended.
@@ -39,7 +39,7 @@ pub(super) fn page(report: &StatusReport, frame: Frame) -> String {
         "{}{}{}\n",
         facts(report, frame),
         concerns(report),
-        verdict(report, frame.color)
+        verdict(report, frame.coloring)
     );
     parts.push(answer);
     parts.join("\n")
@@ -48,7 +48,7 @@ pub(super) fn page(report: &StatusReport, frame: Frame) -> String {
 /// Everything for a screen that is drawn again and again, the answer first: what there is no room
 /// for is cut off at the end.
 pub(super) fn watched(report: &StatusReport, frame: Frame) -> String {
-    let answer = format!("{}\n{}", verdict(report, frame.color), concerns(report));
+    let answer = format!("{}\n{}", verdict(report, frame.coloring), concerns(report));
     let mut parts = vec![answer];
     let (mut tables, facts) = (tables(report, frame), facts(report, frame));
     let rest = tables.split_off(tables.len().min(2));
@@ -63,7 +63,7 @@ fn tables(report: &StatusReport, frame: Frame) -> Vec<String> {
     let mut add = |mut table: Table, dispensable: &[&str]| {
         if !table.is_empty() {
             table.fit(frame.columns, dispensable);
-            parts.push(table.render(frame.color));
+            parts.push(table.render(frame.coloring));
         }
     };
     add(clusters(report), &["TELECTL", "BY", "KUBERNETES", "ROLES"]);
@@ -89,7 +89,7 @@ fn tables(report: &StatusReport, frame: Frame) -> Vec<String> {
 fn emphasis(verdict: Verdict) -> Emphasis {
     match verdict {
         Verdict::Ready => Emphasis::Good,
-        Verdict::Degraded => Emphasis::Warning,
+        Verdict::Unknown | Verdict::Degraded => Emphasis::Warning,
         Verdict::Down | Verdict::Missing | Verdict::Unreachable => Emphasis::Bad,
     }
 }
@@ -218,7 +218,10 @@ fn addresses(report: &StatusReport) -> Table {
                 cluster.context.clone().into(),
                 address.service.clone().into(),
                 shown,
-                address.endpoints.to_string().into(),
+                match address.endpoints {
+                    Some(endpoints) => endpoints.to_string().into(),
+                    None => Cell::new("unknown", Emphasis::Warning),
+                },
             ]);
         }
     }
@@ -284,7 +287,7 @@ pub(super) fn age(seconds: i64) -> String {
 fn facts(report: &StatusReport, frame: Frame) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
-    let mut line = |said: String| writeln!(text, "{said}").unwrap_or_default();
+    let mut line = |said: String| writeln!(text, "{}", visible_in_line(&said)).unwrap_or_default();
     line(match &report.queue {
         Some(queue) => queue_line(queue),
         None => "queue: unknown, no collector says".to_owned(),
@@ -314,7 +317,7 @@ fn facts(report: &StatusReport, frame: Frame) -> String {
 /// What is not well, and what is worth a look.
 fn concerns(report: &StatusReport) -> String {
     let mut text = String::new();
-    let mut line = |said: String| writeln!(text, "{said}").unwrap_or_default();
+    let mut line = |said: String| writeln!(text, "{}", visible_in_line(&said)).unwrap_or_default();
     for (severity, heading) in [
         (Severity::Problem, "not well:"),
         (Severity::Notice, "worth a look:"),
@@ -346,13 +349,13 @@ pub(super) fn concern_line(concern: &Concern) -> String {
 }
 
 /// `verdict: ready` or `verdict: degraded (2 problems)`.
-pub(super) fn verdict(report: &StatusReport, color: bool) -> String {
+pub(super) fn verdict(report: &StatusReport, coloring: Coloring) -> String {
     let word = report.verdict.word();
-    let shown = match (emphasis(report.verdict), color) {
-        (Emphasis::Good, true) => format!("\u{1b}[32m{word}\u{1b}[0m"),
-        (Emphasis::Warning, true) => format!("\u{1b}[33m{word}\u{1b}[0m"),
-        (_, true) => format!("\u{1b}[31m{word}\u{1b}[0m"),
-        (_, false) => word.to_owned(),
+    let shown = match (emphasis(report.verdict), coloring) {
+        (_, Coloring::Plain) => word.to_owned(),
+        (Emphasis::Good, _) => format!("\u{1b}[32m{word}\u{1b}[0m"),
+        (Emphasis::Warning, _) => format!("\u{1b}[33m{word}\u{1b}[0m"),
+        _ => format!("\u{1b}[31m{word}\u{1b}[0m"),
     };
     let of = |severity| {
         let concerns = report.concerns.iter();

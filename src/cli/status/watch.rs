@@ -16,7 +16,7 @@ use crate::cli::error::CliError;
 use crate::cli::session::Session;
 use crate::cli::signal;
 use crate::model::exit::ExitCode;
-use crate::report::Live;
+use crate::report::{Coloring, Live, visible};
 use crate::status::changes::changes;
 use crate::status::collect::ClusterFacts;
 use crate::status::{Collected, Limits, Probed, StatusReport, ask_cluster, probed, summarise};
@@ -225,7 +225,7 @@ impl<'a> Paper<'a> {
             Some(told) => changes(told, report),
             None => {
                 let concerns = report.concerns.iter().map(view::concern_line);
-                std::iter::once(view::verdict(report, false))
+                std::iter::once(view::verdict(report, Coloring::Plain))
                     .chain(concerns)
                     .collect()
             }
@@ -241,10 +241,13 @@ impl<'a> Paper<'a> {
                 format!("---\n{text}")
             }
             StatusOutput::Table | StatusOutput::Wide if lines.is_empty() => {
-                format!("{at} {}, nothing changed", view::verdict(report, false))
+                format!(
+                    "{at} {}, nothing changed",
+                    view::verdict(report, Coloring::Plain)
+                )
             }
             StatusOutput::Table | StatusOutput::Wide => {
-                let lines = lines.iter().map(|line| format!("{at} {line}\n"));
+                let lines = lines.iter().map(|line| format!("{at} {}\n", visible(line)));
                 lines.collect()
             }
         }
