@@ -6,8 +6,12 @@ mod consent;
 mod demo;
 mod deploy;
 mod error;
+mod examples;
 #[cfg(test)]
 mod help_tests;
+mod man;
+mod order;
+mod parse;
 mod render;
 mod secret_reference;
 mod session;
@@ -17,10 +21,14 @@ mod status;
 mod targets;
 mod validate;
 mod values;
+mod variables;
+mod version;
 mod worker;
 mod worker_probe;
 
-use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use std::ffi::OsString;
+
+use clap::{Arg, CommandFactory as _, Parser, Subcommand};
 
 pub use error::CliError;
 pub use session::{GlobalArgs, Session};
@@ -37,7 +45,7 @@ use crate::model::exit::ExitCode;
     propagate_version = true,
     infer_subcommands = false
 )]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = exit_codes())]
 struct Arguments {
     #[command(flatten)]
     global: GlobalArgs,
@@ -47,10 +55,15 @@ struct Arguments {
     command: Command,
 }
 
-const EXIT_CODES: &str = "\
-Exit codes:
-  0 ok · 1 error · 2 wrong flags or input files · 3 changes pending (with --exit-code) · 4 validation failed
-  5 partial · 6 rolled back · 7 timeout · 8 lock held · 130 interrupted · 143 terminated";
+fn exit_codes() -> String {
+    let codes = ExitCode::ALL.map(|code| format!("{} {}", code.number(), code.meaning()));
+    let (first, second) = codes.split_at(4);
+    format!(
+        "Exit codes:\n  {}\n  {}",
+        first.join(" · "),
+        second.join(" · ")
+    )
+}
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -74,8 +87,15 @@ enum Command {
     Validate(validate::ValidateArgs),
     /// Look at values and where they come from
     Config(config::ConfigArgs),
+    /// Tell versions: of telectl, and of what runs in the clusters
+    Version(version::VersionArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
+    /// Say what can come next on a command line
+    #[command(name = COMPLETE, hide = true)]
+    Complete(completions::CompleteArgs),
+    /// Print the manual page of a command, or write all of them
+    Man(man::ManArgs),
     /// Run the whole data path in this process, on a sample, without any server
     Demo(demo::DemoArgs),
     /// Run one worker of the pipeline; it is configured by its environment
@@ -84,12 +104,21 @@ enum Command {
 
 impl Command {
     const fn is_about_clusters(&self) -> bool {
-        !matches!(self, Self::Demo(_) | Self::Completions(_) | Self::Worker(_))
+        !matches!(
+            self,
+            Self::Demo(_)
+                | Self::Completions(_)
+                | Self::Complete(_)
+                | Self::Man(_)
+                | Self::Worker(_)
+        )
     }
 }
 
 /// The commands that are about no cluster.
-const LOCAL: [&str; 3] = ["demo", "completions", "worker"];
+const LOCAL: [&str; 5] = ["demo", "completions", COMPLETE, "man", "worker"];
+/// What the completion scripts call.
+const COMPLETE: &str = "__complete";
 
 /// The command line. Commands that are about no cluster take the flags that name clusters, as
 /// every command does, and do not fill their help with them.
@@ -101,19 +130,33 @@ fn command() -> clap::Command {
         .filter(is_unused)
         .map(|flag| flag.clone().hide(true))
         .collect();
-    LOCAL.into_iter().fold(whole, |command, name| {
+    let whole = LOCAL.into_iter().fold(whole, |command, name| {
         command.mut_subcommand(name, |local| local.args(hidden.clone()))
-    })
+    });
+    examples::shown(whole)
 }
 
 /// Runs the command line of this process.
 pub fn main() -> std::process::ExitCode {
     let environment = Environment::of_process();
-    let arguments = Arguments::from_arg_matches(&command().get_matches());
-    let arguments = arguments.unwrap_or_else(|error| error.exit());
-    let session = Session::new(&arguments.global, environment);
-    let outcome = dispatch(arguments, &session);
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let arguments = match parse::parse(words, &environment) {
+        Ok(arguments) => arguments,
+        Err(refusal) => return refusal.print(&session::plain_ui(&environment)).into(),
+    };
+    let mut session = Session::new(&arguments.global, environment);
+    let outcome =
+        prepare(&arguments.command, &mut session).and_then(|()| dispatch(arguments, &session));
     session.finish(outcome).into()
+}
+
+/// A pod's environment is the workers' own, and a line that is being typed is not disturbed.
+fn prepare(command: &Command, session: &mut Session) -> Result<(), CliError> {
+    if matches!(command, Command::Worker(_) | Command::Complete(_)) {
+        return Ok(());
+    }
+    session.environment = parse::without_flags(&session.environment, &session.ui)?;
+    Ok(())
 }
 
 fn dispatch(arguments: Arguments, session: &Session) -> Result<ExitCode, CliError> {
@@ -134,7 +177,10 @@ fn dispatch(arguments: Arguments, session: &Session) -> Result<ExitCode, CliErro
         Command::Status(command) => status::run(&command, &targets, session),
         Command::Validate(command) => validate::run(&command, &targets, session),
         Command::Config(command) => config::run(&command, &targets, session),
+        Command::Version(command) => version::run(&command, &targets, session),
         Command::Completions(command) => completions::run(&command, session),
+        Command::Complete(command) => completions::answer(&command, session),
+        Command::Man(command) => man::run(&command, session),
         Command::Demo(command) => demo::run(&command, session),
         Command::Worker(command) => worker::run(&command, session),
     }

@@ -33,7 +33,7 @@ pub struct GlobalArgs {
         conflicts_with = "verbose",
         help_heading = "Global options"
     )]
-    quiet: bool,
+    pub(super) quiet: bool,
     /// Say every step
     #[arg(
         short,
@@ -42,11 +42,17 @@ pub struct GlobalArgs {
         global = true,
         help_heading = "Global options"
     )]
-    verbose: bool,
+    pub(super) verbose: bool,
     /// When to colour the output
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     #[arg(help_heading = "Global options")]
     color: Color,
+}
+
+/// The terminal before the flags are known.
+pub(super) fn plain_ui(environment: &Environment) -> Ui {
+    let no_color = environment.get("NO_COLOR");
+    Ui::new(Verbosity::Normal, ColorChoice::Auto, no_color)
 }
 
 /// What every command is given.

@@ -53,6 +53,11 @@ pub struct Targets {
 }
 
 impl Targets {
+    /// Whether no cluster is named.
+    pub const fn is_empty(&self) -> bool {
+        self.edges.is_empty() && self.central.is_none() && self.shared.is_none()
+    }
+
     /// Flags beat the environment, which beats the fleet file.
     ///
     /// # Errors

@@ -238,10 +238,11 @@ fn start(
         Work::Collector(settings, queue, store) => {
             dependency::expect(vitals, "queue");
             watch_store(&store, supervisor, vitals);
+            let routes = collector::freshness::router(store.clone());
             supervisor.start("collector", Phase::Work, async move {
                 Ok(collector::run(&settings, &identity, queue, store, told, stop).await?)
             });
-            Router::new()
+            routes
         }
         Work::ApiGateway(settings, store) => {
             watch_store(&store, supervisor, vitals);

@@ -39,6 +39,14 @@ impl Environment {
         self
     }
 
+    /// The same without these variables.
+    #[must_use]
+    pub fn without(&self, names: &[String]) -> Self {
+        let mut rest = self.clone();
+        rest.0.retain(|name, _| !names.contains(name));
+        rest
+    }
+
     /// Every variable whose name starts with `prefix`, in order of the names.
     pub fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.0

@@ -31,6 +31,7 @@ pub use error::{ConfigError, Problem, ProblemKind, Warning};
 pub use intake::GivenSecret;
 pub use key_path::KeyPath;
 pub use layer::{Assignment, Place};
-pub use resolve::{FlagValue, Layers, Resolved, ValuesFile, resolve};
+pub use profiles::overlays;
+pub use resolve::{FlagValue, Layers, Resolved, ValuesFile, keys, resolve, unknown_variables};
 pub use source::Source;
 pub use variables::values as variables;

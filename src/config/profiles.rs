@@ -8,6 +8,11 @@ pub(super) const BASE: &str = include_str!("../../profiles/base.yaml");
 /// Overlays that `-f NAME` finds when there is no file of that name.
 pub(super) const OVERLAYS: &[(&str, &str)] = &[("lab", include_str!("../../profiles/lab.yaml"))];
 
+/// The names of the overlays.
+pub fn overlays() -> impl Iterator<Item = &'static str> {
+    OVERLAYS.iter().map(|(name, _)| *name)
+}
+
 /// How alike a name and an overlay's have to be (0 to 1) for one to be meant by the other: of three
 /// letters, two swapped ones are two thirds.
 const ALIKE: f64 = 0.6;

@@ -229,8 +229,7 @@ pub fn resolve(profile: Profile, layers: &Layers) -> Result<Resolved, ConfigErro
         environment: &layers.environment,
         findings: Findings::default(),
     };
-    let (variables, unknown) = variables::layers(&layers.environment, &schema);
-    intake.findings.warnings.extend(unknown);
+    let variables = variables::layers(&layers.environment, &schema);
     for layer in file_layers(layers)?.into_iter().chain(variables) {
         let layer = intake.take(layer);
         merged.add(&layer, &schema);
@@ -249,6 +248,26 @@ pub fn resolve(profile: Profile, layers: &Layers) -> Result<Resolved, ConfigErro
         merged.add(&layer, &schema);
     }
     typed(profile, merged, intake.findings)
+}
+
+/// Variables of ours that set no value and mean nothing else.
+///
+/// # Errors
+/// Never, unless the built-in values are broken.
+pub fn unknown_variables(
+    environment: &Environment,
+    flags: &[String],
+) -> Result<Vec<Warning>, ConfigError> {
+    Ok(variables::unknown(environment, &schema()?, flags))
+}
+
+/// Every key that `--set` and `config explain` take, in order.
+///
+/// # Errors
+/// Never, unless the built-in values are broken.
+pub fn keys() -> Result<Vec<String>, ConfigError> {
+    let leaves = schema()?.leaves();
+    Ok(leaves.iter().map(KeyPath::to_string).collect())
 }
 
 pub(super) fn schema() -> Result<Schema, ConfigError> {

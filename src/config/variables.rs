@@ -20,33 +20,49 @@ const OTHER: &[&str] = &["TELECTL_FLEET", "TELECTL_VALUES", "TELECTL_CACHE"];
 /// Variables of the project's own tests.
 const TESTS: &str = "TELECTL_TEST_";
 
-/// One layer per variable that sets a value; variables of ours that we do not know.
-pub(super) fn layers(environment: &Environment, schema: &Schema) -> (Vec<Layer>, Vec<Warning>) {
-    let names: Vec<(String, KeyPath)> = schema
-        .leaves()
-        .into_iter()
-        .map(|path| (name(&path), path))
-        .collect();
+/// One layer per variable that sets a value.
+pub(super) fn layers(environment: &Environment, schema: &Schema) -> Vec<Layer> {
+    let names = names(schema);
     let mut layers = Vec::new();
-    let mut warnings = Vec::new();
     for (variable, key) in SEED_VARIABLES {
         if let Some(text) = environment.get(variable) {
             layers.push(layer(variable, text, &KeyPath::from(*key), schema));
         }
     }
     for (variable, text) in environment.with_prefix(PREFIX) {
-        if OTHER.contains(&variable) || variable.starts_with(TESTS) {
-            continue;
-        }
-        match names.iter().find(|(name, _)| name == variable) {
-            Some((_, path)) => layers.push(layer(variable, text, path, schema)),
-            None => warnings.push(Warning::UnknownVariable {
-                name: variable.to_owned(),
-                nearest: nearest(variable, &names),
-            }),
+        if let Some((_, path)) = names.iter().find(|(name, _)| name == variable) {
+            layers.push(layer(variable, text, path, schema));
         }
     }
-    (layers, warnings)
+    layers
+}
+
+/// Variables of ours that set no value, give none of these flags and mean nothing else.
+pub(super) fn unknown(
+    environment: &Environment,
+    schema: &Schema,
+    flags: &[String],
+) -> Vec<Warning> {
+    let values = names(schema);
+    let known: Vec<&str> = values
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .chain(flags.iter().map(String::as_str))
+        .chain(OTHER.iter().copied())
+        .collect();
+    environment
+        .with_prefix(PREFIX)
+        .filter(|(name, _)| !known.contains(name) && !name.starts_with(TESTS))
+        .map(|(name, _)| Warning::UnknownVariable {
+            name: name.to_owned(),
+            nearest: nearest(name, &known),
+        })
+        .collect()
+}
+
+fn names(schema: &Schema) -> Vec<(String, KeyPath)> {
+    let leaves = schema.leaves().into_iter();
+    leaves.map(|path| (name(&path), path)).collect()
 }
 
 /// The variables that set a value. None of them holds a secret: no key for one can be set so.
@@ -66,15 +82,13 @@ fn layer(variable: &str, text: &str, path: &KeyPath, schema: &Schema) -> Layer {
     Layer::single(source, path, schema.coerce(path, text))
 }
 
-fn nearest(variable: &str, names: &[(String, KeyPath)]) -> Option<String> {
-    names
+fn nearest(variable: &str, known: &[&str]) -> Option<String> {
+    known
         .iter()
-        .map(|(name, _)| name.as_str())
-        .chain(OTHER.iter().copied())
         .map(|name| (strsim::normalized_damerau_levenshtein(name, variable), name))
         .filter(|(closeness, _)| *closeness > 0.6)
         .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, name)| name.to_owned())
+        .map(|(_, name)| (*name).to_owned())
 }
 
 /// The variable that sets the value at `path`.

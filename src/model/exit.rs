@@ -28,6 +28,45 @@ pub enum ExitCode {
     Terminated = 143,
 }
 
+impl ExitCode {
+    /// Every code, in order.
+    pub const ALL: [Self; 11] = [
+        Self::Ok,
+        Self::Error,
+        Self::Usage,
+        Self::ChangesPending,
+        Self::ValidationFailed,
+        Self::Partial,
+        Self::RolledBack,
+        Self::Timeout,
+        Self::LockHeld,
+        Self::Interrupted,
+        Self::Terminated,
+    ];
+
+    /// The number that a shell sees.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// What it means, in a few words.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Usage => "wrong flags or input files",
+            Self::ChangesPending => "changes pending (with --exit-code)",
+            Self::ValidationFailed => "validation failed, or not well",
+            Self::Partial => "partial",
+            Self::RolledBack => "rolled back",
+            Self::Timeout => "timeout",
+            Self::LockHeld => "lock held",
+            Self::Interrupted => "interrupted",
+            Self::Terminated => "terminated",
+        }
+    }
+}
+
 impl From<ExitCode> for std::process::ExitCode {
     fn from(code: ExitCode) -> Self {
         Self::from(code as u8)

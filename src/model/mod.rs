@@ -7,6 +7,7 @@ pub mod component;
 pub mod consent;
 pub mod endpoint;
 pub mod exit;
+pub mod freshness;
 pub mod labels;
 pub mod manifest;
 pub mod object;

@@ -51,10 +51,13 @@ impl Live {
             return;
         };
         let drawn = std::mem::replace(&mut self.drawn, block.lines().count());
+        // Over what is there, line by line: nothing is blank in between, so nothing flickers.
+        let block = block.replace('\n', "\u{1b}[K\n");
         let written = terminal
-            .clear_line()
-            .and_then(|()| terminal.clear_last_lines(drawn))
-            .and_then(|()| terminal.write_str(block))
+            .write_str("\r")
+            .and_then(|()| terminal.move_cursor_up(drawn))
+            .and_then(|()| terminal.write_str(&block))
+            .and_then(|()| terminal.clear_to_end_of_screen())
             .and_then(|()| terminal.flush());
         // A closed standard error leaves nobody to show it to.
         drop(written);

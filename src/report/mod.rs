@@ -77,6 +77,15 @@ impl Ui {
         self.data
     }
 
+    /// Columns of standard output, if it is a terminal.
+    pub fn data_columns(&self) -> Option<usize> {
+        if !io::stdout().is_terminal() {
+            return None;
+        }
+        let size = dialoguer::console::Term::stdout().size_checked();
+        size.map(|(_, columns)| usize::from(columns))
+    }
+
     /// Writes data to standard output, with a line end if it has none.
     ///
     /// # Errors

@@ -101,6 +101,18 @@ impl Table {
         text.lines().map(measure_text_width).max().unwrap_or(0)
     }
 
+    /// Takes columns out, in this order, until the widest line has room; those that are left stay
+    /// even where they have none.
+    pub fn fit(&mut self, columns: Option<usize>, dispensable: &[&str]) {
+        let columns = columns.unwrap_or(usize::MAX);
+        for heading in dispensable {
+            if self.width() <= columns {
+                break;
+            }
+            self.remove(heading);
+        }
+    }
+
     /// The table as text, one line per row, without trailing spaces.
     pub fn render(&self, coloring: Coloring) -> String {
         let color = coloring == Coloring::Colored;
@@ -154,6 +166,19 @@ mod tests {
         let mut table = Table::new(&["KEY"]);
         table.row(vec!["a\nb\u{1b}[2J".into()]);
         assert_eq!(table.render(Coloring::Plain), "KEY\na\\nb\\u{1b}[2J\n");
+    }
+
+    #[test]
+    fn columns_are_given_up_only_where_there_is_no_room() {
+        let mut table = Table::new(&["NAME", "NODE", "READY"]);
+        table.row(vec!["collector".into(), "node-1".into(), "2/2".into()]);
+        table.fit(Some(25), &["NODE", "READY"]);
+        assert_eq!(table.width(), 24);
+        table.fit(Some(20), &["NODE", "READY"]);
+        assert_eq!(
+            table.render(Coloring::Plain),
+            "NAME       READY\ncollector  2/2\n"
+        );
     }
 
     #[test]

@@ -10,13 +10,14 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::component::Component;
+use crate::model::freshness::FreshnessReport;
 use crate::model::profile::Profile;
-use crate::probe::{Cause, Registration};
-use crate::validate::facts::{Listing, Objects, Role};
-use crate::validate::observe::{
-    ApiServer, ProbeEnd, api_server, ask, objects, probe_workload, sweep, workers,
-};
-use crate::validate::{Canaries, Circumstances, Probing, Site};
+use crate::probe::Cause;
+use crate::validate::facts::{Objects, Role};
+use crate::validate::observe::{ApiServer, api_server, ask, objects, workers};
+use crate::validate::{Probing, Site};
+
+use super::probed::{Probed, probed};
 
 /// How long things may take.
 #[derive(Debug, Clone, Copy)]
@@ -38,17 +39,26 @@ pub struct WorkerStatus {
     pub body: Option<Value>,
 }
 
+impl WorkerStatus {
+    /// A text on its status page.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.body.as_ref()?[name].as_str()
+    }
+}
+
 /// When a profile was last deployed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deployed {
     /// The profile.
     pub profile: Profile,
-    /// RFC 3339.
+    /// RFC 3339; empty if no deployment came to its end.
     pub at: String,
     /// By whom.
     pub by: String,
     /// With which version of telectl.
     pub version: String,
+    /// Which deployment it was, where that was recorded.
+    pub generation: Option<u64>,
 }
 
 /// What one cluster answered.
@@ -62,14 +72,25 @@ pub struct ClusterFacts {
     pub roles: BTreeSet<Role>,
     /// Whether the API server answers.
     pub api: ApiServer,
+    /// When it answered last, if it did while it was watched.
+    pub answered_at: Option<Timestamp>,
     /// The objects.
     pub objects: Objects,
     /// What could not be read, and why.
     pub gaps: Vec<String>,
     /// What the workers say.
     pub workers: Vec<WorkerStatus>,
+    /// What a collector says about the data in the store, or why none does; `None` without collectors.
+    pub freshness: Option<Result<FreshnessReport, String>>,
     /// The last deployments.
     pub deployed: Vec<Deployed>,
+}
+
+impl ClusterFacts {
+    /// Whether its API server answers.
+    pub const fn answers(&self) -> bool {
+        matches!(self.api, ApiServer::Answers { .. })
+    }
 }
 
 /// What all clusters answered.
@@ -77,53 +98,57 @@ pub struct ClusterFacts {
 pub struct Collected {
     /// The clusters, in the order in which they were given.
     pub clusters: Vec<ClusterFacts>,
-    /// What etcd holds, or why that is not known.
-    pub registrations: Result<Vec<Registration>, String>,
+    /// What a probe found.
+    pub probed: Probed,
 }
 
-/// Asks. The registrations are read by a probe, because the operator's machine does not reach
-/// etcd; with [`Probing::Omit`] nothing is made in any cluster.
+/// Asks. Registrations and certificates are looked at by a probe, because the operator's machine
+/// does not reach the servers; with [`Probing::Omit`] nothing is made in any cluster.
 pub async fn collect(
     sites: &[Site],
     limits: Limits,
     probing: Probing,
     stop: CancellationToken,
 ) -> Collected {
-    let asking = sites.iter().map(|site| Box::pin(one(site, limits.cluster)));
+    let asking = sites.iter().map(|site| Box::pin(ask_cluster(site, limits)));
     let clusters = join_all(asking).await;
-    let registrations = match probing {
-        Probing::Run => registrations(sites, &clusters, limits, stop).await,
-        Probing::Omit => Err("not asked for".to_owned()),
+    let probed = match probing {
+        Probing::Run => probed(sites, &clusters, limits, stop).await,
+        Probing::Omit => Probed::unknown("not asked for"),
     };
-    Collected {
-        clusters,
-        registrations,
-    }
+    Collected { clusters, probed }
 }
 
-async fn one(site: &Site, limit: Duration) -> ClusterFacts {
+/// Asks one cluster; at most so many requests at once as its client allows.
+pub async fn ask_cluster(site: &Site, limits: Limits) -> ClusterFacts {
     let cluster = &site.cluster;
+    let limit = limits.cluster;
+    let first = timeout(limit, api_server(cluster)).await;
+    let out_of_time = |detail: String| ApiServer::Fails {
+        cause: Cause::TimedOut,
+        detail,
+    };
     let mut facts = ClusterFacts {
         context: cluster.name().to_owned(),
         server: cluster.server().to_owned(),
         roles: site.roles.clone(),
-        api: api_server(cluster).await,
+        api: first.unwrap_or_else(|_| {
+            let (server, seconds) = (cluster.server(), limit.as_secs());
+            out_of_time(format!("{server} does not answer within {seconds} s"))
+        }),
+        answered_at: None,
         objects: Objects::default(),
         gaps: Vec::new(),
         workers: Vec::new(),
+        freshness: None,
         deployed: Vec::new(),
     };
-    if !matches!(facts.api, ApiServer::Answers { .. }) {
+    if !facts.answers() {
         return facts;
     }
     if timeout(limit, fill(site, &mut facts)).await.is_err() {
-        facts.api = ApiServer::Fails {
-            cause: Cause::TimedOut,
-            detail: format!(
-                "it answered and did not finish within {} s",
-                limit.as_secs()
-            ),
-        };
+        let seconds = limit.as_secs();
+        facts.api = out_of_time(format!("it answered and did not finish within {seconds} s"));
     }
     facts
 }
@@ -142,75 +167,37 @@ async fn fill(site: &Site, facts: &mut ClusterFacts) {
             body: body.and_then(|_| serde_json::from_str(&answer.body).ok()),
         }
     });
-    facts.workers = join_all(asking).await;
+    let (workers, freshness) = tokio::join!(join_all(asking), freshness(site, found));
+    facts.workers = workers;
+    facts.freshness = freshness;
 }
 
-/// The profiles that telectl deployed to the cluster's namespaces.
+/// Asks one collector, a ready one if there is one: they all use one store.
+async fn freshness(site: &Site, objects: &Objects) -> Option<Result<FreshnessReport, String>> {
+    let (_, pod, port) = workers(objects)
+        .filter(|(component, _, _)| *component == Component::Collector)
+        .max_by_key(|(_, pod, _)| pod.is_ready)?;
+    let answer = ask(&site.cluster, pod, port, "/api/v1/freshness").await;
+    Some(match answer.code {
+        Some(200) => serde_json::from_str(&answer.body)
+            .map_err(|error| format!("{} answers nonsense: {error}", pod.name)),
+        Some(404) => Err(format!("{} is too old to tell", pod.name)),
+        _ => Err(format!("{}: {}", pod.name, answer.body)),
+    })
+}
+
+/// The profiles that telectl deployed to the cluster's namespaces, also where it did not come to
+/// the end.
 fn deployed(objects: &Objects) -> Vec<Deployed> {
-    let ended = objects.records.iter().filter_map(|record| {
-        let last = record.last.clone()?;
-        Some(Deployed {
+    let records = objects.records.iter().map(|record| {
+        let last = record.last.clone().unwrap_or_default();
+        Deployed {
             profile: record.profile,
             at: last.at,
             by: last.by,
             version: last.version,
-        })
+            generation: last.generation,
+        }
     });
-    ended.collect()
-}
-
-/// Reads etcd from the place of the first worker that can be stood for, the central cluster's
-/// first.
-async fn registrations(
-    sites: &[Site],
-    clusters: &[ClusterFacts],
-    limits: Limits,
-    stop: CancellationToken,
-) -> Result<Vec<Registration>, String> {
-    let mut places: Vec<(&Site, &ClusterFacts)> = sites.iter().zip(clusters).collect();
-    places.sort_by_key(|(site, _)| !site.roles.contains(&Role::Central));
-    let place = places.into_iter().find_map(|(site, facts)| {
-        let (component, workload) = facts.objects.stand_in()?;
-        Some((site, component, workload))
-    });
-    let Some((site, component, workload)) = place else {
-        let mut objects = clusters.iter().map(|facts| &facts.objects);
-        return Err(match objects.find_map(|o| o.unread(&Listing::WORKLOADS)) {
-            Some(unread) => format!("{} could not be read", unread.what()),
-            None => "no worker is deployed that a probe could stand for".to_owned(),
-        });
-    };
-    let circumstances = Circumstances {
-        run: format!("{:08x}", rand::random::<u32>()),
-        stop,
-        probe_deadline: limits.probe,
-        probing: Probing::Run,
-        canaries: Canaries::Omit,
-    };
-    sweep(&site.cluster, &site.namespaces, Timestamp::now())
-        .await
-        .map_err(|error| error.to_string())?;
-    let probed = probe_workload(&site.cluster, workload, component, &[], &circumstances).await;
-    match probed.end {
-        ProbeEnd::Reported(report) => report
-            .registrations
-            .map(|all| of_sites(sites, all))
-            .ok_or_else(|| format!("the {component}'s probe could not read etcd")),
-        ProbeEnd::NotStarted { reason } | ProbeEnd::Failed { reason } => Err(reason),
-        ProbeEnd::OutOfTime { state } => Err(format!("the probe did not report in time: {state}")),
-        ProbeEnd::Stopped => Err("the probe was stopped".to_owned()),
-    }
-}
-
-/// Those of the pipeline that is looked at.
-fn of_sites(sites: &[Site], all: Vec<Registration>) -> Vec<Registration> {
-    let namespaces: Vec<String> = sites
-        .iter()
-        .flat_map(|site| site.namespaces.clone())
-        .collect();
-    let is_ours = |one: &Registration| {
-        let record = one.record.as_ref();
-        record.is_none_or(|record| record.is_in(&namespaces))
-    };
-    all.into_iter().filter(is_ours).collect()
+    records.collect()
 }

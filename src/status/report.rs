@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::model::component::Component;
+use crate::model::freshness::{ClusterFreshness, GpuFreshness};
 
 /// Version of [`StatusReport`] as JSON and YAML; fields are only ever added.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -58,6 +59,45 @@ pub struct StatusReport {
     pub registrations: Vec<RegistrationStatus>,
     /// Why the registrations are not known, if they are not.
     pub registrations_unknown: Option<String>,
+    /// When registrations and certificates were looked at, RFC 3339.
+    pub probed_at: Option<String>,
+    /// What runs where.
+    pub versions: Vec<VersionStatus>,
+    /// How fresh the data in the store is, by source cluster.
+    pub data: Vec<DataStatus>,
+    /// The GPUs whose last event is the oldest, oldest first.
+    pub stalest: Vec<GpuFreshness>,
+    /// Why that is not known, if it is not.
+    pub data_unknown: Option<String>,
+    /// Certificates of the servers.
+    pub certificates: Vec<CertificateStatus>,
+    /// Why they are not known, if they are not.
+    pub certificates_unknown: Option<String>,
+    /// What is not well, and what is worth a look; problems first.
+    pub concerns: Vec<Concern>,
+}
+
+/// How much something matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// It is not well.
+    Problem,
+    /// It works, and is worth a look.
+    Notice,
+}
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Concern {
+    /// How much it matters.
+    pub severity: Severity,
+    /// In which cluster; `None` for the pipeline as a whole.
+    pub cluster: Option<String>,
+    /// With what.
+    pub subject: String,
+    /// What it is.
+    pub says: String,
 }
 
 /// How a cluster stands.
@@ -73,6 +113,8 @@ pub struct ClusterStatus {
     pub version: Option<String>,
     /// Why it does not answer.
     pub unreachable: Option<String>,
+    /// When it answered last, RFC 3339; only while it is watched.
+    pub answered_at: Option<String>,
     /// How it stands.
     pub verdict: Verdict,
     /// The workloads, and those that have to be there and are not.
@@ -115,14 +157,24 @@ pub struct WorkloadStatus {
 }
 
 /// How an autoscaler stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AutoscalerStatus {
     /// Replicas now.
     pub current: i64,
+    /// Replicas that it wants.
+    pub desired: i64,
     /// Fewest.
     pub min: i64,
     /// Most.
     pub max: i64,
+    /// What it sees and what it aims at, for example `cpu 35%/70%`; `?` where it sees nothing.
+    pub metrics: Vec<String>,
+    /// Why it cannot change the number of replicas, if it cannot.
+    pub unable: Option<String>,
+    /// For how many seconds it has not been able to.
+    pub unable_seconds: Option<i64>,
+    /// Why it does not know the load, if it does not.
+    pub blind: Option<String>,
 }
 
 /// An address for everybody else.
@@ -156,6 +208,8 @@ pub struct QueueStatus {
     pub entries: u64,
     /// Entries that are delivered and not acknowledged.
     pub pending: u64,
+    /// Entries that no collector has got yet: the consumers' lag.
+    pub lag: u64,
     /// Age of the oldest entry in seconds; 0 if there is none.
     pub oldest_seconds: f64,
     /// Entries set aside.
@@ -192,4 +246,57 @@ pub struct DeployedStatus {
     pub by: String,
     /// With which version of telectl.
     pub version: String,
+    /// Seconds since then; `None` if no deployment came to its end.
+    pub age_seconds: Option<i64>,
+    /// Which deployment it was, where that was recorded.
+    pub generation: Option<u64>,
+}
+
+/// What runs where, for things that have to be the same everywhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VersionStatus {
+    /// `workers`, `telectl` (what deployed) or the name of a server.
+    pub of: &'static str,
+    /// What there is.
+    pub seen: Vec<VersionSeen>,
+    /// Whether there is more than one version.
+    pub is_skewed: bool,
+}
+
+/// A version in a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct VersionSeen {
+    /// Context.
+    pub cluster: String,
+    /// Tag or digest of the image, or the version itself.
+    pub version: String,
+    /// What the program itself says.
+    pub reported: Option<String>,
+    /// Pods that have it.
+    pub pods: usize,
+}
+
+/// How fresh the data of a source cluster is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DataStatus {
+    /// What the store knows.
+    #[serde(flatten)]
+    pub freshness: ClusterFreshness,
+    /// Seconds since the last batch was stored.
+    pub ingest_age_seconds: Option<i64>,
+    /// Nothing has come in for a while, although a source is not stored whole.
+    pub is_stalled: bool,
+}
+
+/// The certificate of a server, as a worker is shown it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CertificateStatus {
+    /// Which server.
+    pub server: &'static str,
+    /// Where.
+    pub endpoint: String,
+    /// Until when, RFC 3339.
+    pub not_after: String,
+    /// Whole days until then; negative once it has passed.
+    pub days_left: i64,
 }

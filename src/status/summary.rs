@@ -9,39 +9,105 @@ use crate::probe::Registration;
 use crate::validate::facts::{Listing, ServiceFacts, Unread, Unseen, Workload};
 use crate::validate::observe::ApiServer;
 
-use super::collect::{ClusterFacts, Collected};
+use super::collect::{ClusterFacts, Collected, Deployed};
+use super::concerns::concerns;
+use super::data::data;
+use super::probed::Probed;
 use super::report::{
-    AddressStatus, AutoscalerStatus, ClusterStatus, DeployedStatus, QueueStatus,
-    RegistrationStatus, SCHEMA_VERSION, SpoolStatus, StatusReport, Verdict, WorkloadStatus,
+    AddressStatus, AutoscalerStatus, CertificateStatus, ClusterStatus, DeployedStatus, QueueStatus,
+    RegistrationStatus, SCHEMA_VERSION, Severity, SpoolStatus, StatusReport, Verdict,
+    WorkloadStatus,
 };
+use super::versions::versions;
 
 /// The picture at a time.
 pub fn summarise(collected: &Collected, now: Timestamp) -> StatusReport {
-    let clusters: Vec<ClusterStatus> = collected.clusters.iter().map(cluster).collect();
-    let verdict = clusters
-        .iter()
-        .map(|cluster| cluster.verdict)
-        .max()
-        .unwrap_or(Verdict::Ready);
-    let (registrations, registrations_unknown) = match &collected.registrations {
-        Ok(found) => (
-            found.iter().map(|one| registration(one, now)).collect(),
-            None,
-        ),
-        Err(reason) => (Vec::new(), Some(reason.clone())),
-    };
-    StatusReport {
+    let probed = &collected.probed;
+    let (data, stalest, data_unknown) = data(collected, now);
+    let mut report = StatusReport {
         schema_version: SCHEMA_VERSION,
         at: format!("{now:.0}"),
-        verdict,
-        clusters,
+        verdict: Verdict::Ready,
+        clusters: collected
+            .clusters
+            .iter()
+            .map(|facts| cluster(facts, now))
+            .collect(),
         queue: queue(collected),
-        registrations,
-        registrations_unknown,
+        registrations: registrations(probed, now),
+        registrations_unknown: probed.registrations.as_ref().err().cloned(),
+        probed_at: probed.at.map(|at| format!("{at:.0}")),
+        versions: versions(collected),
+        data,
+        stalest,
+        data_unknown,
+        certificates: certificates(probed),
+        certificates_unknown: probed.certificates.as_ref().err().cloned(),
+        concerns: Vec::new(),
+    };
+    report.concerns = concerns(&report, collected);
+    decide(&mut report);
+    report
+}
+
+/// A problem makes a cluster, and the whole, at least degraded.
+fn decide(report: &mut StatusReport) {
+    let problems = || {
+        let concerns = report.concerns.iter();
+        concerns.filter(|concern| concern.severity == Severity::Problem)
+    };
+    let has_problem = |context: &str| {
+        let mut places = problems().filter_map(|concern| concern.cluster.as_deref());
+        places.any(|place| place == context)
+    };
+    let degraded: Vec<bool> = report
+        .clusters
+        .iter()
+        .map(|cluster| has_problem(&cluster.context))
+        .collect();
+    let is_any = problems().next().is_some();
+    for (cluster, is_degraded) in report.clusters.iter_mut().zip(degraded) {
+        if is_degraded {
+            cluster.verdict = cluster.verdict.max(Verdict::Degraded);
+        }
+    }
+    let worst = report.clusters.iter().map(|cluster| cluster.verdict).max();
+    report.verdict = worst.unwrap_or(Verdict::Ready);
+    if is_any {
+        report.verdict = report.verdict.max(Verdict::Degraded);
     }
 }
 
-fn cluster(facts: &ClusterFacts) -> ClusterStatus {
+fn registrations(probed: &Probed, now: Timestamp) -> Vec<RegistrationStatus> {
+    let found = probed.registrations.iter().flatten();
+    found.map(|one| registration(one, now)).collect()
+}
+
+fn certificates(probed: &Probed) -> Vec<CertificateStatus> {
+    let found = probed.certificates.iter().flatten();
+    found
+        .map(|one| CertificateStatus {
+            server: one.server.word(),
+            endpoint: one.endpoint.clone(),
+            not_after: one.facts.not_after.clone(),
+            days_left: one.facts.days_left,
+        })
+        .collect()
+}
+
+fn deployed(deployed: &Deployed, now: Timestamp) -> DeployedStatus {
+    let at = deployed.at.parse::<Timestamp>().ok();
+    DeployedStatus {
+        profile: deployed.profile.name(),
+        at: deployed.at.clone(),
+        by: deployed.by.clone(),
+        version: deployed.version.clone(),
+        age_seconds: at.map(|at| now.as_second() - at.as_second()),
+        generation: deployed.generation,
+    }
+}
+
+fn cluster(facts: &ClusterFacts, now: Timestamp) -> ClusterStatus {
     let (version, unreachable) = match &facts.api {
         ApiServer::Answers { version, .. } => (Some(version.clone()), None),
         ApiServer::Fails { cause, detail } => (None, Some(format!("{cause}: {detail}"))),
@@ -49,7 +115,7 @@ fn cluster(facts: &ClusterFacts) -> ClusterStatus {
     let workloads = if unreachable.is_some() {
         Vec::new()
     } else {
-        workloads(facts)
+        workloads(facts, now)
     };
     let worst = workloads.iter().map(|workload| workload.verdict).max();
     let verdict = match &unreachable {
@@ -66,15 +132,11 @@ fn cluster(facts: &ClusterFacts) -> ClusterStatus {
         workloads,
         addresses: addresses(facts),
         spools: spools(facts),
+        answered_at: facts.answered_at.map(|at| format!("{at:.0}")),
         deployed: facts
             .deployed
             .iter()
-            .map(|deployed| DeployedStatus {
-                profile: deployed.profile.name(),
-                at: deployed.at.clone(),
-                by: deployed.by.clone(),
-                version: deployed.version.clone(),
-            })
+            .map(|one| deployed(one, now))
             .collect(),
         gaps: gaps(facts),
     }
@@ -87,11 +149,11 @@ fn gaps(facts: &ClusterFacts) -> Vec<String> {
 
 /// What is there, in the order of deployment, and what the roles ask for or telectl recorded and is
 /// not there.
-fn workloads(facts: &ClusterFacts) -> Vec<WorkloadStatus> {
+fn workloads(facts: &ClusterFacts, now: Timestamp) -> Vec<WorkloadStatus> {
     let mut found: Vec<WorkloadStatus> = Component::ALL
         .into_iter()
         .flat_map(|component| facts.objects.workloads_of(component))
-        .map(|one| workload(facts, one))
+        .map(|one| workload(facts, one, now))
         .collect();
     let unseen: Vec<WorkloadStatus> = facts.objects.unseen_workloads().map(recorded).collect();
     let wanted = facts.roles.iter().flat_map(|role| role.workers());
@@ -173,7 +235,7 @@ fn unknown(missing: WorkloadStatus, unread: &Unread) -> WorkloadStatus {
     }
 }
 
-fn workload(facts: &ClusterFacts, workload: &Workload) -> WorkloadStatus {
+fn workload(facts: &ClusterFacts, workload: &Workload, now: Timestamp) -> WorkloadStatus {
     let mut images = BTreeMap::new();
     let (mut ready, mut restarts) = (0, 0);
     let mut trouble = None;
@@ -205,10 +267,6 @@ fn workload(facts: &ClusterFacts, workload: &Workload) -> WorkloadStatus {
     if wanted == 0 {
         trouble = trouble.or_else(|| Some("it is scaled to zero".to_owned()));
     }
-    let target = format!("{}/{}", workload.kind, workload.name);
-    let autoscaler = facts.objects.autoscalers.iter().find(|autoscaler| {
-        autoscaler.namespace == workload.namespace && autoscaler.target == target
-    });
     WorkloadStatus {
         component: workload.component,
         namespace: workload.namespace.clone(),
@@ -218,14 +276,36 @@ fn workload(facts: &ClusterFacts, workload: &Workload) -> WorkloadStatus {
         desired: workload.desired,
         images,
         restarts,
-        autoscaler: autoscaler.map(|autoscaler| AutoscalerStatus {
-            current: autoscaler.current,
-            min: autoscaler.min,
-            max: autoscaler.max,
-        }),
+        autoscaler: autoscaler(facts, workload, now),
         trouble,
         verdict,
     }
+}
+
+/// The autoscaler of a workload.
+fn autoscaler(
+    facts: &ClusterFacts,
+    workload: &Workload,
+    now: Timestamp,
+) -> Option<AutoscalerStatus> {
+    let target = format!("{}/{}", workload.kind, workload.name);
+    let found = &mut facts.objects.autoscalers.iter();
+    let autoscaler = found.find(|autoscaler| {
+        autoscaler.namespace == workload.namespace && autoscaler.target == target
+    })?;
+    Some(AutoscalerStatus {
+        current: autoscaler.current,
+        desired: autoscaler.desired,
+        min: autoscaler.min,
+        max: autoscaler.max,
+        metrics: autoscaler.metrics.clone(),
+        unable: autoscaler.unable.as_ref().map(|denied| denied.why.clone()),
+        unable_seconds: autoscaler.unable.as_ref().and_then(|denied| {
+            let since = denied.since.parse::<Timestamp>().ok()?;
+            Some(now.as_second() - since.as_second())
+        }),
+        blind: autoscaler.blind.as_ref().map(|denied| denied.why.clone()),
+    })
 }
 
 fn addresses(facts: &ClusterFacts) -> Vec<AddressStatus> {
@@ -285,9 +365,12 @@ fn queue(collected: &Collected) -> Option<QueueStatus> {
         .find_map(|worker| {
             let depth = &worker.body.as_ref()?["details"]["queue"];
             let count = |name: &str| depth[name].as_u64();
+            let entries = count("entries")?;
+            let pending = count("pending").unwrap_or_default();
             Some(QueueStatus {
-                entries: count("entries")?,
-                pending: count("pending").unwrap_or_default(),
+                entries,
+                pending,
+                lag: entries.saturating_sub(pending),
                 oldest_seconds: depth["oldest_seconds"].as_f64().unwrap_or_default(),
                 dead: count("dead").unwrap_or_default(),
                 seen_by: worker.pod.clone(),

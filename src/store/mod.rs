@@ -13,6 +13,7 @@ use crate::model::source::{BatchId, SourceId, StoreToken};
 pub mod canary;
 mod check;
 mod coverage;
+mod freshness;
 mod identity;
 pub mod postgres;
 pub mod sqlite;
@@ -20,6 +21,7 @@ mod summary;
 
 use canary::{CanaryArrival, CanaryRecord};
 
+pub use freshness::Freshness;
 pub use identity::series_id;
 
 /// What became of a batch.
@@ -258,6 +260,9 @@ pub trait Store: Clone + Send + Sync + 'static {
 
     /// How much of every source is stored, by cluster, name, digest and pass.
     fn sources(&self) -> impl Future<Output = Result<Vec<SourceProgress>, StoreError>> + Send;
+
+    /// How fresh the data is, by GPU and by cluster.
+    fn freshness(&self) -> impl Future<Output = Result<Freshness, StoreError>> + Send;
 
     /// Whether it answers and has its tables.
     fn ping(&self) -> impl Future<Output = Result<(), StoreError>> + Send;

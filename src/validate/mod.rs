@@ -15,5 +15,5 @@ mod remedy;
 
 pub use check::{CATALOGUE, Category, CheckInfo};
 pub use finding::{Finding, Remedy, Summary, Verdict};
-pub use judge::judge;
+pub use judge::{FAILURE_DAYS, judge};
 pub use observe::{Canaries, Circumstances, Listener, Observed, Probing, Site, observe};

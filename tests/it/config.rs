@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use telectl::config::environment::Environment;
-use telectl::config::{self, FlagValue, Layers, Resolved, ValuesFile};
+use telectl::config::{self, FlagValue, Layers, Resolved, ValuesFile, unknown_variables};
 use telectl::model::profile::Profile;
 
 pub(crate) fn file(name: &str, text: &str) -> ValuesFile {
@@ -211,19 +211,29 @@ fn d08_the_scripts_variable_for_the_address_of_redis_is_a_layer() {
 
 #[test]
 fn an_unknown_variable_of_ours_is_a_warning_with_the_nearest_name() {
-    let layers = Layers {
-        environment: Environment::from([("TELECTL_IMAGE_TAGS", "3"), ("TELECTL_IMAGE_TAG", "4")]),
-        ..Layers::default()
-    };
-    let resolved = resolved(Profile::Dev, &layers);
-    assert_eq!(resolved.values.image.tag, "4");
+    let environment = Environment::from([
+        ("TELECTL_IMAGE_TAGS", "3"),
+        ("TELECTL_IMAGE_TAG", "4"),
+        ("TELECTL_EDGE_CONTEXT", "edge"),
+        ("TELECTL_EDGE_CONTEXTS", "edge"),
+    ]);
+    let flags = ["TELECTL_EDGE_CONTEXT".to_owned()];
+    let warnings = unknown_variables(&environment, &flags).expect("the built-in values are right");
+    let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
-        warnings(&resolved),
+        warnings,
         [
+            "the environment variable `TELECTL_EDGE_CONTEXTS` is none of telectl's; the nearest is \
+             `TELECTL_EDGE_CONTEXT`",
             "the environment variable `TELECTL_IMAGE_TAGS` is none of telectl's; the nearest is \
-          `TELECTL_IMAGE_TAG`"
+             `TELECTL_IMAGE_TAG`"
         ]
     );
+    let layers = Layers {
+        environment,
+        ..Layers::default()
+    };
+    assert_eq!(resolved(Profile::Dev, &layers).values.image.tag, "4");
 }
 
 #[test]

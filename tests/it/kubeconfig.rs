@@ -107,7 +107,7 @@ async fn s02_a_verdict_keeps_its_exit_code_where_nobody_reads_the_report() {
     let folder = TempDir::new().expect("a folder");
     let good = file(&folder, "good", GOOD);
     for (arguments, code) in [
-        (&["status", "-c", "central-west"][..], 1),
+        (&["status", "-c", "central-west"][..], 4),
         (&["validate", "health", "-c", "central-west"], 4),
         (&["render", "dev", "shared"], 0),
         (&["config", "view", "dev"], 0),

@@ -3,12 +3,14 @@
 mod api_server;
 mod cluster;
 mod collector;
+mod completion;
 mod config;
 mod config_refused;
 mod conformance;
 mod demo;
 mod gateway;
 mod golden;
+mod hands;
 mod kubeconfig;
 mod layers;
 mod pipeline;

@@ -36,6 +36,7 @@ mod with_tables {
         an_empty_store_answers_with_nothing,
         every_pass_counts_anew,
         pages_are_complete_and_without_duplicates,
+        s07_every_gpu_says_when_it_was_measured_and_stored_last,
         samples_are_selected_by_half_open_range_and_metric,
         the_latest_sample_of_every_series_is_found,
         v10_a_canary_is_found_and_counts_for_nothing,

@@ -1,6 +1,8 @@
 //! `telectl status`
 
+mod details;
 mod view;
+mod watch;
 
 use std::time::Duration;
 
@@ -16,13 +18,14 @@ use super::error::CliError;
 use super::session::Session;
 use super::sites::sites;
 use super::targets::Targets;
+use view::{Extent, Frame};
 
 /// The form of the report
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum StatusOutput {
     /// For people
     Table,
-    /// For people with a wide screen: images, autoscalers, last deployments
+    /// For people who want to see images, versions, deployments and the stalest GPUs, too
     Wide,
     /// For programs
     Json,
@@ -33,14 +36,20 @@ enum StatusOutput {
 /// Arguments of `telectl status`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exits with 0 if everything is ready, else with 1; a cluster that does not \
-                        answer is a row."
+    after_help = "Exits with 0 if everything is well, else with 4; a cluster that does not answer \
+                  is a row. --watch ends with 130 on Ctrl-C."
 )]
 pub(super) struct StatusArgs {
     /// The form of the report
     #[arg(short, long, value_name = "FORM", default_value = "table")]
     output: StatusOutput,
-    /// Only read: without the short-lived Job that reads the registrations from etcd
+    /// Keep looking: a screen that is drawn again, or one line per change where there is no terminal
+    #[arg(short, long)]
+    watch: bool,
+    /// With --watch: pause between two looks at a cluster
+    #[arg(long, value_name = "TIME", default_value = "2s")]
+    interval: String,
+    /// Only read: without the short-lived Job that looks at registrations and certificates
     #[arg(long)]
     read_only: bool,
     /// Longest time for one cluster, for example 20s
@@ -53,51 +62,86 @@ pub(super) fn run(
     targets: &Targets,
     session: &Session,
 ) -> Result<ExitCode, CliError> {
-    let Some(limit) = parse_duration(&args.timeout).filter(|limit| !limit.is_zero()) else {
-        return Err(CliError::usage(format!(
-            "`{}` is no time such as 20s",
-            args.timeout
-        )));
-    };
+    let limit = time("--timeout", &args.timeout)?;
+    let interval = time("--interval", &args.interval)?;
     let probing = if args.read_only {
         Probing::Omit
     } else {
         Probing::Run
     };
-    let report = super::block_on(async {
-        let (sites, _) = sites(targets).await?;
-        let collected = Box::pin(asked(&sites, limit, probing)).await?;
-        Ok(summarise(&collected, jiff::Timestamp::now()))
-    })?;
-    let coloring = session.ui.data_coloring();
-    let text = match args.output {
-        StatusOutput::Table => view::table(&report, view::Width::Narrow, coloring),
-        StatusOutput::Wide => view::table(&report, view::Width::Wide, coloring),
-        StatusOutput::Json => serde_json::to_string_pretty(&report).unwrap_or_default(),
-        StatusOutput::Yaml => serde_yaml::to_string(&report)
-            .map_err(|error| CliError::failed("cannot write YAML").because(error))?,
+    let limits = Limits {
+        cluster: limit,
+        probe: limit,
     };
-    session.answer(&text, verdict(&report))
+    super::block_on(async {
+        let (sites, _) = sites(targets).await?;
+        if args.watch {
+            let watch = watch::Watch {
+                limits,
+                probing,
+                interval,
+                output: args.output,
+                session,
+            };
+            return Box::pin(watch.run(&sites)).await;
+        }
+        let collected = Box::pin(asked(&sites, limits, probing)).await?;
+        let report = summarise(&collected, jiff::Timestamp::now());
+        let text = written(&report, args.output, session)?;
+        session.answer(&text, verdict(&report))
+    })
 }
 
-/// Ready: 0. A cluster that does not answer, or something that is not ready or not known: 1.
-fn verdict(report: &StatusReport) -> ExitCode {
+fn time(flag: &str, text: &str) -> Result<Duration, CliError> {
+    let parsed = parse_duration(text).filter(|time| !time.is_zero());
+    parsed.ok_or_else(|| CliError::usage(format!("{flag}: `{text}` is no time such as 20s")))
+}
+
+/// The report in its form, for somebody who looks once.
+fn written(
+    report: &StatusReport,
+    output: StatusOutput,
+    session: &Session,
+) -> Result<String, CliError> {
+    let cannot = "cannot write the report";
+    Ok(match output {
+        StatusOutput::Table | StatusOutput::Wide => view::page(report, frame(output, session)),
+        StatusOutput::Json => serde_json::to_string_pretty(report)
+            .map_err(|error| CliError::failed(cannot).because(error))?,
+        StatusOutput::Yaml => serde_yaml::to_string(report)
+            .map_err(|error| CliError::failed(cannot).because(error))?,
+    })
+}
+
+fn frame(output: StatusOutput, session: &Session) -> Frame {
+    Frame {
+        extent: match output {
+            StatusOutput::Wide => Extent::Wide,
+            _ => Extent::Short,
+        },
+        // A line that fills the last column makes some terminals begin another one.
+        columns: session
+            .ui
+            .data_columns()
+            .map(|columns| columns.saturating_sub(1)),
+        coloring: session.ui.data_coloring(),
+    }
+}
+
+/// Well: 0. A cluster that does not answer, or something that is not well: 4.
+const fn verdict(report: &StatusReport) -> ExitCode {
     match report.verdict {
         Verdict::Ready => ExitCode::Ok,
         Verdict::Unknown
         | Verdict::Degraded
         | Verdict::Down
         | Verdict::Missing
-        | Verdict::Unreachable => ExitCode::Error,
+        | Verdict::Unreachable => ExitCode::ValidationFailed,
     }
 }
 
 /// Asks; an interrupt removes the probe before it ends the command.
-async fn asked(sites: &[Site], limit: Duration, probing: Probing) -> Result<Collected, CliError> {
-    let limits = Limits {
-        cluster: limit,
-        probe: limit,
-    };
+async fn asked(sites: &[Site], limits: Limits, probing: Probing) -> Result<Collected, CliError> {
     let stop = CancellationToken::new();
     let mut collecting = std::pin::pin!(collect(sites, limits, probing, stop.clone()));
     let mut interrupted = None;

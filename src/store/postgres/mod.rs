@@ -12,7 +12,7 @@ use crate::model::source::{BatchId, StoreToken};
 
 use super::canary::{CanaryArrival, CanaryRecord};
 use super::{
-    Gpu, Host, SourceProgress, Statistics, Store, StoreError, Stored, TelemetryPoint,
+    Freshness, Gpu, Host, SourceProgress, Statistics, Store, StoreError, Stored, TelemetryPoint,
     TelemetryQuery,
 };
 
@@ -20,6 +20,7 @@ mod canary;
 mod catalogue;
 mod connection;
 mod fault;
+mod freshness;
 mod ledger;
 mod partitions;
 mod read;
@@ -214,6 +215,12 @@ impl Store for PostgresStore {
         read::sources(self)
             .await
             .map_err(self.fails("read the ledger"))
+    }
+
+    async fn freshness(&self) -> Result<Freshness, StoreError> {
+        freshness::freshness(self)
+            .await
+            .map_err(self.fails("say how fresh its data is"))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -12,11 +12,12 @@ use crate::model::source::{BatchId, StoreToken};
 
 use super::canary::{CanaryArrival, CanaryRecord};
 use super::{
-    Gpu, Host, SourceProgress, Statistics, Store, StoreError, Stored, TelemetryPoint,
+    Freshness, Gpu, Host, SourceProgress, Statistics, Store, StoreError, Stored, TelemetryPoint,
     TelemetryQuery,
 };
 
 mod canary;
+mod freshness;
 mod read;
 mod schema;
 mod write;
@@ -240,6 +241,11 @@ impl Store for SqliteStore {
 
     async fn sources(&self) -> Result<Vec<SourceProgress>, StoreError> {
         self.read("read the ledger", read::sources).await
+    }
+
+    async fn freshness(&self) -> Result<Freshness, StoreError> {
+        self.read("say how fresh its data is", freshness::freshness)
+            .await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

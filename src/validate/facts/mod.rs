@@ -3,6 +3,7 @@
 //! Reading an object is pure and forgiving: a field that is missing has its default, because an
 //! object of somebody else must not end a run.
 
+pub mod autoscaler;
 pub mod labels;
 pub mod pod;
 pub mod policy;
@@ -18,6 +19,7 @@ use serde_json::Value;
 use crate::model::component::Component;
 use crate::model::labels::COMPONENT;
 
+pub use autoscaler::{Autoscaler, Denied};
 pub use pod::Pod;
 pub use policy::Policy;
 pub use record::{Record, Unseen};
@@ -110,39 +112,6 @@ impl Objects {
             .iter()
             .filter_map(|workload| workload.component)
             .collect()
-    }
-}
-
-/// An autoscaler.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Autoscaler {
-    /// Namespace.
-    pub namespace: String,
-    /// Kind and name of what it scales, for example `StatefulSet/streamer`.
-    pub target: String,
-    /// Replicas now.
-    pub current: i64,
-    /// Replicas that it wants.
-    pub desired: i64,
-    /// Fewest.
-    pub min: i64,
-    /// Most.
-    pub max: i64,
-}
-
-impl Autoscaler {
-    /// From the object.
-    pub fn from_object(object: &Value) -> Self {
-        let target = &object["spec"]["scaleTargetRef"];
-        let count = |value: &Value, default| value.as_i64().unwrap_or(default);
-        Self {
-            namespace: text(&object["metadata"]["namespace"]),
-            target: format!("{}/{}", text(&target["kind"]), text(&target["name"])),
-            current: count(&object["status"]["currentReplicas"], 0),
-            desired: count(&object["status"]["desiredReplicas"], 0),
-            min: count(&object["spec"]["minReplicas"], 1),
-            max: count(&object["spec"]["maxReplicas"], 0),
-        }
     }
 }
 

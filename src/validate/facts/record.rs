@@ -21,8 +21,11 @@ pub struct Record {
     pub last: Option<LastRun>,
 }
 
+/// Annotation of a record: which deployment of the profile this is, counted from 1.
+const GENERATION: &str = "telectl.io/generation";
+
 /// The last run that deployed a profile.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LastRun {
     /// RFC 3339.
     pub at: String,
@@ -30,6 +33,8 @@ pub struct LastRun {
     pub by: String,
     /// With which version of telectl.
     pub version: String,
+    /// Which deployment it was, where that was noted.
+    pub generation: Option<u64>,
 }
 
 impl Record {
@@ -44,6 +49,9 @@ impl Record {
                 at: recorded.at.to_owned(),
                 by: recorded.by.to_owned(),
                 version: recorded.version.to_owned(),
+                generation: object["metadata"]["annotations"][GENERATION]
+                    .as_str()
+                    .and_then(|number| number.parse().ok()),
             }),
         }
     }

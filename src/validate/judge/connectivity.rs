@@ -11,7 +11,7 @@ use super::{check_of, targets_of, vantage};
 
 /// Days left below which a certificate is a failure; the warning comes before it, and deploy's
 /// renewal before both.
-const FAILURE_DAYS: i64 = 7;
+pub const FAILURE_DAYS: i64 = 7;
 const _: () = assert!(FAILURE_DAYS < WARNING_DAYS && WARNING_DAYS < RENEWAL_DAYS);
 
 pub(super) fn probes(observed: &Observed, site: &SiteFacts) -> Vec<Finding> {

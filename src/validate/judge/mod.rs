@@ -9,6 +9,8 @@ mod registry;
 #[cfg(test)]
 mod tests;
 
+pub use connectivity::FAILURE_DAYS;
+
 use crate::model::component::Component;
 use crate::probe::{Cause, TargetKind};
 

@@ -25,6 +25,7 @@ use super::runtime::dependency::chain;
 use super::vitals::Vitals;
 
 mod canaries;
+pub mod freshness;
 mod inbox;
 mod meters;
 mod patience;

@@ -1,6 +1,7 @@
 //! A rollout that hangs says which pod it waits for, and why.
 
 use super::lab::{LAB_VALUES, Lab};
+use super::status::well;
 
 #[test]
 fn d12_a_rollout_that_hangs_quotes_the_pod_and_the_status_does_not_call_it_ready() {
@@ -24,8 +25,8 @@ fn d12_a_rollout_that_hangs_quotes_the_pod_and_the_status_does_not_call_it_ready
     });
     assert!(waits, "no progress line names the pod: {}", hangs.stderr);
     let _degraded = status
-        .exits(1)
+        .exits(4)
         .says("pods updated; collector-")
         .says("degraded");
-    let _ready = lab.on_both(&["status"]).exits(0);
+    let _ready = well(&lab, &[]);
 }

@@ -1,11 +1,23 @@
 //! `status` over both clusters.
 
-use super::lab::Lab;
+use serde_json::Value;
+
+use super::lab::{Done, GPUS, HOSTS, LONG, Lab};
+use crate::program::Program;
+
+/// The status once all is well: what an earlier test disturbed takes a moment to be so again.
+pub(super) fn well(lab: &Lab, arguments: &[&str]) -> Done {
+    let all = [&["status"][..], arguments].concat();
+    lab.eventually("a status that is well", LONG, || {
+        let status = lab.on_both(&all);
+        (status.code == 0).then_some(status)
+    })
+}
 
 #[test]
 fn s01_status_is_one_valid_and_complete_document() {
     let Some(lab) = Lab::take() else { return };
-    let status = lab.on_both(&["status", "-o", "json"]).exits(0).json();
+    let status = well(&lab, &["-o", "json"]).json();
     assert_eq!(status["verdict"], "ready");
     let component = |context: &str, name: &str| {
         let clusters = status["clusters"].as_array().expect("clusters");
@@ -28,12 +40,106 @@ fn s01_status_is_one_valid_and_complete_document() {
     let streamer = component(&lab.edge, "streamer");
     assert_eq!(streamer["ready"], 2);
     assert_eq!(streamer["autoscaler"]["max"], 3);
+    assert!(streamer["autoscaler"]["unable"].is_null(), "{streamer}");
+}
+
+#[test]
+fn s03_s05_s06_s07_queue_versions_certificates_and_data_are_told() {
+    let Some(lab) = Lab::take() else { return };
+    let status = well(&lab, &["-o", "json"]).json();
+    let queue = &status["queue"];
+    assert!(
+        queue["lag"].is_u64() && queue["pending"].is_u64(),
+        "{queue}"
+    );
+    assert!(queue["oldest_seconds"].is_f64(), "{queue}");
+    let versions = status["versions"].as_array().expect("versions");
+    let of = |name: &str| {
+        let found = versions.iter().find(|version| version["of"] == name);
+        found.unwrap_or_else(|| panic!("no {name}: {versions:#?}"))
+    };
+    assert_eq!(of("workers")["is_skewed"], false);
+    assert_eq!(of("workers")["seen"].as_array().map(Vec::len), Some(2));
+    assert_eq!(
+        of("workers")["seen"][0]["reported"],
+        env!("CARGO_PKG_VERSION")
+    );
+    assert_eq!(of("telectl")["is_skewed"], false);
+    let certificates = status["certificates"].as_array().expect("certificates");
+    let days = |server: &str| {
+        let found = certificates.iter().find(|one| one["server"] == server);
+        found.and_then(|one| one["days_left"].as_i64())
+    };
+    for server in ["Redis", "PostgreSQL", "etcd"] {
+        assert!(days(server) > Some(30), "{server}: {certificates:#?}");
+    }
+    let data = status["data"].as_array().expect("data");
+    let edge = data.iter().find(|one| one["cluster"] == lab.edge.as_str());
+    let edge = edge.unwrap_or_else(|| panic!("no data: {data:#?}"));
+    assert_eq!(
+        (&edge["gpus"], &edge["hosts"]),
+        (&GPUS.into(), &HOSTS.into())
+    );
+    assert_eq!(edge["newest_event"], "2025-07-18T20:42:37Z");
+    assert_eq!(edge["is_stalled"], false);
+    assert!(edge["ingest_age_seconds"].as_i64() >= Some(0), "{edge}");
+    let stalest = status["stalest"].as_array().expect("GPUs");
+    assert!(
+        stalest.len() == 100 && stalest[0]["last_ingest"].is_string(),
+        "{:#}",
+        stalest[0]
+    );
+    let deployed = &status["clusters"][0]["deployed"][0];
+    assert!(
+        deployed["by"]
+            .as_str()
+            .is_some_and(|by| by.contains("tester")),
+        "{deployed}"
+    );
+    assert!(deployed["age_seconds"].as_i64() >= Some(0), "{deployed}");
+}
+
+#[tokio::test]
+async fn s10_watching_sees_a_cluster_go_and_come_back() {
+    let Some(lab) = Lab::take() else { return };
+    let _well = well(&lab, &[]);
+    let kubeconfig = lab.kubeconfig.display().to_string();
+    let arguments = ["status", "-w", "-e", &lab.edge, "-c", &lab.central];
+    let mut watching = Program::start(&arguments, &[("KUBECONFIG", &kubeconfig)]);
+    watching.line(|line| line.contains("verdict:")).await;
+    lab.fixture(&["apiserver", "stop", &lab.edge]);
+    let gone = format!("{}: ready → unreachable", lab.edge);
+    watching.line(|line| line.contains(&gone)).await;
+    lab.fixture(&["apiserver", "start", &lab.edge]);
+    let back = format!("{}: unreachable → ", lab.edge);
+    watching.line(|line| line.contains(&back)).await;
+    watching.signal("INT");
+    let (ended, said) = watching.end().await;
+    assert_eq!(ended.code(), Some(130), "{said}");
+    let _well = well(&lab, &[]);
+}
+
+#[test]
+fn v15_version_tells_what_runs_where() {
+    let Some(lab) = Lab::take() else { return };
+    let answer = lab.on_both(&["version", "-o", "json"]).exits(0).json();
+    let clusters: Vec<&Value> = answer["clusters"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .collect();
+    assert_eq!(clusters.len(), 2);
+    for cluster in clusters {
+        assert!(cluster["kubernetes"].is_string(), "{cluster}");
+    }
+    assert_eq!(answer["components"][0]["of"], "workers");
+    assert_eq!(answer["components"][0]["is_skewed"], false);
 }
 
 #[test]
 fn s04_registrations_have_address_health_and_age() {
     let Some(lab) = Lab::take() else { return };
-    let status = lab.on_both(&["status"]).exits(0);
+    let status = well(&lab, &[]);
     let _shown = status
         .says("nexus-streamer/edge.telemetry-system.streamer-0")
         .says("nexus-collector/central.telemetry-system.collector-")
@@ -58,10 +164,7 @@ fn s08_external_addresses_are_shown() {
             path,
         ],
     );
-    let _shown = lab
-        .on_both(&["status"])
-        .exits(0)
-        .says(&format!("{address}:80"));
+    let _shown = well(&lab, &[]).says(&format!("{address}:80"));
 }
 
 #[test]
@@ -94,7 +197,7 @@ fn s09_an_unreachable_cluster_is_a_row_and_no_abort() {
     let status = lab.on_both(&["status"]);
     let report = lab.on_both(&["validate", "connectivity", "-o", "json"]);
     lab.fixture(&["apiserver", "start", &lab.edge]);
-    lab.eventually("the API server", super::lab::LONG, || {
+    lab.eventually("the API server", LONG, || {
         (lab.try_kubectl(&lab.edge, &["get", "--raw", "/readyz"])
             .code
             == 0)

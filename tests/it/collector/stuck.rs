@@ -7,7 +7,7 @@ use telectl::model::canary::CanaryId;
 use telectl::model::source::{BatchId, StoreToken};
 use telectl::store::canary::{CanaryArrival, CanaryRecord};
 use telectl::store::{
-    Gpu, Host, SourceProgress, Statistics, Store, StoreError, Stored, TelemetryPoint,
+    Freshness, Gpu, Host, SourceProgress, Statistics, Store, StoreError, Stored, TelemetryPoint,
     TelemetryQuery,
 };
 use tokio::sync::Notify;
@@ -87,6 +87,10 @@ impl<S: Store> Store for StuckStore<S> {
 
     async fn sources(&self) -> Result<Vec<SourceProgress>, StoreError> {
         self.inner.sources().await
+    }
+
+    async fn freshness(&self) -> Result<Freshness, StoreError> {
+        self.inner.freshness().await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

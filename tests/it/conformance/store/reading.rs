@@ -195,3 +195,40 @@ pub(crate) async fn w05_the_real_file_is_stored_as_it_is(fixture: &impl StoreFix
     assert_eq!(expected.len(), 2470);
     assert_eq!(found, expected);
 }
+
+/// Event time and ingest time of every GPU, and of every cluster.
+pub(crate) async fn s07_every_gpu_says_when_it_was_measured_and_stored_last(
+    fixture: &impl StoreFixture,
+) {
+    let store = fixture.open();
+    assert!(store.freshness().await.unwrap().gpus.is_empty());
+    let before = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(1);
+    let real = RealFile::read("edge");
+    store.store(&real.cut(500)).await.unwrap();
+    let source = MadeUp::of("edge-2", "a.csv", 30);
+    store.store(&source.cut(30)).await.unwrap();
+    let fresh = store.freshness().await.unwrap();
+    let mut expected: BTreeMap<&str, i64> = BTreeMap::new();
+    for row in &real.rows {
+        let newest = expected.entry(row.labels[1].as_str()).or_insert(row.time);
+        *newest = row.time.max(*newest);
+    }
+    let edge: Vec<_> = fresh
+        .gpus
+        .iter()
+        .filter(|gpu| gpu.cluster == "edge")
+        .collect();
+    assert_eq!((edge.len(), expected.len()), (247, 247));
+    for gpu in edge {
+        assert_eq!(gpu.last_event.as_microsecond(), expected[gpu.uuid.as_str()]);
+        let ingest = gpu.last_ingest.expect("its batch is among the newest");
+        assert!(
+            ingest >= before && ingest <= jiff::Timestamp::now(),
+            "{ingest}"
+        );
+        assert!(!gpu.hostname.is_empty() && !gpu.gpu_id.is_empty());
+    }
+    let clusters: Vec<&String> = fresh.last_ingest.keys().collect();
+    assert_eq!(clusters, ["edge", "edge-2"]);
+    assert!(fresh.last_ingest["edge"] >= before);
+}

@@ -1,18 +1,22 @@
 //! The picture, case by case.
 
+mod wellness;
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::collect::{ClusterFacts, Collected, WorkerStatus};
-use super::{Verdict, summarise};
+use super::probed::Probed;
+use super::report::Severity;
+use super::{StatusReport, Verdict, summarise};
 use crate::model::component::Component;
 use crate::model::object::ObjectKind;
 use crate::model::profile::Profile;
 use crate::probe::{Cause, Registration};
 use crate::validate::facts::{
-    Autoscaler, Listing, Objects, Pod, Record, Role, ServiceFacts, Unread, Workload,
+    Autoscaler, Denied, Listing, Objects, Pod, Record, Role, ServiceFacts, Unread, Workload,
 };
 use crate::validate::observe::ApiServer;
 
@@ -63,8 +67,10 @@ fn cluster(context: &str, role: Role, objects: Objects) -> ClusterFacts {
             latency_ms: 1.0,
         },
         objects,
+        answered_at: None,
         gaps: Vec::new(),
         workers: Vec::new(),
+        freshness: None,
         deployed: Vec::new(),
     }
 }
@@ -83,6 +89,8 @@ fn edge(ready: bool) -> ClusterFacts {
                 desired: 1,
                 min: 1,
                 max: 8,
+                metrics: vec!["cpu 35%/70%".to_owned()],
+                ..Autoscaler::default()
             }],
             ..Objects::default()
         },
@@ -92,7 +100,28 @@ fn edge(ready: bool) -> ClusterFacts {
 fn collected(clusters: Vec<ClusterFacts>) -> Collected {
     Collected {
         clusters,
-        registrations: Ok(Vec::new()),
+        probed: Probed {
+            at: Some(now()),
+            registrations: Ok(Vec::new()),
+            certificates: Ok(Vec::new()),
+        },
+    }
+}
+
+/// What a report says, problem by problem.
+fn problems(report: &StatusReport) -> Vec<String> {
+    let concerns = report.concerns.iter();
+    concerns
+        .filter(|concern| concern.severity == Severity::Problem)
+        .map(|concern| format!("{}: {}", concern.subject, concern.says))
+        .collect()
+}
+
+fn says(component: Component, pod: &str, body: Value) -> WorkerStatus {
+    WorkerStatus {
+        component,
+        pod: pod.to_owned(),
+        body: Some(body),
     }
 }
 
@@ -103,7 +132,59 @@ fn s01_a_workload_has_its_pods_images_and_autoscaler() {
     let streamer = &report.clusters[0].workloads[0];
     assert_eq!((streamer.ready, streamer.desired), (1, 1));
     assert_eq!(streamer.images["telectl:1"], 1);
-    assert_eq!(streamer.autoscaler.unwrap().max, 8);
+    let autoscaler = streamer.autoscaler.as_ref().unwrap();
+    assert_eq!(autoscaler.max, 8);
+    assert_eq!(autoscaler.metrics, ["cpu 35%/70%"]);
+}
+
+#[test]
+fn s01_an_autoscaler_that_cannot_scale_is_a_problem_and_one_that_is_blind_is_not() {
+    let mut site = edge(true);
+    let denied = |why: &str, since: &str| {
+        Some(Denied {
+            why: why.to_owned(),
+            since: since.to_owned(),
+        })
+    };
+    site.objects.autoscalers[0].blind = denied("FailedGetResourceMetric: no metrics", "");
+    let report = summarise(&collected(vec![site.clone()]), now());
+    assert_eq!(report.verdict, Verdict::Ready);
+    assert_eq!(report.concerns[0].severity, Severity::Notice);
+    site.objects.autoscalers[0].unable = denied("FailedGetScale", "2025-07-18T11:59:30Z");
+    let report = summarise(&collected(vec![site.clone()]), now());
+    assert_eq!(report.verdict, Verdict::Ready, "it may be over in a moment");
+    site.objects.autoscalers[0].unable = denied("FailedGetScale", "2025-07-18T11:50:00Z");
+    let report = summarise(&collected(vec![site]), now());
+    assert_eq!(report.verdict, Verdict::Degraded);
+    assert_eq!(
+        problems(&report),
+        ["autoscaler of streamer: it cannot scale: FailedGetScale"]
+    );
+}
+
+#[test]
+fn s02_a_ready_worker_that_misses_something_is_no_success() {
+    let mut site = edge(true);
+    site.workers = vec![says(
+        Component::Streamer,
+        "streamer-0",
+        json!({"dependencies": {
+            "queue": {"ok": true, "required": true, "detail": ""},
+            "registry": {"ok": false, "required": false, "detail": "connection refused"},
+        }}),
+    )];
+    let report = summarise(&collected(vec![site.clone()]), now());
+    assert_eq!(report.clusters[0].verdict, Verdict::Degraded);
+    assert_eq!(
+        problems(&report),
+        ["streamer-0: registry: connection refused"]
+    );
+    site.workers[0].body = None;
+    let report = summarise(&collected(vec![site]), now());
+    assert_eq!(
+        problems(&report),
+        ["streamer-0: its status page does not answer"]
+    );
 }
 
 #[test]
@@ -186,7 +267,7 @@ fn s03_the_queue_and_the_spools_are_what_the_workers_say() {
     let report = summarise(&collected(vec![site]), now());
     assert_eq!(report.clusters[0].spools[0].undrained, Some(3));
     let queue = report.queue.unwrap();
-    assert_eq!((queue.entries, queue.pending), (7, 2));
+    assert_eq!((queue.entries, queue.pending, queue.lag), (7, 2, 5));
 }
 
 #[test]
@@ -198,7 +279,7 @@ fn s04_a_registration_has_an_age_and_a_lease() {
         "lease_ttl": 15,
     });
     let mut collected = collected(vec![edge(true)]);
-    collected.registrations = Ok(vec![Registration {
+    collected.probed.registrations = Ok(vec![Registration {
         key: "/services/nexus-streamer/streamer-0".to_owned(),
         record: serde_json::from_value(record).unwrap(),
         malformed: None,
