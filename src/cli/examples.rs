@@ -65,6 +65,33 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "resume",
+        &[(
+            "telectl resume -c central",
+            "go on with a run that broke off, with the values that it had",
+        )],
+    ),
+    (
+        "rollback",
+        &[
+            (
+                "telectl rollback -e edge -c central --dry-run",
+                "what going back to the last generation would change",
+            ),
+            (
+                "telectl rollback -e edge -c central --to 3",
+                "back to generation 3",
+            ),
+        ],
+    ),
+    (
+        "history",
+        &[(
+            "telectl history -e edge -c central",
+            "what was deployed, when and by whom",
+        )],
+    ),
+    (
         "deploy-all",
         &[
             (
