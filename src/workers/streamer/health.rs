@@ -1,4 +1,5 @@
-//! Whether the queue answers, and how long to leave it alone when it does not.
+//! Whether the queue answers and the disk has room, and how long to leave the queue alone when it
+//! does not.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +9,7 @@ use crate::queue::QueueError;
 use crate::workers::runtime::dependency::chain;
 use crate::workers::vitals::Vitals;
 
+use super::StreamerError;
 use super::meter::Meter;
 
 /// First pause after a failure; doubles with every further one.
@@ -21,6 +23,7 @@ pub(super) struct Health {
     vitals: Vitals,
     meter: Meter,
     ok: Arc<AtomicBool>,
+    disk: Arc<AtomicBool>,
 }
 
 impl Health {
@@ -30,6 +33,7 @@ impl Health {
             vitals: vitals.clone(),
             meter: meter.clone(),
             ok: Arc::new(AtomicBool::new(true)),
+            disk: Arc::new(AtomicBool::new(true)),
         }
     }
 
@@ -53,6 +57,30 @@ impl Health {
         self.meter.set_connected(i64::from(told.is_ok()));
         self.vitals.dependency("queue", true, told);
         outcome
+    }
+
+    /// Whether the last write to the spool found room; true before the first one.
+    pub(super) fn has_disk(&self) -> bool {
+        self.disk.load(Ordering::Relaxed)
+    }
+
+    /// Notes how a write to the spool went. `None`: the disk is full, which passes.
+    pub(super) fn note_disk<T>(
+        &self,
+        written: Result<T, StreamerError>,
+    ) -> Result<Option<T>, StreamerError> {
+        let (told, answer) = match written {
+            Err(error) if error.is_full_disk() => (Err(chain(&error)), None),
+            written => (Ok(()), Some(written?)),
+        };
+        let had_room = self.disk.swap(told.is_ok(), Ordering::Relaxed);
+        match &told {
+            Ok(()) if !had_room => tracing::info!("the spool has room again"),
+            Err(reason) if had_room => tracing::warn!(reason, "the spool has no room"),
+            _ => {}
+        }
+        self.vitals.dependency("spool", true, told);
+        Ok(answer)
     }
 }
 
