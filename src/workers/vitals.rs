@@ -56,6 +56,11 @@ impl Vitals {
         lock(&self.0.details).insert(name.to_owned(), value.into());
     }
 
+    /// Takes a fact off the status page: it is not known any more.
+    pub fn forget(&self, name: &str) {
+        lock(&self.0.details).remove(name);
+    }
+
     /// Adds to a list on the status page, unless it has `limit` items already.
     pub fn example(&self, name: &str, limit: usize, value: impl FnOnce() -> Value) {
         let mut details = lock(&self.0.details);

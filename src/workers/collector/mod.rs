@@ -3,8 +3,8 @@
 //! An entry is acknowledged after the transaction that holds its effect was committed, never
 //! before. Whatever happens in between, it is delivered again, and the ledger of the store tells
 //! that it is there. The acknowledgement says which life of the store has it, and the collectors
-//! announce the present one, so that what another life had is read again. A server that is down is waited for, for ever; an entry is set aside only
-//! because of what is wrong *in it*.
+//! announce the present one, so that what another life had is read again. A server that is down is
+//! waited for, for ever; an entry is set aside only because of what is wrong *in it*.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -279,9 +279,9 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
 
     async fn watch_depth(&self) {
         loop {
-            if let Ok(Ok(depth)) = timeout(LOOK_LIMIT, self.queue.depth()).await {
-                self.meters.depth(&depth, &self.vitals);
-            }
+            let told = timeout(LOOK_LIMIT, self.queue.depth()).await;
+            let depth = told.ok().and_then(Result::ok);
+            self.meters.depth(depth.as_ref(), &self.vitals);
             sleep(LOOK_INTERVAL).await;
         }
     }
