@@ -1,6 +1,7 @@
 //! Vocabulary: the words that every other layer uses. No I/O, no clock, no randomness.
 
 pub mod batch;
+pub mod cause;
 pub mod component;
 pub mod consent;
 pub mod endpoint;

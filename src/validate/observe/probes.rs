@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::cluster::{Cluster, ClusterError, job};
+use crate::model::cause::with_causes;
 use crate::model::component::Component;
 use crate::model::object::{ObjectKind, ObjectRef};
 use crate::probe::decode;
@@ -47,7 +48,7 @@ pub async fn run(
         Ok(job::JobEnd::NotStarted { reason }) => ProbeEnd::NotStarted { reason },
         Ok(job::JobEnd::OutOfTime) => ProbeEnd::OutOfTime,
         Err(error) => ProbeEnd::Failed {
-            reason: reason(&error),
+            reason: with_causes(&error),
         },
     };
     ProbeFacts {
@@ -60,19 +61,6 @@ pub async fn run(
 
 fn last_line(log: &str) -> &str {
     log.lines().last().unwrap_or("nothing")
-}
-
-fn reason(error: &ClusterError) -> String {
-    let mut text = error.to_string();
-    let mut next = std::error::Error::source(error);
-    while let Some(source) = next {
-        let words = source.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        next = source.source();
-    }
-    text
 }
 
 /// Asks for addresses from a pod of a cluster, if it has a worker to stand for.

@@ -15,20 +15,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::worker::{CollectorSettings, IdentitySettings};
 use crate::model::batch::Batch;
+use crate::model::cause::with_causes;
 use crate::model::source::StoreToken;
 use crate::queue::{Delivery, Queue, QueueError};
 use crate::store::{Outcome, Store, StoreError, Stored};
 
-use super::runtime::dependency::chain;
+use super::backoff::Backoff;
 use super::vitals::Vitals;
 
+mod demand;
 mod inbox;
 mod meters;
-mod patience;
 
+use demand::Demand;
 use inbox::{Group, Inbox};
 use meters::Meters;
-use patience::{Demand, Patience};
 
 /// Pause between two looks at how full the queue is and which life the store is in.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
@@ -208,7 +209,7 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
         batches: &[Batch],
         error: &StoreError,
     ) -> Option<Vec<(Outcome, StoreToken)>> {
-        tracing::error!(error = chain(error), "a batch contradicts the store");
+        tracing::error!(error = with_causes(error), "a batch contradicts the store");
         let token = self.insist("store", || self.store.migrate()).await?;
         let mut outcomes = Vec::new();
         for batch in batches {
@@ -217,7 +218,7 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
             outcomes.extend(match stored.await? {
                 Ok(stored) => with_token(stored),
                 Err(error) => {
-                    let reason = chain(&error);
+                    let reason = with_causes(&error);
                     vec![(Outcome::Refused { reason }, token.clone())]
                 }
             });
@@ -243,20 +244,20 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
         E: std::error::Error + 'static,
         F: Future<Output = Result<T, E>>,
     {
-        let mut patience = Patience::default();
+        let mut backoff = Backoff::default();
         loop {
             let reason = match work().await {
                 Ok(answer) => {
                     self.note(server, Ok(()));
                     return Some(answer);
                 }
-                Err(error) => chain(&error),
+                Err(error) => with_causes(&error),
             };
             tracing::warn!(server, reason, "trying again");
             self.note(server, Err(reason));
             tokio::select! {
                 () = self.stop.cancelled() => return None,
-                () = sleep(patience.pause(rand::random())) => {}
+                () = sleep(backoff.failed(rand::random())) => {}
             }
         }
     }
@@ -298,7 +299,7 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
             }
             if let Some(token) = looked {
                 let announced = self.announce(&token, &mut contradictions).await;
-                self.note("queue", announced.map_err(|error| chain(&error)));
+                self.note("queue", announced.map_err(|error| with_causes(&error)));
             }
             sleep(LOOK_INTERVAL).await;
         }
@@ -306,7 +307,7 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
 
     /// What the store answers; notes how it went.
     async fn look<T>(&self, asked: impl Future<Output = Result<T, StoreError>>) -> Option<T> {
-        let answer = asked.await.map_err(|error| chain(&error));
+        let answer = asked.await.map_err(|error| with_causes(&error));
         self.note("store", answer.as_ref().map(drop).map_err(Clone::clone));
         answer.ok()
     }

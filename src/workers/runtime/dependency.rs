@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::model::cause::with_causes;
 use crate::workers::vitals::Vitals;
 
 /// Pause between two looks.
@@ -35,7 +36,7 @@ pub async fn watch<E, F>(
             () = stop.cancelled() => return,
             outcome = timeout(LIMIT, ping()) => match outcome {
                 Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => Err(chain(&error)),
+                Ok(Err(error)) => Err(with_causes(&error)),
                 Err(_) => Err(format!("no answer within {} s", LIMIT.as_secs())),
             },
         };
@@ -52,21 +53,4 @@ pub async fn watch<E, F>(
             () = sleep(INTERVAL) => {}
         }
     }
-}
-
-/// An error and its causes in one line; a cause that its parent's text contains is not repeated.
-pub fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut parent = text.clone();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !parent.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        parent = cause_text;
-        next = cause.source();
-    }
-    text
 }

@@ -18,10 +18,10 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::model::cause::with_causes;
 use crate::model::exit::ExitCode;
 use crate::workers::vitals::Vitals;
 
-use super::dependency::chain;
 use super::signals::Signal;
 
 /// Why a task failed.
@@ -187,7 +187,7 @@ impl Supervisor {
     fn note(&mut self, ended: Result<(Id, Result<(), TaskError>), JoinError>) -> Option<Ended> {
         let (id, reason) = match ended {
             Ok((id, Ok(()))) => (id, None),
-            Ok((id, Err(error))) => (id, Some(chain(&*error))),
+            Ok((id, Err(error))) => (id, Some(with_causes(&*error))),
             Err(error) => (error.id(), Some(panic_text(error))),
         };
         let task = self.running.remove(&id).map_or("task", |task| task.name);
