@@ -266,7 +266,7 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
         if server == "queue" {
             self.meters.connected(outcome.is_ok());
         }
-        self.vitals.dependency(server, true, outcome);
+        self.vitals.required(server, outcome);
     }
 
     /// Until `stop`: keeps the numbers about the queue current, and the announcement of the store.

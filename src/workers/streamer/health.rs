@@ -48,7 +48,7 @@ impl Health {
             _ => {}
         }
         self.meter.set_connected(i64::from(told.is_ok()));
-        self.vitals.dependency("queue", true, told);
+        self.vitals.required("queue", told);
         outcome
     }
 
@@ -72,7 +72,7 @@ impl Health {
             Err(reason) if had_room => tracing::warn!(reason, "the spool has no room"),
             _ => {}
         }
-        self.vitals.dependency("spool", true, told);
+        self.vitals.required("spool", told);
         Ok(answer)
     }
 }
