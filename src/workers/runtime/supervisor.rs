@@ -19,7 +19,6 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::model::cause::with_causes;
-use crate::model::exit::ExitCode;
 use crate::workers::vitals::Vitals;
 
 use super::signals::Signal;
@@ -52,17 +51,6 @@ pub enum Ended {
     GracePassed(Vec<&'static str>),
     /// A second signal cut the stop short.
     Aborted(Signal),
-}
-
-impl Ended {
-    /// The exit code of the process.
-    pub const fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Stopped => ExitCode::Ok,
-            Self::Failed { .. } | Self::GracePassed(_) => ExitCode::Error,
-            Self::Aborted(signal) => signal.exit_code(),
-        }
-    }
 }
 
 /// How long a stop may take.
