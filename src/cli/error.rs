@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use crate::model::cause::causes;
+use crate::model::causes::causes;
 use crate::model::exit::ExitCode;
 use crate::report::Ui;
 

@@ -4,7 +4,7 @@
 //! [`REQUEST_LIMIT`]. Connections are made on demand, so a registry that is down at the start is no
 //! different from one that goes down later.
 
-use std::error::Error;
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::config::worker::EtcdSettings;
-use crate::model::cause::{causes, with_causes};
+use crate::model::causes::{causes, chain};
 use crate::model::service_record::ServiceRecord;
 
 use super::{KeepAlive, LeaseId, PREFIX, Registered, Registry, RegistryError};
@@ -313,7 +313,7 @@ fn describe(error: &EtcdError) -> String {
     match error {
         EtcdError::GRpcStatus(status) if status.source().is_none() => status.message().to_owned(),
         EtcdError::GRpcStatus(status) => causes("", status.source()).join(": "),
-        EtcdError::TransportError(error) => with_causes(error),
+        EtcdError::TransportError(error) => chain(error),
         other => other.to_string(),
     }
 }

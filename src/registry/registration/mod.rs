@@ -19,7 +19,7 @@ use jiff::{Timestamp, Unit};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::model::cause::with_causes;
+use crate::model::causes::chain;
 use crate::model::service_record::ServiceRecord;
 
 use super::{KeepAlive, LeaseId, Registry, RegistryError};
@@ -151,7 +151,7 @@ impl<R: Registry> Active<'_, R> {
         let before = self.machine.word();
         let (event, outcome) = match outcome {
             Ok(event) => (event, Ok(())),
-            Err(error) => (Event::Failed, Err(with_causes(&error))),
+            Err(error) => (Event::Failed, Err(chain(&error))),
         };
         self.machine.observe(event, self.now(), rand::random());
         let state = self.machine.word();
@@ -181,7 +181,7 @@ impl<R: Registry> Active<'_, R> {
                 tracing::info!(%key, "deregistered");
                 return Ok(());
             }
-            Ok(Err(error)) => with_causes(&error),
+            Ok(Err(error)) => chain(&error),
             Err(_) => format!("no answer within {} s", DEREGISTER_LIMIT.as_secs()),
         };
         tracing::warn!(%key, reason = outcome, "not deregistered: the lease has to run out");

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::model::cause::with_causes;
+use crate::model::causes::chain;
 use crate::store::StoreError;
 
 /// Why a request is not answered.
@@ -107,7 +107,7 @@ impl Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         // Addresses and the like are for the log, not for whoever asks.
-        tracing::warn!(error = with_causes(&error), "a request was not answered");
+        tracing::warn!(error = chain(&error), "a request was not answered");
         Self::Store
     }
 }

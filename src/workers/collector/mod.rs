@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::worker::{CollectorSettings, IdentitySettings};
 use crate::model::batch::Batch;
-use crate::model::cause::with_causes;
+use crate::model::causes::chain;
 use crate::model::source::StoreToken;
 use crate::queue::{Delivery, Queue, QueueError};
 use crate::store::{Outcome, Store, StoreError, Stored};
@@ -209,7 +209,7 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
         batches: &[Batch],
         error: &StoreError,
     ) -> Option<Vec<(Outcome, StoreToken)>> {
-        tracing::error!(error = with_causes(error), "a batch contradicts the store");
+        tracing::error!(error = chain(error), "a batch contradicts the store");
         let token = self.insist("store", || self.store.migrate()).await?;
         let mut outcomes = Vec::new();
         for batch in batches {
@@ -218,7 +218,7 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
             outcomes.extend(match stored.await? {
                 Ok(stored) => with_token(stored),
                 Err(error) => {
-                    let reason = with_causes(&error);
+                    let reason = chain(&error);
                     vec![(Outcome::Refused { reason }, token.clone())]
                 }
             });
@@ -251,7 +251,7 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
                     self.note(server, Ok(()));
                     return Some(answer);
                 }
-                Err(error) => with_causes(&error),
+                Err(error) => chain(&error),
             };
             tracing::warn!(server, reason, "trying again");
             self.note(server, Err(reason));
@@ -299,7 +299,7 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
             }
             if let Some(token) = looked {
                 let announced = self.announce(&token, &mut contradictions).await;
-                self.note("queue", announced.map_err(|error| with_causes(&error)));
+                self.note("queue", announced.map_err(|error| chain(&error)));
             }
             sleep(LOOK_INTERVAL).await;
         }
@@ -307,7 +307,7 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
 
     /// What the store answers; notes how it went.
     async fn look<T>(&self, asked: impl Future<Output = Result<T, StoreError>>) -> Option<T> {
-        let answer = asked.await.map_err(|error| with_causes(&error));
+        let answer = asked.await.map_err(|error| chain(&error));
         self.note("store", answer.as_ref().map(drop).map_err(Clone::clone));
         answer.ok()
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::model::cause::with_causes;
+use crate::model::causes::chain;
 use crate::workers::vitals::Vitals;
 
 /// Pause between two looks.
@@ -36,7 +36,7 @@ pub async fn watch<E, F>(
             () = stop.cancelled() => return,
             outcome = timeout(LIMIT, ping()) => match outcome {
                 Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => Err(with_causes(&error)),
+                Ok(Err(error)) => Err(chain(&error)),
                 Err(_) => Err(format!("no answer within {} s", LIMIT.as_secs())),
             },
         };

@@ -18,7 +18,7 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::model::cause::with_causes;
+use crate::model::causes::chain;
 use crate::workers::vitals::Vitals;
 
 use super::signals::Signal;
@@ -175,7 +175,7 @@ impl Supervisor {
     fn note(&mut self, ended: Result<(Id, Result<(), TaskError>), JoinError>) -> Option<Ended> {
         let (id, reason) = match ended {
             Ok((id, Ok(()))) => (id, None),
-            Ok((id, Err(error))) => (id, Some(with_causes(&*error))),
+            Ok((id, Err(error))) => (id, Some(chain(&*error))),
             Err(error) => (error.id(), Some(panic_text(error))),
         };
         let task = self.running.remove(&id).map_or("task", |task| task.name);

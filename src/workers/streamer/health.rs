@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::model::cause::with_causes;
+use crate::model::causes::chain;
 use crate::queue::QueueError;
 use crate::workers::vitals::Vitals;
 
@@ -40,7 +40,7 @@ impl Health {
         let was_ok = self.ok.swap(outcome.is_ok(), Ordering::Relaxed);
         let told = match &outcome {
             Ok(_) => Ok(()),
-            Err(error) => Err(with_causes(error)),
+            Err(error) => Err(chain(error)),
         };
         match &told {
             Ok(()) if !was_ok => tracing::info!("the queue answers again"),
@@ -63,7 +63,7 @@ impl Health {
         written: Result<T, StreamerError>,
     ) -> Result<Option<T>, StreamerError> {
         let (told, answer) = match written {
-            Err(error) if error.is_full_disk() => (Err(with_causes(&error)), None),
+            Err(error) if error.is_full_disk() => (Err(chain(&error)), None),
             written => (Ok(()), Some(written?)),
         };
         let had_room = self.disk.swap(told.is_ok(), Ordering::Relaxed);
