@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use crate::model::causes::causes;
 use crate::model::exit::ExitCode;
 use crate::report::Ui;
 
@@ -116,17 +117,10 @@ impl CliError {
         lines.collect::<Vec<String>>().join("\n")
     }
 
-    /// Some libraries repeat their source in their own text: a cause that its parent already
-    /// contains is not said twice.
-    fn push_chain(&mut self, mut next: Option<&(dyn Error + 'static)>) {
-        while let Some(error) = next {
-            let text = error.to_string();
-            let parent = self.causes.last().unwrap_or(&self.message);
-            if !parent.contains(&text) {
-                self.causes.push(text);
-            }
-            next = error.source();
-        }
+    fn push_chain(&mut self, next: Option<&(dyn Error + 'static)>) {
+        let said = self.causes.last().unwrap_or(&self.message);
+        let causes = causes(said, next);
+        self.causes.extend(causes);
     }
 }
 

@@ -5,6 +5,7 @@ mod config;
 mod consent;
 mod demo;
 mod deploy;
+mod ended;
 mod error;
 mod examples;
 #[cfg(test)]

@@ -28,6 +28,7 @@ use crate::workers::runtime::{dependency, http};
 use crate::workers::vitals::Vitals;
 use crate::workers::{api_gateway, collector, streamer};
 
+use super::ended;
 use super::error::CliError;
 use super::session::Session;
 use super::worker_probe::{self, ProbeArgs};
@@ -214,7 +215,7 @@ async fn supervise(
     })
     .await
     .map_err(failed("cannot start"))?;
-    Ok(ended.exit_code())
+    Ok(ended::after(&ended))
 }
 
 /// Starts the tasks of a worker and answers the routes that it adds. Streamer and collector note

@@ -33,6 +33,44 @@ pub struct SeriesLabels {
     pub labels_raw: String,
 }
 
+impl SeriesLabels {
+    /// Their names, as the columns of the table `series` have them.
+    pub const NAMES: [&str; 11] = [
+        "cluster",
+        "metric",
+        "gpu_id",
+        "device",
+        "uuid",
+        "model",
+        "host",
+        "container",
+        "pod",
+        "namespace",
+        "labels_raw",
+    ];
+
+    /// Their texts, in the order of [`Self::NAMES`].
+    pub fn texts(&self) -> [&str; 11] {
+        let Self {
+            cluster,
+            metric,
+            gpu_id,
+            device,
+            uuid,
+            model,
+            host,
+            container,
+            pod,
+            namespace,
+            labels_raw,
+        } = self;
+        [
+            cluster, metric, gpu_id, device, uuid, model, host, container, pod, namespace,
+            labels_raw,
+        ]
+    }
+}
+
 /// The rows of a batch, one column each; all columns have the same length.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Rows {

@@ -4,19 +4,25 @@ use std::error::Error;
 
 /// An error and its causes in one line; a cause that its parent's text contains is not repeated.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut parent = text.clone();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !parent.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
+    let text = error.to_string();
+    let causes = causes(&text, error.source());
+    let texts: Vec<String> = std::iter::once(text).chain(causes).collect();
+    texts.join(": ")
+}
+
+/// The texts of an error and of its causes, but not one that the text before it contains; `said` is
+/// the text before the first.
+pub fn causes(said: &str, mut next: Option<&(dyn Error + 'static)>) -> Vec<String> {
+    let mut texts: Vec<String> = Vec::new();
+    while let Some(error) = next {
+        let text = error.to_string();
+        let before = texts.last().map_or(said, String::as_str);
+        if !before.contains(&text) {
+            texts.push(text);
         }
-        parent = cause_text;
-        next = cause.source();
+        next = error.source();
     }
-    text
+    texts
 }
 
 #[cfg(test)]

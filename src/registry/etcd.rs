@@ -4,7 +4,7 @@
 //! [`REQUEST_LIMIT`]. Connections are made on demand, so a registry that is down at the start is no
 //! different from one that goes down later.
 
-use std::error::Error;
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::config::worker::EtcdSettings;
+use crate::model::causes::{causes, chain};
 use crate::model::service_record::ServiceRecord;
 
 use super::{KeepAlive, LeaseId, PREFIX, Registered, Registry, RegistryError};
@@ -311,22 +312,10 @@ pub(crate) fn connect_options(settings: &EtcdSettings, endpoint: &str) -> Connec
 fn describe(error: &EtcdError) -> String {
     match error {
         EtcdError::GRpcStatus(status) if status.source().is_none() => status.message().to_owned(),
-        EtcdError::GRpcStatus(status) => chain(status.source()),
-        EtcdError::TransportError(error) => chain(Some(error)),
+        EtcdError::GRpcStatus(status) => causes("", status.source()).join(": "),
+        EtcdError::TransportError(error) => chain(error),
         other => other.to_string(),
     }
-}
-
-fn chain(mut next: Option<&(dyn Error + 'static)>) -> String {
-    let mut texts: Vec<String> = Vec::new();
-    while let Some(error) = next {
-        let text = error.to_string();
-        if !texts.last().is_some_and(|parent| parent.contains(&text)) {
-            texts.push(text);
-        }
-        next = error.source();
-    }
-    texts.join(": ")
 }
 
 #[cfg(test)]

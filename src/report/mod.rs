@@ -154,14 +154,6 @@ impl Ui {
         prompt::confirm(self.interactive, question)
     }
 
-    /// Asks for a secret without showing it.
-    ///
-    /// # Errors
-    /// When nobody is there to answer.
-    pub fn ask_secret(&self, question: &str) -> Result<String, PromptError> {
-        prompt::secret(self.interactive, question)
-    }
-
     fn line(&self, label: Option<(&str, &str)>, text: &str) {
         let text = visible(text);
         let line = match label {

@@ -29,12 +29,3 @@ pub(super) fn confirm(interactive: bool, question: &str) -> Result<bool, PromptE
         .default(false)
         .interact()?)
 }
-
-pub(super) fn secret(interactive: bool, question: &str) -> Result<String, PromptError> {
-    if !interactive {
-        return Err(PromptError::NotInteractive);
-    }
-    Ok(dialoguer::Password::new()
-        .with_prompt(question)
-        .interact()?)
-}

@@ -357,13 +357,17 @@ fn spools(facts: &ClusterFacts) -> Vec<SpoolStatus> {
         .collect()
 }
 
-/// The queue as the first collector says that knows it.
+/// The queue as the first collector says that reaches it.
 fn queue(collected: &Collected) -> Option<QueueStatus> {
     let workers = collected.clusters.iter().flat_map(|facts| &facts.workers);
     workers
         .filter(|worker| worker.component == Component::Collector)
         .find_map(|worker| {
-            let depth = &worker.body.as_ref()?["details"]["queue"];
+            let body = worker.body.as_ref()?;
+            if body["dependencies"]["queue"]["ok"] == false {
+                return None;
+            }
+            let depth = &body["details"]["queue"];
             let count = |name: &str| depth[name].as_u64();
             let entries = count("entries")?;
             let pending = count("pending").unwrap_or_default();

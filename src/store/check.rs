@@ -1,26 +1,14 @@
 //! What makes a batch impossible to store, decided before a store is asked.
 
-use crate::model::batch::{Batch, Rows, SeriesLabels};
+use crate::model::batch::{Batch, Rows};
+use crate::model::limits::{self, holds_time, labels_defect, text_defect};
 use crate::model::source::ByteRange;
-
-use super::identity::columns;
-
-/// 0001-01-01T00:00:00Z in microseconds; earlier years have no common notation.
-const EARLIEST: i64 = -62_135_596_800_000_000;
-/// 9999-12-31T00:00:00Z in microseconds.
-const LATEST: i64 = 253_402_214_400_000_000;
-/// Bytes of a label; longer ones do not fit into an index.
-const LABEL_LIMIT: usize = 1024;
-/// Bytes of the remaining labels, which no index holds.
-const REMAINDER_LIMIT: usize = 64 * 1024;
-/// Microseconds of a day.
-pub(super) const DAY: i64 = 86_400_000_000;
 
 /// Why this batch cannot be stored by any store; `None` if it can.
 pub(super) fn defect(batch: &Batch) -> Option<String> {
     range_defect(batch)
         .or_else(|| identity_defect(batch))
-        .or_else(|| batch.series.iter().find_map(series_defect))
+        .or_else(|| batch.series.iter().find_map(labels_defect))
         .or_else(|| rows_defect(batch))
         .or_else(|| quarantine_defect(batch))
 }
@@ -45,25 +33,7 @@ fn identity_defect(batch: &Batch) -> Option<String> {
     }
     texts
         .into_iter()
-        .find_map(|(name, text)| text_defect(name, text, LABEL_LIMIT))
-}
-
-fn series_defect(labels: &SeriesLabels) -> Option<String> {
-    let (remainder, indexed) = columns(labels)
-        .split_last()
-        .map(|(last, rest)| (*last, rest.to_vec()))?;
-    super::identity::COLUMNS
-        .iter()
-        .zip(indexed)
-        .find_map(|(name, text)| text_defect(name, text, LABEL_LIMIT))
-        .or_else(|| text_defect("labels_raw", remainder, REMAINDER_LIMIT))
-}
-
-fn text_defect(name: &str, text: &str, limit: usize) -> Option<String> {
-    if text.contains('\0') {
-        return Some(format!("`{name}` holds a NUL character"));
-    }
-    (text.len() > limit).then(|| format!("`{name}` is longer than {limit} bytes"))
+        .find_map(|(name, text)| text_defect(name, text, limits::LABEL))
 }
 
 fn rows_defect(batch: &Batch) -> Option<String> {
@@ -82,10 +52,7 @@ fn rows_defect(batch: &Batch) -> Option<String> {
     {
         return Some(format!("a row names series {index}, which it lacks"));
     }
-    if let Some(time) = time
-        .iter()
-        .find(|time| !(EARLIEST..LATEST).contains(&time.0))
-    {
+    if let Some(time) = time.iter().find(|time| !holds_time(**time)) {
         return Some(format!(
             "event time {} µs is outside the years 1 to 9999",
             time.0
@@ -130,6 +97,7 @@ fn outside(what: &str, offset: u64, range: ByteRange) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::batch::SeriesLabels;
     use crate::model::source::{BatchId, IncarnationId, PassId, SourceId};
     use crate::model::time::EventTime;
 

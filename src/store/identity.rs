@@ -10,7 +10,7 @@ use crate::model::batch::SeriesLabels;
 /// store compares the labels before it uses an id.
 pub fn series_id(labels: &SeriesLabels) -> i64 {
     let mut hash = Sha256::new();
-    for label in columns(labels) {
+    for label in labels.texts() {
         hash.update((label.len() as u64).to_be_bytes());
         hash.update(label.as_bytes());
     }
@@ -20,44 +20,9 @@ pub fn series_id(labels: &SeriesLabels) -> i64 {
     i64::from_be_bytes(first)
 }
 
-/// The labels in the order of the columns of the table `series`.
-pub(super) fn columns(labels: &SeriesLabels) -> [&str; 11] {
-    let SeriesLabels {
-        cluster,
-        metric,
-        gpu_id,
-        device,
-        uuid,
-        model,
-        host,
-        container,
-        pod,
-        namespace,
-        labels_raw,
-    } = labels;
-    [
-        cluster, metric, gpu_id, device, uuid, model, host, container, pod, namespace, labels_raw,
-    ]
-}
-
-/// The names of those columns.
-pub(super) const COLUMNS: [&str; 11] = [
-    "cluster",
-    "metric",
-    "gpu_id",
-    "device",
-    "uuid",
-    "model",
-    "host",
-    "container",
-    "pod",
-    "namespace",
-    "labels_raw",
-];
-
 /// Labels as an error shows them: those that are set.
 pub(super) fn shown(labels: &[impl AsRef<str>]) -> String {
-    COLUMNS
+    SeriesLabels::NAMES
         .iter()
         .zip(labels)
         .filter(|(_, value)| !value.as_ref().is_empty())

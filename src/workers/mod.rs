@@ -1,6 +1,7 @@
 //! The workers that this binary runs in the pods, and what they share.
 
 pub mod api_gateway;
+mod backoff;
 pub mod collector;
 pub mod demo;
 pub mod probe;

@@ -18,6 +18,16 @@ pub struct Dependency {
     pub detail: String,
 }
 
+impl Dependency {
+    fn after(outcome: Result<(), String>) -> Self {
+        Self {
+            ok: outcome.is_ok(),
+            required: false,
+            detail: outcome.err().unwrap_or_default(),
+        }
+    }
+}
+
 /// Shared between a worker's loops and its HTTP endpoints. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Vitals(Arc<Inner>);
@@ -35,25 +45,34 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Vitals {
-    /// Notes how the last use of a dependency went.
-    pub fn dependency(&self, name: &str, required: bool, outcome: Result<(), String>) {
-        let (ok, detail) = match outcome {
-            Ok(()) => (true, String::new()),
-            Err(reason) => (false, reason),
-        };
-        lock(&self.0.dependencies).insert(
-            name.to_owned(),
+    /// Notes how the last use of something went that the worker is of no use without.
+    pub fn required(&self, name: &str, outcome: Result<(), String>) {
+        self.note(
+            name,
             Dependency {
-                ok,
-                required,
-                detail,
+                required: true,
+                ..Dependency::after(outcome)
             },
         );
+    }
+
+    /// Notes how the last use of something went that the worker can do without.
+    pub fn advisory(&self, name: &str, outcome: Result<(), String>) {
+        self.note(name, Dependency::after(outcome));
+    }
+
+    fn note(&self, name: &str, state: Dependency) {
+        lock(&self.0.dependencies).insert(name.to_owned(), state);
     }
 
     /// Puts a fact on the status page, for example counters or the advertised address.
     pub fn detail(&self, name: &str, value: impl Into<Value>) {
         lock(&self.0.details).insert(name.to_owned(), value.into());
+    }
+
+    /// Takes a fact off the status page: it is not known any more.
+    pub fn forget(&self, name: &str) {
+        lock(&self.0.details).remove(name);
     }
 
     /// Adds to a list on the status page, unless it has `limit` items already.
@@ -108,11 +127,11 @@ mod tests {
     fn only_required_dependencies_and_draining_make_a_worker_unready() {
         let vitals = Vitals::default();
         assert!(vitals.is_ready());
-        vitals.dependency("registry", false, Err("connection refused".to_owned()));
+        vitals.advisory("registry", Err("connection refused".to_owned()));
         assert!(vitals.is_ready());
-        vitals.dependency("queue", true, Err("timed out".to_owned()));
+        vitals.required("queue", Err("timed out".to_owned()));
         assert!(!vitals.is_ready());
-        vitals.dependency("queue", true, Ok(()));
+        vitals.required("queue", Ok(()));
         assert!(vitals.is_ready());
         vitals.drain();
         assert!(!vitals.is_ready());

@@ -288,6 +288,47 @@ async fn w11_a_full_server_refuses_and_nothing_is_dropped() {
     assert!(sequences(&received).is_superset(&BTreeSet::from([0, 1])));
 }
 
+/// What makes room has to work where there is none, also for collectors that were never there.
+#[tokio::test]
+async fn w11_a_full_server_is_emptied() {
+    let options = RedisOptions {
+        arguments: vec!["--maxmemory-policy", "noeviction"],
+        ..RedisOptions::default()
+    };
+    let Some(server) = RedisServer::start_with(options).await else {
+        return;
+    };
+    let queue = queue_on(&server);
+    for sequence in 0..4 {
+        queue.publish(entry(sequence)).await.unwrap();
+    }
+    server.cli(&["XADD", "tele:{lab.0}", "*", "hello", "world"]);
+    server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    let refused = queue.publish(entry(4)).await.unwrap_err();
+    assert_eq!(kind(&refused), Some(FailureKind::OutOfMemory));
+
+    let token = store_token();
+    queue.announce_store(&token).await.unwrap();
+    assert_eq!(queue.announced_store().await.unwrap(), Some(token.clone()));
+    let received = receive(&queue, "a", 4).await;
+    let (dead, sound) = received.split_first().unwrap();
+    queue.acknowledge(sound, &token).await.unwrap();
+    queue.dead_letter(dead, "as a test", &token).await.unwrap();
+    let depth = queue.depth().await.unwrap();
+    assert_eq!((depth.entries, depth.pending, depth.dead), (0, 0, 2));
+
+    let incarnation = &entry(0).id.incarnation;
+    let told = queue.acknowledgements(incarnation).await.unwrap();
+    let told: BTreeSet<u64> = told.sequences.into_keys().collect();
+    assert_eq!(told, (0..4).collect());
+    queue
+        .forget_acknowledgements(incarnation, &told)
+        .await
+        .unwrap();
+    let told = queue.acknowledgements(incarnation).await.unwrap();
+    assert!(told.sequences.is_empty());
+}
+
 #[tokio::test]
 async fn w11_entries_leave_only_when_they_are_acknowledged() {
     let Some(server) = RedisServer::start().await else {

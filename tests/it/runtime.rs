@@ -119,7 +119,7 @@ impl Running {
 async fn w14_health_tells_who_it_is_and_how_its_dependencies_are() {
     let worker = Running::start(|_, _| Router::new()).await;
     worker.until_registered().await;
-    worker.vitals.dependency("queue", true, Ok(()));
+    worker.vitals.required("queue", Ok(()));
     for path in ["/health", "/api/v1/health"] {
         let (code, body) = worker.json(path).await;
         assert_eq!((code, &body["status"]), (200, &"healthy".into()), "{path}");
@@ -144,14 +144,12 @@ async fn w14_a_required_dependency_makes_a_worker_unready_but_never_dead() {
     })
     .await;
     assert_eq!(worker.get("/readyz").await.0, 503);
-    worker.vitals.dependency("queue", true, Ok(()));
+    worker.vitals.required("queue", Ok(()));
     worker
         .vitals
-        .dependency("registry", false, Err("refused".to_owned()));
+        .advisory("registry", Err("refused".to_owned()));
     assert_eq!(worker.get("/readyz").await.0, 200);
-    worker
-        .vitals
-        .dependency("queue", true, Err("timed out".to_owned()));
+    worker.vitals.required("queue", Err("timed out".to_owned()));
     let (code, text) = worker.get("/readyz?verbose").await;
     assert_eq!(code, 503);
     assert!(text.contains("[-] queue (required): timed out"), "{text}");
@@ -225,7 +223,7 @@ async fn x04_the_record_is_made_from_what_the_worker_knows() {
 #[tokio::test]
 async fn metrics_are_openmetrics_and_hold_the_dependencies() {
     let worker = Running::start(|_, vitals| {
-        vitals.dependency("queue", true, Ok(()));
+        vitals.required("queue", Ok(()));
         Router::new()
     })
     .await;

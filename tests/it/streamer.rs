@@ -140,7 +140,7 @@ async fn w02_a_bad_file_is_an_error_that_names_the_place() {
             &queue,
         );
         let error = streamer.task.await.unwrap().unwrap_err();
-        let text = telectl::workers::runtime::dependency::chain(&error);
+        let text = telectl::model::causes::chain(&error);
         assert!(text.contains(expected), "{text}");
     }
     let missing = settings(folder.path().join("none.csv"), &folder.path().join("spool"));

@@ -1,9 +1,11 @@
 //! What a streamer does when it is stopped or killed, and when Redis is.
 
+use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
 use telectl::config::worker::StreamerSettings;
 use telectl::queue::Queue as _;
+use telectl::queue::embedded::SpoolQueue;
 use tempfile::TempDir;
 
 use crate::servers::eventually;
@@ -183,6 +185,47 @@ async fn w08_a_killed_streamer_loses_nothing() {
         })
         .await;
     ledger.assert_sample();
+    streamer.stop().await;
+}
+
+#[tokio::test]
+async fn w11_a_streamer_waits_for_room_to_free_its_spool() {
+    let folder = TempDir::new().unwrap();
+    let (spool, entries) = (folder.path().join("spool"), folder.path().join("queue"));
+    let queue = SpoolQueue::open(&entries, LIMIT).unwrap();
+    let streamer = Streamer::start("streamer-0", &settings(SAMPLE, &spool), &queue);
+    streamer
+        .wait_for("all batches", |streamer| {
+            streamer.number("batches_published") == 26
+        })
+        .await;
+    let mut ledger = Ledger::default();
+    queue.announce_store(&ledger.token).await.unwrap();
+    let some = queue.receive("collector", 10, LIMIT).await.unwrap();
+    // The file of the marks: it answers as a full disk does.
+    let marks = spool.join(format!("{:020}.done", 0));
+    symlink("/dev/full", &marks).unwrap();
+    queue.acknowledge(&some, &ledger.token).await.unwrap();
+    streamer
+        .wait_for("a full disk", |streamer| {
+            let known = streamer.vitals.dependencies();
+            known.get("spool").is_some_and(|spool| !spool.ok)
+        })
+        .await;
+    assert_eq!(streamer.number("spool_undrained"), 26);
+    std::fs::remove_file(&marks).unwrap();
+    streamer
+        .wait_for("some room", |streamer| {
+            streamer.number("batches_acknowledged") == 10
+        })
+        .await;
+    assert!(streamer.vitals.is_ready());
+    eventually("an empty spool", LIMIT, async || {
+        ledger.collect(&queue).await;
+        is_drained(&streamer).then_some(())
+    })
+    .await;
+    assert_eq!(streamer.number("batches_acknowledged"), 26);
     streamer.stop().await;
 }
 

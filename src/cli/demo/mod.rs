@@ -26,6 +26,7 @@ use crate::workers::runtime::logging::{self, LogFormat};
 use crate::workers::runtime::signals::{Signal, signals};
 use crate::workers::runtime::supervisor::{Ended, Phase};
 
+use super::ended;
 use super::error::CliError;
 use super::session::Session;
 use display::{Course, Display, DisplayError, Until};
@@ -142,7 +143,7 @@ async fn show(
         signals().map_err(|error| CliError::failed("cannot wait for signals").because(error))?;
     let demo = tokio::select! {
         demo = begin(args, source, folder) => demo?,
-        Some(signal) = signals.next() => return Ok(signal.exit_code()),
+        Some(signal) = signals.next() => return Ok(ended::cut_short(signal)),
     };
     ui.note("The API answers at:");
     let url = format!("http://{}", demo.address);
@@ -185,11 +186,11 @@ async fn show(
         Ended::Stopped if course.stored.get().is_none() => Ok(course
             .interrupted
             .get()
-            .map_or(ExitCode::Ok, |signal| signal.exit_code())),
+            .map_or(ExitCode::Ok, |signal| ended::cut_short(*signal))),
         Ended::Failed { task, reason } => Err(CliError::failed(format!(
             "the demo's {task} failed: {reason}"
         ))),
-        ended => Ok(ended.exit_code()),
+        ended => Ok(ended::after(&ended)),
     }
 }
 

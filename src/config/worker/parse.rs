@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
+
 use crate::config::environment::Environment;
 use crate::model::component::Component;
 use crate::model::endpoint::Endpoint;
@@ -151,7 +153,10 @@ impl RedisSettings {
         } else {
             path.parse().map_err(|_| FORM)?
         };
-        let in_url = |part: &str| (!part.is_empty()).then(|| percent_decoded(part));
+        let in_url = |part: &str| {
+            let decoded = percent_decode_str(part).decode_utf8_lossy();
+            (!part.is_empty()).then(|| decoded.into_owned())
+        };
         Ok(Self {
             endpoint: Endpoint::new(host, url.port().unwrap_or(6379)),
             tls: url.scheme() == "rediss" || flag(environment, "REDIS_TLS_ENABLED")?,
@@ -170,18 +175,6 @@ impl RedisSettings {
             claim_idle: duration(environment, "CLAIM_IDLE")?.unwrap_or(Duration::from_secs(8)),
         })
     }
-}
-
-fn percent_decoded(part: &str) -> String {
-    url::form_urlencoded::parse(part.replace('+', "%2B").as_bytes())
-        .map(|(name, value)| {
-            if value.is_empty() {
-                name.into_owned()
-            } else {
-                format!("{name}={value}")
-            }
-        })
-        .collect()
 }
 
 impl EtcdSettings {
@@ -311,6 +304,21 @@ mod tests {
         assert_eq!(settings.endpoint.to_string(), "[fd00::1]:6379");
         assert!(settings.tls);
         assert_eq!(settings.password, Some(Secret::from("other")));
+    }
+
+    #[test]
+    fn a_password_in_the_url_may_have_any_character() {
+        for (written, meant) in [
+            ("a&b=c", "a&b=c"),
+            ("&", "&"),
+            ("%26%25+%20", "&%+ "),
+            ("a=", "a="),
+        ] {
+            let url = format!("redis://:{written}@redis.example");
+            let environment = Environment::from([("REDIS_URL", url.as_str())]);
+            let settings = RedisSettings::from_environment(&environment).unwrap();
+            assert_eq!(settings.password, Some(Secret::from(meant)), "{written}");
+        }
     }
 
     #[test]

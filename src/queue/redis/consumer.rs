@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{Value, cmd, pipe};
+use ::redis::{Value, cmd};
 use futures::FutureExt;
 use futures::future::{BoxFuture, select_all};
 use tokio::time::{timeout, timeout_at};
@@ -19,7 +19,8 @@ use tokio::time::{timeout, timeout_at};
 use crate::queue::{Delivery, QueueError};
 
 use super::connection::{Connector, Link};
-use super::entry::{Received, of_read, of_takeover};
+use super::drain::{self, Removal};
+use super::entry::{self, Field, Received, of_read, of_takeover};
 use super::failure::Failure;
 use super::{GROUP, Shard};
 
@@ -273,28 +274,16 @@ async fn set_aside(
     link: &Link,
     shard: &Shard,
     position: &str,
-    fields: Option<&[(Vec<u8>, Vec<u8>)]>,
+    fields: Option<&[Field]>,
 ) -> Result<(), QueueError> {
-    let mut pipeline = pipe();
-    pipeline.atomic();
-    if let Some(fields) = fields {
-        let line = serde_json::json!({
-            "position": position,
-            "reason": "not an entry of ours: fields are missing or of another version",
-        });
-        let mut element = line.to_string().into_bytes();
-        for (name, value) in fields {
-            element.push(b'\n');
-            element.extend_from_slice(name);
-            element.push(b'=');
-            element.extend_from_slice(value);
-        }
-        pipeline.rpush(shard.dead(), element).ignore();
-    }
-    pipeline.xack(shard.stream(), GROUP, &[position]).ignore();
-    pipeline.xdel(shard.stream(), &[position]).ignore();
+    let dead = fields.map(|fields| entry::foreign(position, fields));
+    let removal = Removal {
+        position,
+        told: None,
+        dead: dead.unwrap_or_default(),
+    };
     link.run("set an entry aside", async |mut connection| {
-        pipeline.query_async(&mut connection).await
+        drain::remove(&mut connection, shard, &[removal], None).await
     })
     .await
 }
@@ -339,7 +328,7 @@ impl Reader {
         let reading = async {
             match command.query_async(&mut connection).await {
                 Err(error) if error.code() == Some("NOGROUP") => {
-                    make_group(&mut connection, &self.stream).await?;
+                    drain::make_group(&mut connection, &self.stream).await?;
                     command.query_async(&mut connection).await
                 }
                 answer => answer,
@@ -349,19 +338,5 @@ impl Reader {
             Ok(reply) => Ok((connection, reply?)),
             Err(_) => Err(Failure::timed_out()),
         }
-    }
-}
-
-/// Makes the group, from the beginning of the stream on: entries may have come before it.
-async fn make_group(
-    connection: &mut MultiplexedConnection,
-    stream: &str,
-) -> ::redis::RedisResult<()> {
-    let mut command = cmd("XGROUP");
-    command.arg("CREATE").arg(stream).arg(GROUP).arg("0");
-    match command.arg("MKSTREAM").query_async(connection).await {
-        // Another consumer was faster.
-        Err(error) if error.code() == Some("BUSYGROUP") => Ok(()),
-        answer => answer,
     }
 }

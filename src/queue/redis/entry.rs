@@ -22,8 +22,8 @@ pub(super) fn add_fields(pipeline: &mut Pipeline, entry: &Entry) {
         .arg(&entry.payload[..]);
 }
 
-/// Adds a dead entry to a list: a line of JSON that tells what it is, then the payload.
-pub(super) fn add_dead(pipeline: &mut Pipeline, list: &str, delivery: &Delivery, reason: &str) {
+/// What is kept of a dead entry: a line of JSON that tells what it is, then the payload.
+pub(super) fn dead(delivery: &Delivery, reason: &str) -> Vec<u8> {
     let line = serde_json::json!({
         "id": delivery.entry.id,
         "position": delivery.position,
@@ -33,7 +33,26 @@ pub(super) fn add_dead(pipeline: &mut Pipeline, list: &str, delivery: &Delivery,
     let mut element = line.to_string().into_bytes();
     element.push(b'\n');
     element.extend_from_slice(&delivery.entry.payload);
-    pipeline.rpush(list, element).ignore();
+    element
+}
+
+/// Name and value of a field.
+pub(super) type Field = (Vec<u8>, Vec<u8>);
+
+/// What is kept of an entry that nobody has published like this: a line of JSON, then its fields.
+pub(super) fn foreign(position: &str, fields: &[Field]) -> Vec<u8> {
+    let line = serde_json::json!({
+        "position": position,
+        "reason": "not an entry of ours: fields are missing or of another version",
+    });
+    let mut element = line.to_string().into_bytes();
+    for (name, value) in fields {
+        element.push(b'\n');
+        element.extend_from_slice(name);
+        element.push(b'=');
+        element.extend_from_slice(value);
+    }
+    element
 }
 
 /// One entry of a reply.
@@ -44,7 +63,7 @@ pub(super) enum Received {
     /// One that nobody has published like this: fields are missing.
     Foreign {
         position: String,
-        fields: Vec<(Vec<u8>, Vec<u8>)>,
+        fields: Vec<Field>,
     },
     /// One that was deleted while it was pending.
     Gone { position: String },

@@ -29,9 +29,11 @@ use super::{
 };
 use connection::{Connector, Link};
 use consumer::Consumers;
+use drain::Removal;
 
 mod connection;
 mod consumer;
+mod drain;
 mod entry;
 mod failure;
 mod keys;
@@ -125,31 +127,12 @@ fn completed(store: &StoreToken) -> String {
     format!("completed {}", store.0)
 }
 
-/// Removes an entry's delivery and tells its incarnation, within a transaction.
-fn add_acknowledgement(
-    pipeline: &mut ::redis::Pipeline,
-    shard: &Shard,
-    deliveries: &[&Delivery],
-    store: &StoreToken,
-) {
-    let stream = shard.stream();
-    for (command, group) in [("XACK", Some(GROUP)), ("XDEL", None)] {
-        let command = pipeline.cmd(command).arg(stream).arg(group);
-        for delivery in deliveries {
-            command.arg(&delivery.position);
-        }
-        command.ignore();
-    }
-    let mut acknowledged: BTreeMap<&IncarnationId, Vec<(u64, &str)>> = BTreeMap::new();
-    for delivery in deliveries {
-        let id = &delivery.entry.id;
-        let sequences = acknowledged.entry(&id.incarnation).or_default();
-        sequences.push((id.sequence, &store.0));
-    }
-    for (incarnation, sequences) in acknowledged {
-        let key = shard.acknowledged(incarnation);
-        pipeline.hset_multiple(&key, &sequences).ignore();
-        pipeline.expire(&key, MEMORY.as_secs() as i64).ignore();
+/// The removal of an entry that the store has.
+const fn acknowledged(delivery: &Delivery) -> Removal<'_> {
+    Removal {
+        position: delivery.position.as_str(),
+        told: Some(&delivery.entry.id),
+        dead: Vec::new(),
     }
 }
 
@@ -191,16 +174,11 @@ impl Queue for RedisQueue {
             sequences: BTreeMap::new(),
         };
         for shard in &self.0.shards {
-            let mut pipeline = pipe();
-            pipeline
-                .atomic()
-                .get(shard.token())
-                .hgetall(shard.acknowledged(incarnation));
             let (token, sequences): (Option<String>, BTreeMap<u64, String>) = self
                 .0
                 .link
                 .run("read acknowledgements", async |mut connection| {
-                    pipeline.query_async(&mut connection).await
+                    drain::told(&mut connection, shard, incarnation).await
                 })
                 .await?;
             let stores = sequences
@@ -298,9 +276,7 @@ impl Queue for RedisQueue {
         self.0
             .link
             .run("note which store is filled", async |mut connection| {
-                let mut command = ::redis::cmd("SET");
-                command.arg(&self.0.store).arg(&store.0);
-                command.query_async::<()>(&mut connection).await
+                drain::replace(&mut connection, &self.0.store, &store.0).await
             })
             .await
     }
@@ -336,18 +312,17 @@ impl Queue for RedisQueue {
         deliveries: &[Delivery],
         store: &StoreToken,
     ) -> Result<(), QueueError> {
-        let mut by_shard: BTreeMap<u32, Vec<&Delivery>> = BTreeMap::new();
+        let mut by_shard: BTreeMap<u32, Vec<Removal<'_>>> = BTreeMap::new();
         for delivery in deliveries {
-            by_shard.entry(delivery.shard).or_default().push(delivery);
+            let removals = by_shard.entry(delivery.shard).or_default();
+            removals.push(acknowledged(delivery));
         }
-        for (shard, deliveries) in by_shard {
-            let mut pipeline = pipe();
-            pipeline.atomic();
-            add_acknowledgement(&mut pipeline, self.shard(shard.into()), &deliveries, store);
+        for (shard, removals) in by_shard {
+            let shard = self.shard(shard.into());
             self.0
                 .link
                 .run("acknowledge", async |mut connection| {
-                    pipeline.query_async::<()>(&mut connection).await
+                    drain::remove(&mut connection, shard, &removals, Some(store)).await
                 })
                 .await?;
         }
@@ -361,14 +336,14 @@ impl Queue for RedisQueue {
         store: &StoreToken,
     ) -> Result<(), QueueError> {
         let shard = self.shard(delivery.shard.into());
-        let mut pipeline = pipe();
-        pipeline.atomic();
-        entry::add_dead(&mut pipeline, &shard.dead(), delivery, reason);
-        add_acknowledgement(&mut pipeline, shard, &[delivery], store);
+        let removal = Removal {
+            dead: entry::dead(delivery, reason),
+            ..acknowledged(delivery)
+        };
         self.0
             .link
             .run("set an entry aside", async |mut connection| {
-                pipeline.query_async(&mut connection).await
+                drain::remove(&mut connection, shard, &[removal], Some(store)).await
             })
             .await
     }

@@ -206,7 +206,8 @@ impl<N: Serialize + DeserializeOwned> Spool<N> {
     }
 
     /// Marks records as done, durably, and frees the segments that hold nothing else. Sequences
-    /// that are done already are ignored.
+    /// that are done already are ignored. If it fails, some may be done and others not
+    /// ([`Self::note`]); a full disk does not keep whole segments from being freed.
     pub fn mark_done(&mut self, sequences: &BTreeSet<u64>) -> Result<(), SpoolError> {
         let mut by_segment: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
         for sequence in sequences {
@@ -214,15 +215,19 @@ impl<N: Serialize + DeserializeOwned> Spool<N> {
                 by_segment.entry(place.segment).or_default().push(*sequence);
             }
         }
+        let mut outcome = Ok(());
         for (first, done) in by_segment {
-            if let Some(segment) = self.segments.get_mut(&first) {
-                segment.mark_done(&done)?;
-            }
-            for sequence in done {
-                self.undone.remove(&sequence);
+            let segment = self.segments.get_mut(&first);
+            match segment.map_or(Ok(()), |segment| segment.mark_done(&done)) {
+                Ok(()) => {
+                    for sequence in done {
+                        self.undone.remove(&sequence);
+                    }
+                }
+                Err(error) => outcome = outcome.and(Err(error)),
             }
         }
-        self.remove_finished()
+        self.remove_finished().and(outcome)
     }
 
     /// Begins a segment unless the last one is empty. Its name keeps `next` from ever going back,
@@ -241,15 +246,16 @@ impl<N: Serialize + DeserializeOwned> Spool<N> {
             .iter()
             .filter(|(_, segment)| segment.is_finished())
             .map(|(first, _)| *first)
+            .filter(|first| *first != self.next)
             .collect();
         if finished.is_empty() {
             return Ok(());
         }
-        self.begin_segment()?;
         for first in finished {
-            if first != self.next
-                && let Some(segment) = self.segments.remove(&first)
-            {
+            if self.segments.last_key_value().map(|(last, _)| *last) == Some(first) {
+                self.begin_segment()?;
+            }
+            if let Some(segment) = self.segments.remove(&first) {
                 segment.delete()?;
             }
         }

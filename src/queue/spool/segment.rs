@@ -163,7 +163,7 @@ impl Segment {
         self.length
     }
 
-    /// Whether it holds records, and all of them are done.
+    /// Whether nobody needs it any more: every record that it holds is done.
     pub(super) const fn is_finished(&self) -> bool {
         self.records == self.done
     }
@@ -207,25 +207,19 @@ impl Segment {
     }
 
     /// Notes that records are done. If all are, the segment is about to be deleted, which says it
-    /// too.
+    /// too. If it fails, they are not done, and it can be tried again.
     pub(super) fn mark_done(&mut self, sequences: &[u64]) -> Result<(), SpoolError> {
-        self.done += sequences.len() as u64;
-        if self.is_finished() {
-            return Ok(());
+        let done = self.done + sequences.len() as u64;
+        if done < self.records {
+            let path = self.path.with_extension("done");
+            let mut marks = match self.marks.take() {
+                Some(marks) => marks,
+                None => open_marks(&path).map_err(file_error("write", &path))?,
+            };
+            add_marks(&mut marks, sequences).map_err(file_error("write", &path))?;
+            self.marks = Some(marks);
         }
-        let path = self.path.with_extension("done");
-        let error = file_error("write", &path);
-        if self.marks.is_none() {
-            let file = OpenOptions::new().create(true).append(true).open(&path);
-            self.marks = Some(file.map_err(&error)?);
-        }
-        let bytes: Vec<u8> = sequences.iter().flat_map(|done| mark(*done)).collect();
-        if let Some(marks) = &mut self.marks {
-            marks
-                .write_all(&bytes)
-                .and_then(|()| marks.sync_data())
-                .map_err(&error)?;
-        }
+        self.done = done;
         Ok(())
     }
 
@@ -261,9 +255,28 @@ fn remove_if_there(path: &Path) -> Result<(), SpoolError> {
     }
 }
 
+/// Bytes of a mark.
+const MARK: usize = 12;
+
+fn open_marks(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// What a full disk or a power cut has left of a mark would hide all that follow.
+fn add_marks(marks: &mut File, sequences: &[u64]) -> io::Result<()> {
+    let length = marks.metadata()?.len();
+    let torn = length % MARK as u64;
+    if torn > 0 {
+        marks.set_len(length - torn)?;
+    }
+    let bytes: Vec<u8> = sequences.iter().flat_map(|done| mark(*done)).collect();
+    marks.write_all(&bytes)?;
+    marks.sync_data()
+}
+
 /// A mark: the sequence and its checksum, so that a torn or damaged mark counts as none.
-fn mark(sequence: u64) -> [u8; 12] {
-    let mut bytes = [0; 12];
+fn mark(sequence: u64) -> [u8; MARK] {
+    let mut bytes = [0; MARK];
     bytes[..8].copy_from_slice(&sequence.to_le_bytes());
     let checksum = crc32fast::hash(&bytes[..8]);
     bytes[8..].copy_from_slice(&checksum.to_le_bytes());
@@ -278,9 +291,9 @@ fn read_marks(path: &Path) -> Result<BTreeSet<u64>, SpoolError> {
         Err(error) => return Err(file_error("read", path)(error)),
     };
     Ok(bytes
-        .chunks_exact(12)
+        .chunks_exact(MARK)
         .filter_map(|bytes| Some(u64::from_le_bytes(bytes[..8].try_into().ok()?)))
-        .zip(bytes.chunks_exact(12))
+        .zip(bytes.chunks_exact(MARK))
         .filter(|(sequence, bytes)| mark(*sequence) == **bytes)
         .map(|(sequence, _)| sequence)
         .collect())

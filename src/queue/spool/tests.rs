@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
+use std::os::unix::fs::symlink;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -156,6 +157,66 @@ fn a_damaged_record_does_not_take_the_ones_after_it_along() {
     assert_eq!((held, spool.next_sequence()), (vec![1, 2], 3));
     spool.mark_done(&BTreeSet::from([1, 2])).unwrap();
     assert_eq!(spool.size(), 0);
+}
+
+fn marks(folder: &TempDir) -> std::path::PathBuf {
+    logs(folder)[0].with_extension("done")
+}
+
+#[test]
+fn w11_what_a_full_disk_refused_to_mark_is_not_done_and_can_be_marked_again() {
+    let folder = TempDir::new().unwrap();
+    let mut spool: Spool<String> = Spool::open(folder.path(), 1 << 20).unwrap();
+    for number in 0..4u8 {
+        spool.append(number.to_string(), &[number; 50]).unwrap();
+    }
+    symlink("/dev/full", marks(&folder)).unwrap();
+    let done = BTreeSet::from([0, 1]);
+    for _ in 0..3 {
+        let error = spool.mark_done(&done).unwrap_err();
+        let SpoolError::File { source, .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(source.kind(), std::io::ErrorKind::StorageFull);
+        assert_eq!(undone(&spool).len(), 4);
+    }
+    fs::remove_file(marks(&folder)).unwrap();
+    spool.mark_done(&done).unwrap();
+    drop(spool);
+    let held: Vec<u64> = open(&folder).undone().map(|one| one.0).collect();
+    assert_eq!(held, [2, 3]);
+}
+
+#[test]
+fn w11_a_full_disk_does_not_keep_whole_segments_from_being_freed() {
+    let folder = TempDir::new().unwrap();
+    let mut spool = open(&folder);
+    // Two to a segment.
+    for number in 0..4u8 {
+        spool.append(number.to_string(), &[number; 120]).unwrap();
+    }
+    symlink("/dev/full", marks(&folder)).unwrap();
+    spool.mark_done(&BTreeSet::from([0, 2, 3])).unwrap_err();
+    let held: Vec<u64> = undone(&spool).into_iter().map(|one| one.0).collect();
+    assert_eq!(held, [0, 1]);
+    let before = spool.size();
+    spool.mark_done(&BTreeSet::from([0, 1])).unwrap();
+    assert!(spool.size() < before);
+    assert_eq!(spool.undone_count(), 0);
+}
+
+#[test]
+fn w11_a_torn_mark_hides_none_that_follow() {
+    let folder = TempDir::new().unwrap();
+    let mut spool: Spool<String> = Spool::open(folder.path(), 1 << 20).unwrap();
+    for number in 0..3u8 {
+        spool.append(number.to_string(), &[number; 50]).unwrap();
+    }
+    fs::write(marks(&folder), [7; 5]).unwrap();
+    spool.mark_done(&BTreeSet::from([1])).unwrap();
+    drop(spool);
+    let held: Vec<u64> = open(&folder).undone().map(|one| one.0).collect();
+    assert_eq!(held, [0, 2]);
 }
 
 #[derive(Debug, Clone)]

@@ -271,6 +271,25 @@ fn s03_the_queue_and_the_spools_are_what_the_workers_say() {
 }
 
 #[test]
+fn s03_what_the_queue_was_before_an_outage_is_not_shown() {
+    let collector = |pod: &str, reaches: bool, entries: u64| WorkerStatus {
+        component: Component::Collector,
+        pod: pod.to_owned(),
+        body: Some(json!({
+            "dependencies": {"queue": {"ok": reaches, "required": true, "detail": ""}},
+            "details": {"queue": {"entries": entries}},
+        })),
+    };
+    let mut site = edge(true);
+    site.workers = vec![collector("collector-x", false, 7)];
+    let report = summarise(&collected(vec![site.clone()]), now());
+    assert!(report.queue.is_none());
+    site.workers.push(collector("collector-y", true, 9));
+    let queue = summarise(&collected(vec![site]), now()).queue.unwrap();
+    assert_eq!((queue.seen_by.as_str(), queue.entries), ("collector-y", 9));
+}
+
+#[test]
 fn s04_a_registration_has_an_age_and_a_lease() {
     let record = json!({
         "id": "streamer-0", "type": "nexus-streamer", "address": "10.0.0.9", "port": 8081,

@@ -11,7 +11,7 @@ use deadpool_postgres::Object;
 use crate::model::batch::{Batch, SeriesLabels};
 use crate::model::source::{SourceId, StoreToken};
 use crate::store::StoreError;
-use crate::store::identity::{COLUMNS, columns, series_id, shown};
+use crate::store::identity::{series_id, shown};
 
 use super::Known;
 use super::fault::Fault;
@@ -93,7 +93,7 @@ fn resolve<'a>(
                     let id = series_id(labels);
                     let (first, _) = *offered.entry(id).or_insert((labels, &batch.source));
                     if first != labels {
-                        return Err(collision(id, &columns(first), labels, &batch.source));
+                        return Err(collision(id, &first.texts(), labels, &batch.source));
                     }
                     id
                 }
@@ -114,7 +114,7 @@ fn collision(
     StoreError::SeriesCollision {
         id,
         stored: shown(stored),
-        offered: shown(&columns(offered)),
+        offered: shown(&offered.texts()),
         origin: Box::new(origin.clone()),
     }
     .into()
@@ -134,7 +134,7 @@ async fn upsert_series(client: &Object, offered: &Offered<'_>) -> Result<(), Fau
     let ids: Vec<i64> = offered.keys().copied().collect();
     let mut values: [Vec<&str>; 11] = Default::default();
     for (labels, _) in offered.values() {
-        for (column, value) in values.iter_mut().zip(columns(labels)) {
+        for (column, value) in values.iter_mut().zip(labels.texts()) {
             column.push(value);
         }
     }
@@ -150,7 +150,7 @@ async fn upsert_series(client: &Object, offered: &Offered<'_>) -> Result<(), Fau
          SELECT * FROM unnest($1::bigint[]{arrays}) AS offered (id)
          ORDER BY id
          ON CONFLICT DO NOTHING",
-        COLUMNS.join(", ")
+        SeriesLabels::NAMES.join(", ")
     );
     let statement = client.prepare_cached(&statement).await?;
     client.execute(&statement, &parameters).await?;
@@ -162,16 +162,18 @@ async fn verify_series(client: &Object, offered: &Offered<'_>) -> Result<(), Fau
     let ids: Vec<i64> = offered.keys().copied().collect();
     let statement = format!(
         "SELECT series_id, {} FROM series WHERE series_id = ANY ($1)",
-        COLUMNS.join(", ")
+        SeriesLabels::NAMES.join(", ")
     );
     let statement = client.prepare_cached(&statement).await?;
     for row in client.query(&statement, &[&ids]).await? {
         let id: i64 = row.get(0);
-        let stored: Vec<&str> = (1..=COLUMNS.len()).map(|column| row.get(column)).collect();
+        let stored: Vec<&str> = (1..=SeriesLabels::NAMES.len())
+            .map(|column| row.get(column))
+            .collect();
         let Some((labels, origin)) = offered.get(&id) else {
             continue;
         };
-        if stored != columns(labels) {
+        if stored != labels.texts() {
             return Err(collision(id, &stored, labels, origin));
         }
     }

@@ -32,6 +32,7 @@ mod write;
 
 use catalogue::Catalogue;
 use fault::Fault;
+pub use tls::is_about_name_only;
 
 /// Longest time for a query, the connection excluded.
 const QUERY_LIMIT: Duration = Duration::from_secs(10);

@@ -102,6 +102,17 @@ impl ServerCertVerifier for Anybody {
     }
 }
 
+/// Whether nothing but the name in a certificate is wrong. The name is looked at last: the chain was
+/// found good before.
+pub const fn is_about_name_only(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
+        )
+    )
+}
+
 /// `verify-ca`: signed by the given authority, for any name.
 #[derive(Debug)]
 struct AnyName(Arc<WebPkiServerVerifier>);
@@ -119,10 +130,7 @@ impl ServerCertVerifier for AnyName {
             self.0
                 .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match verdict {
-            // The name is looked at last: the chain was found good before.
-            Err(Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
+            Err(error) if is_about_name_only(&error) => Ok(ServerCertVerified::assertion()),
             other => other,
         }
     }

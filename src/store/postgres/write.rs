@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use tokio::time::timeout;
 
 use crate::model::batch::{Batch, SignedOff};
+use crate::model::limits;
 use crate::model::source::{BatchId, StoreToken};
-use crate::store::check::{self, DAY};
+use crate::store::check;
 use crate::store::postgres::PostgresStore;
 use crate::store::{Outcome, Stored};
 
@@ -16,8 +17,6 @@ use super::{QUERY_LIMIT, STORE_LIMIT, catalogue, partitions, token};
 
 /// How often a transaction is tried when others were in its way.
 const TRIES: u32 = 8;
-/// Days of event time in one transaction: each is a partition, whose locks the server has to hold.
-const DAY_LIMIT: usize = 400;
 
 /// Stores batches. A group that cannot be stored is halved until the batch is alone that is the
 /// cause; only that one is refused. If the data turns into another life meanwhile, all of it has to
@@ -76,11 +75,9 @@ enum Group {
 
 async fn store_group(store: &PostgresStore, batches: &[&Batch]) -> Result<Group, Fault> {
     let days = days(batches);
-    if days.len() > DAY_LIMIT {
-        let reason = format!(
-            "its rows spread over {} days, more than {DAY_LIMIT}",
-            days.len()
-        );
+    if days.len() > limits::DAYS {
+        let (found, most) = (days.len(), limits::DAYS);
+        let reason = format!("its rows spread over {found} days, more than {most}");
         return Ok(Group::Impossible(reason));
     }
     let mut mode = Mode::Optimistic;
@@ -113,7 +110,7 @@ fn days(batches: &[&Batch]) -> BTreeSet<i64> {
     batches
         .iter()
         .flat_map(|batch| &batch.rows.time)
-        .map(|time| time.0.div_euclid(DAY))
+        .map(|time| limits::day(*time))
         .collect()
 }
 

@@ -6,7 +6,7 @@ use crate::model::batch::{Batch, SeriesLabels, SignedOff};
 use crate::model::source::{BatchId, ByteRange, SourceId, StoreToken};
 use crate::store::check::{self, printable};
 use crate::store::coverage::{self, Covered, Verdict, judge};
-use crate::store::identity::{COLUMNS, columns, series_id, shown};
+use crate::store::identity::{series_id, shown};
 use crate::store::{Outcome, StoreError, Stored};
 
 use super::Fault;
@@ -103,12 +103,12 @@ fn series(transaction: &Transaction<'_>, batch: &Batch) -> Result<Vec<i64>, Faul
         let stored = stored_labels(transaction, id)?;
         match stored {
             None => insert_series(transaction, id, labels)?,
-            Some(stored) if stored == columns(labels) => {}
+            Some(stored) if stored == labels.texts() => {}
             Some(stored) => {
                 return Err(StoreError::SeriesCollision {
                     id,
                     stored: shown(&stored),
-                    offered: shown(&columns(labels)),
+                    offered: shown(&labels.texts()),
                     origin: Box::new(batch.source.clone()),
                 }
                 .into());
@@ -122,7 +122,7 @@ fn series(transaction: &Transaction<'_>, batch: &Batch) -> Result<Vec<i64>, Faul
 fn stored_labels(transaction: &Transaction<'_>, id: i64) -> Result<Option<[String; 11]>, Fault> {
     let statement = format!(
         "SELECT {} FROM series WHERE series_id = ?1",
-        COLUMNS.join(", ")
+        SeriesLabels::NAMES.join(", ")
     );
     let mut statement = transaction.prepare_cached(&statement)?;
     let stored = statement.query_row([id], |row| {
@@ -143,11 +143,11 @@ fn insert_series(
     let statement = format!(
         "INSERT INTO series (series_id, created, {})
          VALUES (?1, (SELECT count(*) FROM series), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-        COLUMNS.join(", ")
+        SeriesLabels::NAMES.join(", ")
     );
     let mut statement = transaction.prepare_cached(&statement)?;
     statement.raw_bind_parameter(1, id)?;
-    for (label, place) in columns(labels).into_iter().zip(2..) {
+    for (label, place) in labels.texts().into_iter().zip(2..) {
         statement.raw_bind_parameter(place, label)?;
     }
     statement.raw_execute()?;

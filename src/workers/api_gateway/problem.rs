@@ -5,8 +5,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::model::causes::chain;
 use crate::store::StoreError;
-use crate::workers::runtime::dependency::chain;
 
 /// Why a request is not answered.
 #[derive(Debug)]

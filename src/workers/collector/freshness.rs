@@ -18,11 +18,11 @@ use jiff::Timestamp;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+use crate::model::causes::chain;
 use crate::model::freshness::{
     BEHIND_SECONDS, ClusterFreshness, FreshnessReport, GpuFreshness, SCHEMA_VERSION,
 };
 use crate::store::{Freshness, SourceProgress, Store, StoreError};
-use crate::workers::runtime::dependency::chain;
 
 /// How long an answer is good enough for others who ask.
 const GOOD_FOR: Duration = Duration::from_secs(5);

@@ -1,6 +1,7 @@
 //! What a collector counts.
 
 use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -30,9 +31,10 @@ pub(super) struct Meters {
     dead_letters: Counter,
     commit: Histogram,
     oldest: Gauge<f64, AtomicU64>,
-    entries: Gauge,
-    pending: Gauge,
+    entries: Gauge<f64, AtomicU64>,
+    pending: Gauge<f64, AtomicU64>,
     connected: Gauge,
+    last_commit: Mutex<Option<Timestamp>>,
 }
 
 impl Meters {
@@ -52,6 +54,7 @@ impl Meters {
             entries: Gauge::default(),
             pending: Gauge::default(),
             connected: connections.get_or_create_owned(&labels),
+            last_commit: Mutex::default(),
         };
         vitals.with_metrics(|registry| {
             let mut add = |name: &str, help: &str, metric| registry.register(name, help, metric);
@@ -73,17 +76,17 @@ impl Meters {
             );
             registry.register(
                 "telectl_queue_oldest_entry_seconds",
-                "Age of the oldest entry in the queue, 0 if there is none",
+                "Age of the oldest entry in the queue, 0 if there is none, NaN if unknown",
                 meters.oldest.clone(),
             );
             registry.register(
                 "telectl_queue_entries",
-                "Entries in the queue",
+                "Entries in the queue, NaN if unknown",
                 meters.entries.clone(),
             );
             registry.register(
                 "telectl_queue_pending_entries",
-                "Entries delivered and not acknowledged",
+                "Entries delivered and not acknowledged, NaN if unknown",
                 meters.pending.clone(),
             );
             registry.register(
@@ -92,6 +95,7 @@ impl Meters {
                 connections,
             );
         });
+        meters.depth(None, vitals);
         meters
     }
 
@@ -99,6 +103,12 @@ impl Meters {
         self.batches
             .get_or_create(&vec![("outcome", outcome.to_owned())])
             .get()
+    }
+
+    /// When rows were committed the last time.
+    fn last_commit(&self) -> MutexGuard<'_, Option<Timestamp>> {
+        let last = self.last_commit.lock();
+        last.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts what became of a batch.
@@ -109,6 +119,9 @@ impl Meters {
             Outcome::AlreadyStored => ("already_stored", 0),
             Outcome::Refused { .. } => ("refused", 0),
         };
+        if let Outcome::Stored { .. } | Outcome::Completed { .. } = outcome {
+            *self.last_commit() = Some(Timestamp::now());
+        }
         self.rows.inc_by(rows);
         self.batches
             .get_or_create(&vec![("outcome", name.to_owned())])
@@ -130,20 +143,25 @@ impl Meters {
         self.connected.set(i64::from(is_connected));
     }
 
-    /// Notes how full the queue is.
-    pub(super) fn depth(&self, depth: &Depth, vitals: &Vitals) {
-        let oldest = depth.oldest.unwrap_or_default().as_secs_f64();
-        self.oldest.set(oldest);
-        self.entries
-            .set(i64::try_from(depth.entries).unwrap_or(i64::MAX));
-        self.pending
-            .set(i64::try_from(depth.pending).unwrap_or(i64::MAX));
+    /// Notes how full the queue is; `None`: it does not say, and what it said before is not true any
+    /// more.
+    pub(super) fn depth(&self, depth: Option<&Depth>, vitals: &Vitals) {
+        let set = |gauge: &Gauge<f64, AtomicU64>, of: fn(&Depth) -> f64| {
+            gauge.set(depth.map_or(f64::NAN, of));
+        };
+        set(&self.oldest, oldest_seconds);
+        set(&self.entries, |depth| depth.entries as f64);
+        set(&self.pending, |depth| depth.pending as f64);
+        let Some(depth) = depth else {
+            vitals.forget("queue");
+            return;
+        };
         vitals.detail(
             "queue",
             json!({
                 "entries": depth.entries,
                 "pending": depth.pending,
-                "oldest_seconds": oldest,
+                "oldest_seconds": oldest_seconds(depth),
                 "dead": depth.dead,
             }),
         );
@@ -162,8 +180,71 @@ impl Meters {
                     "refused": self.of_outcome("refused"),
                 },
                 "dead_letters": self.dead_letters.get(),
-                "last_commit": Timestamp::now().to_string(),
+                "last_commit": self.last_commit().map(|time| time.to_string()),
             }),
         );
+    }
+}
+
+fn oldest_seconds(depth: &Depth) -> f64 {
+    depth.oldest.unwrap_or_default().as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::environment::Environment;
+
+    fn registered() -> (Vitals, Meters) {
+        let vitals = Vitals::default();
+        let environment = Environment::from([("CLUSTER_ID", "central")]);
+        let identity = IdentitySettings::from_environment(Component::Collector, &environment);
+        let meters = Meters::register(&vitals, &identity.unwrap());
+        (vitals, meters)
+    }
+
+    fn metrics(vitals: &Vitals) -> String {
+        let mut text = String::new();
+        let encoded = vitals.with_metrics(|registry| {
+            prometheus_client::encoding::text::encode(&mut text, registry)
+        });
+        encoded.unwrap();
+        text
+    }
+
+    #[test]
+    fn s03_a_queue_that_does_not_answer_has_no_depth() {
+        let (vitals, meters) = registered();
+        assert!(metrics(&vitals).contains("telectl_queue_entries NaN"));
+        let depth = Depth {
+            entries: 7,
+            ..Depth::default()
+        };
+        meters.depth(Some(&depth), &vitals);
+        assert_eq!(vitals.details()["queue"]["entries"], 7);
+        assert!(metrics(&vitals).contains("telectl_queue_entries 7"));
+        meters.depth(None, &vitals);
+        assert!(!vitals.details().contains_key("queue"));
+        for name in ["entries", "pending_entries", "oldest_entry_seconds"] {
+            let line = format!("telectl_queue_{name} NaN");
+            assert!(metrics(&vitals).contains(&line), "{line}");
+        }
+    }
+
+    #[test]
+    fn s03_the_last_commit_is_one_that_stored_rows() {
+        let (vitals, meters) = registered();
+        let last = || {
+            meters.publish(&vitals);
+            vitals.details()["collected"]["last_commit"].clone()
+        };
+        meters.set_aside();
+        meters.count(&Outcome::AlreadyStored);
+        assert_eq!(last(), json!(null));
+        meters.count(&Outcome::Stored { rows: 3 });
+        let stored = last();
+        assert!(stored.is_string());
+        meters.set_aside();
+        assert_eq!(last(), stored);
     }
 }

@@ -3,8 +3,8 @@
 //! An entry is acknowledged after the transaction that holds its effect was committed, never
 //! before. Whatever happens in between, it is delivered again, and the ledger of the store tells
 //! that it is there. The acknowledgement says which life of the store has it, and the collectors
-//! announce the present one, so that what another life had is read again. A server that is down is waited for, for ever; an entry is set aside only
-//! because of what is wrong *in it*.
+//! announce the present one, so that what another life had is read again. A server that is down is
+//! waited for, for ever; an entry is set aside only because of what is wrong *in it*.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,23 +17,24 @@ use tokio_util::sync::CancellationToken;
 use crate::config::worker::{CollectorSettings, IdentitySettings};
 use crate::model::batch::Batch;
 use crate::model::canary::Canary;
+use crate::model::causes::chain;
 use crate::model::source::StoreToken;
 use crate::queue::{Delivery, Queue, QueueError};
 use crate::store::{Outcome, Store, StoreError, Stored};
 
-use super::runtime::dependency::chain;
+use super::backoff::Backoff;
 use super::vitals::Vitals;
 
 mod canaries;
+mod demand;
 pub mod freshness;
 mod inbox;
 mod meters;
-mod patience;
 
 use canaries::{Canaries, arrival};
+use demand::Demand;
 use inbox::{Group, Inbox};
 use meters::Meters;
-use patience::{Demand, Patience};
 
 /// Pause between two looks at how full the queue is and which life the store is in.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
@@ -267,7 +268,7 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
         E: std::error::Error + 'static,
         F: Future<Output = Result<T, E>>,
     {
-        let mut patience = Patience::default();
+        let mut backoff = Backoff::default();
         loop {
             let reason = match work().await {
                 Ok(answer) => {
@@ -280,7 +281,7 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
             self.note(server, Err(reason));
             tokio::select! {
                 () = self.stop.cancelled() => return None,
-                () = sleep(patience.pause(rand::random())) => {}
+                () = sleep(backoff.failed(rand::random())) => {}
             }
         }
     }
@@ -289,7 +290,7 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
         if server == "queue" {
             self.meters.connected(outcome.is_ok());
         }
-        self.vitals.dependency(server, true, outcome);
+        self.vitals.required(server, outcome);
     }
 
     /// Until `stop`: keeps the numbers about the queue current, and the announcement of the store.
@@ -303,9 +304,9 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
 
     async fn watch_depth(&self) {
         loop {
-            if let Ok(Ok(depth)) = timeout(LOOK_LIMIT, self.queue.depth()).await {
-                self.meters.depth(&depth, &self.vitals);
-            }
+            let told = timeout(LOOK_LIMIT, self.queue.depth()).await;
+            let depth = told.ok().and_then(Result::ok);
+            self.meters.depth(depth.as_ref(), &self.vitals);
             sleep(LOOK_INTERVAL).await;
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-pub use crate::model::causes::chain;
+use crate::model::causes::chain;
 use crate::workers::vitals::Vitals;
 
 /// Pause between two looks.
@@ -17,7 +17,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 /// Notes that a worker is of no use before it has reached this for the first time.
 pub fn expect(vitals: &Vitals, name: &str) {
-    vitals.dependency(name, true, Err("not reached yet".to_owned()));
+    vitals.required(name, Err("not reached yet".to_owned()));
 }
 
 /// Looks at a required dependency again and again until `stop`, and notes how it went.
@@ -47,7 +47,7 @@ pub async fn watch<E, F>(
             }
             was_ok = Some(outcome.is_ok());
         }
-        vitals.dependency(name, true, outcome);
+        vitals.required(name, outcome);
         tokio::select! {
             () = stop.cancelled() => return,
             () = sleep(INTERVAL) => {}

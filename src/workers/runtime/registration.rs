@@ -65,7 +65,7 @@ pub async fn advertise<R: Registry>(
         is_healthy: move || healthy.is_ready(),
         tell: move |report: Report| {
             told.detail("registration", registration_detail(&key, &report));
-            told.dependency(DEPENDENCY, false, report.outcome);
+            told.advisory(DEPENDENCY, report.outcome);
         },
     };
     registration::run(&registry, record, worker, stop).await;
@@ -98,7 +98,7 @@ async fn address(
             Err(error) => {
                 tracing::error!(reason = %error, "not registered: no address to advertise");
                 vitals.detail("address", json!({ "error": error.to_string() }));
-                vitals.dependency(DEPENDENCY, false, Err(error.to_string()));
+                vitals.advisory(DEPENDENCY, Err(error.to_string()));
             }
         }
         tokio::select! {

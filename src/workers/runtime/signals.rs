@@ -6,8 +6,6 @@ use futures::Stream;
 use futures::stream::unfold;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::model::exit::ExitCode;
-
 /// A request to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
@@ -15,16 +13,6 @@ pub enum Signal {
     Interrupt,
     /// SIGTERM, as a kubelet sends it.
     Terminate,
-}
-
-impl Signal {
-    /// How a process ends that a signal has cut short.
-    pub const fn exit_code(self) -> ExitCode {
-        match self {
-            Self::Interrupt => ExitCode::Interrupted,
-            Self::Terminate => ExitCode::Terminated,
-        }
-    }
 }
 
 /// Every SIGINT and SIGTERM from now on; none of them ends the process by itself any more.

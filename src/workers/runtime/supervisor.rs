@@ -18,10 +18,9 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::model::exit::ExitCode;
+use crate::model::causes::chain;
 use crate::workers::vitals::Vitals;
 
-use super::dependency::chain;
 use super::signals::Signal;
 
 /// Why a task failed.
@@ -52,17 +51,6 @@ pub enum Ended {
     GracePassed(Vec<&'static str>),
     /// A second signal cut the stop short.
     Aborted(Signal),
-}
-
-impl Ended {
-    /// The exit code of the process.
-    pub const fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Stopped => ExitCode::Ok,
-            Self::Failed { .. } | Self::GracePassed(_) => ExitCode::Error,
-            Self::Aborted(signal) => signal.exit_code(),
-        }
-    }
 }
 
 /// How long a stop may take.

@@ -1,19 +1,14 @@
-//! Whether the queue answers, and how long to leave it alone when it does not.
+//! Whether the queue answers and the disk has room.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
+use crate::model::causes::chain;
 use crate::queue::QueueError;
-use crate::workers::runtime::dependency::chain;
 use crate::workers::vitals::Vitals;
 
+use super::StreamerError;
 use super::meter::Meter;
-
-/// First pause after a failure; doubles with every further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// Longest pause: after an outage of any length the flow goes on within this time.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Notes how calls to the queue go. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -21,6 +16,7 @@ pub(super) struct Health {
     vitals: Vitals,
     meter: Meter,
     ok: Arc<AtomicBool>,
+    disk: Arc<AtomicBool>,
 }
 
 impl Health {
@@ -30,6 +26,7 @@ impl Health {
             vitals: vitals.clone(),
             meter: meter.clone(),
             ok: Arc::new(AtomicBool::new(true)),
+            disk: Arc::new(AtomicBool::new(true)),
         }
     }
 
@@ -51,46 +48,31 @@ impl Health {
             _ => {}
         }
         self.meter.set_connected(i64::from(told.is_ok()));
-        self.vitals.dependency("queue", true, told);
+        self.vitals.required("queue", told);
         outcome
     }
-}
 
-/// Pauses between attempts: full jitter, so that many streamers do not come back at one moment.
-#[derive(Debug, Default)]
-pub(super) struct Backoff {
-    failures: u32,
-}
-
-impl Backoff {
-    pub(super) fn succeeded(&mut self) {
-        self.failures = 0;
+    /// Whether the last write to the spool found room; true before the first one.
+    pub(super) fn has_disk(&self) -> bool {
+        self.disk.load(Ordering::Relaxed)
     }
 
-    /// How long to wait after one more failure. `random` is from 0 to 1.
-    pub(super) fn failed(&mut self, random: f64) -> Duration {
-        let longest = FIRST_PAUSE
-            .saturating_mul(1 << self.failures.min(16))
-            .min(LONGEST_PAUSE);
-        self.failures = self.failures.saturating_add(1);
-        longest.mul_f64(random.clamp(0.0, 1.0))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_up_to_a_bound_and_start_again_after_a_success() {
-        let mut backoff = Backoff::default();
-        assert_eq!(backoff.failed(1.0), FIRST_PAUSE);
-        assert_eq!(backoff.failed(0.5), FIRST_PAUSE);
-        for _ in 0..1000 {
-            assert!(backoff.failed(1.0) <= LONGEST_PAUSE);
+    /// Notes how a write to the spool went. `None`: the disk is full, which passes.
+    pub(super) fn note_disk<T>(
+        &self,
+        written: Result<T, StreamerError>,
+    ) -> Result<Option<T>, StreamerError> {
+        let (told, answer) = match written {
+            Err(error) if error.is_full_disk() => (Err(chain(&error)), None),
+            written => (Ok(()), Some(written?)),
+        };
+        let had_room = self.disk.swap(told.is_ok(), Ordering::Relaxed);
+        match &told {
+            Ok(()) if !had_room => tracing::info!("the spool has room again"),
+            Err(reason) if had_room => tracing::warn!(reason, "the spool has no room"),
+            _ => {}
         }
-        assert_eq!(backoff.failed(1.0), LONGEST_PAUSE);
-        backoff.succeeded();
-        assert_eq!(backoff.failed(1.0), FIRST_PAUSE);
+        self.vitals.required("spool", told);
+        Ok(answer)
     }
 }

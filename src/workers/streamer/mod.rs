@@ -64,6 +64,17 @@ pub enum StreamerError {
     Task(#[source] JoinError),
 }
 
+impl StreamerError {
+    /// Whether the spool lacks nothing but room.
+    fn is_full_disk(&self) -> bool {
+        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        let Self::Spool(SpoolError::File { source, .. }) = self else {
+            return false;
+        };
+        matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+    }
+}
+
 /// Runs something that waits for the disk or computes for long, where that is allowed.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StreamerError> + Send + 'static,

@@ -12,10 +12,10 @@ use crate::model::batch::Message;
 use crate::model::source::{BatchId, IncarnationId};
 use crate::queue::Published;
 use crate::queue::codec;
-use crate::queue::spool::Spool;
+use crate::queue::spool::{Spool, SpoolError};
 
 use super::meter::Meter;
-use super::piece::Note;
+use super::piece::{Note, Piece};
 use super::{StreamerError, blocking};
 
 /// Longest segment of the spool in bytes; a small spool has smaller ones, so that it frees room
@@ -234,26 +234,39 @@ impl Outbox {
         })
     }
 
-    /// Frees the spool of messages that the store has.
+    /// Frees the spool of messages that the store has, and counts them. If it fails, some may be
+    /// freed and others not; it can be tried again with all of them.
     pub(super) async fn acknowledged(&self, sequences: BTreeSet<u64>) -> Result<(), StreamerError> {
         let outbox = self.clone();
-        blocking(move || {
-            let notes = outbox.notes_of(&sequences);
+        let marked = blocking(move || {
             outbox.with(|inner| {
-                let marked = inner.spool.mark_done(&sequences);
-                marked.map_err(StreamerError::Spool)?;
-                for note in &notes {
-                    inner.keys.remove(&note.key());
-                }
-                for sequence in &sequences {
-                    inner.waiting.remove(sequence);
-                    inner.published.remove(sequence);
-                }
-                Ok(())
+                let marked = inner.mark_done(&sequences, &outbox.0.meter);
+                marked.map_err(StreamerError::Spool)
             })
-        })
-        .await?;
+        });
+        let marked = marked.await;
         self.0.freed.notify_one();
-        Ok(())
+        marked
+    }
+}
+
+impl Inner {
+    fn mark_done(&mut self, sequences: &BTreeSet<u64>, meter: &Meter) -> Result<(), SpoolError> {
+        let note = |one: &u64| self.spool.note(*one).map(|note| (*one, note.clone()));
+        let notes: Vec<(u64, Note)> = sequences.iter().filter_map(note).collect();
+        let marked = self.spool.mark_done(sequences);
+        for (sequence, note) in notes {
+            if self.spool.note(sequence).is_some() {
+                continue;
+            }
+            self.keys.remove(&note.key());
+            self.waiting.remove(&sequence);
+            self.published.remove(&sequence);
+            meter.acknowledged.inc();
+            if note.piece != Piece::SignOff {
+                meter.chunks_completed.inc();
+            }
+        }
+        marked
     }
 }

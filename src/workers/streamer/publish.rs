@@ -8,9 +8,10 @@ use tokio::time::sleep;
 
 use crate::model::source::BatchId;
 use crate::queue::{Entry, Queue};
+use crate::workers::backoff::Backoff;
 
 use super::StreamerError;
-use super::health::{Backoff, Health};
+use super::health::Health;
 use super::meter::Meter;
 use super::outbox::Outbox;
 

@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::batch::{Batch, Message, SignedOff};
 use crate::model::source::{BatchId, PassId, StoreToken};
-use crate::queue::spool::SpoolError;
 use crate::queue::{Claim, Queue};
 use crate::workers::vitals::Vitals;
 
@@ -331,18 +330,7 @@ impl<Q: Queue> Reading<'_, Q> {
         let payload = self.outbox.encode(make).await?;
         loop {
             let kept = self.outbox.append(note.clone(), payload.clone()).await;
-            let told = match &kept {
-                Err(StreamerError::Spool(SpoolError::File { source, .. }))
-                    if is_full(source.kind()) =>
-                {
-                    Err(source.to_string())
-                }
-                Err(_) => return kept.map(|()| Flow::Finished),
-                Ok(()) => Ok(()),
-            };
-            let full = told.is_err();
-            self.vitals.dependency("spool", true, told);
-            if !full {
+            if self.health.note_disk(kept)?.is_some() {
                 return Ok(Flow::Finished);
             }
             if self.unless_stopped(sleep(FULL_DISK_PAUSE)).await.is_none() {
@@ -367,11 +355,6 @@ impl<Q: Queue> Reading<'_, Q> {
             answer = wait => Some(answer),
         }
     }
-}
-
-fn is_full(kind: std::io::ErrorKind) -> bool {
-    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-    matches!(kind, StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 /// Reads the next chunk where waiting for the disk is allowed.

@@ -15,7 +15,7 @@ use super::announced::Announced;
 use super::health::Health;
 use super::meter::Meter;
 use super::outbox::{Outbox, Outstanding};
-use super::piece::{Note, Piece};
+use super::piece::Note;
 
 /// Pause between two comparisons; also how late the spool learns of a commit.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -59,7 +59,7 @@ impl<Q: Queue> Reconciler<'_, Q> {
                 self.renew_claims().await;
                 renewed = Instant::now();
             }
-            if !self.outbox.outstanding().is_empty() {
+            if !self.outbox.outstanding().is_empty() || !self.health.has_disk() {
                 self.compare(&mut looked_up_to).await?;
             }
             if asked.elapsed() >= ASK_INTERVAL {
@@ -127,11 +127,12 @@ impl<Q: Queue> Reconciler<'_, Q> {
         }
         let notes = self.outbox.notes_of(&stored);
         self.complete_claims(&notes, &store).await;
-        let chunks = notes.iter().filter(|note| note.piece != Piece::SignOff);
-        self.meter.chunks_completed.inc_by(chunks.count() as u64);
-        self.meter.acknowledged.inc_by(notes.len() as u64);
-        if let Err(error) = self.outbox.acknowledged(stored.clone()).await {
-            return Ok(Err(error));
+        let freed = self.outbox.acknowledged(stored.clone()).await;
+        match self.health.note_disk(freed) {
+            Ok(Some(())) => {}
+            // The same ones are told again until there is room.
+            Ok(None) => return Ok(Ok(())),
+            Err(error) => return Ok(Err(error)),
         }
         // Last: if this is lost, the same ones are told again.
         let forgotten = self.queue.forget_acknowledgements(incarnation, &stored);

@@ -3,12 +3,14 @@
 //! Where a chunk begins and ends depends on the file's bytes and on the limits only, so that every
 //! streamer cuts the same file alike. The chunks tile the file from its first byte to its last.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use memchr::memchr;
 
 use crate::model::batch::{Quarantined, Rows, SeriesLabels};
+use crate::model::limits;
 use crate::model::source::ByteRange;
 use crate::model::time::EventTime;
 
@@ -33,7 +35,8 @@ pub const LONGEST_RECORD: usize = 1024 * 1024;
 const KEPT_OF_RECORD: usize = 4 * 1024;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// When a chunk ends: with the record that reaches one of them.
+/// When a chunk ends: with the record that reaches one of them, or the number of days that a store
+/// takes at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Records, quarantined ones included.
@@ -90,6 +93,28 @@ pub enum ReadError {
     },
 }
 
+/// The days of the rows of a chunk.
+#[derive(Default)]
+struct Days {
+    last: Option<i64>,
+    all: BTreeSet<i64>,
+}
+
+impl Days {
+    fn add(&mut self, time: EventTime) {
+        let day = Some(limits::day(time));
+        // Most rows are of the same day as the one before.
+        if self.last != day {
+            self.last = day;
+            self.all.extend(day);
+        }
+    }
+
+    fn are_enough(&self) -> bool {
+        self.all.len() >= limits::DAYS
+    }
+}
+
 /// Reads chunks from a file.
 pub struct Reader<R> {
     path: PathBuf,
@@ -133,16 +158,18 @@ impl<R: Read> Reader<R> {
     pub fn next_chunk(&mut self) -> Result<Option<Chunk>, ReadError> {
         let mut rows = Rows::default();
         let mut quarantined = Vec::new();
+        let mut days = Days::default();
         let place = self.place;
         loop {
             let length = self.window.offset() - place.start;
             let records = rows.len() + quarantined.len();
-            if records >= self.limits.records || length >= self.limits.bytes {
+            if records >= self.limits.records || length >= self.limits.bytes || days.are_enough() {
                 break;
             }
             match self.next_record()? {
                 None => break,
                 Some(Ok(row)) => {
+                    days.add(row.time);
                     rows.series.push(row.series);
                     rows.time.push(row.time);
                     rows.value.push(row.value);

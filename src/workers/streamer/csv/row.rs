@@ -1,8 +1,7 @@
 //! From the fields of a record to a row and its labels.
 
-use memchr::memchr;
-
 use crate::model::batch::SeriesLabels;
+use crate::model::limits::labels_defect;
 use crate::model::time::EventTime;
 
 use super::header::Layout;
@@ -48,9 +47,6 @@ pub(super) fn labels(
     if std::str::from_utf8(record).is_err() {
         return Err("invalid UTF-8".to_owned());
     }
-    if memchr(0, record).is_some() {
-        return Err("a NUL character, which no database stores in a text".to_owned());
-    }
     let text =
         |column: usize| String::from_utf8_lossy(&fields[column].content(record)).into_owned();
     let optional = |column: Option<usize>| column.map(text).unwrap_or_default();
@@ -72,5 +68,8 @@ pub(super) fn labels(
             return Err(format!("{name} is empty"));
         }
     }
-    Ok(labels)
+    match labels_defect(&labels) {
+        Some(defect) => Err(defect),
+        None => Ok(labels),
+    }
 }

@@ -147,10 +147,54 @@ fn malformed_rows_are_quarantined_and_the_others_are_kept() {
         (4, "2 fields, the header has 12"),
         (5, "bad timestamp `yesterday`"),
         (6, "uuid is empty"),
-        (8, "a NUL character, which no database stores in a text"),
+        (8, "`uuid` holds a NUL character"),
         (9, "bad value `inf`"),
     ];
     assert_eq!(bad, reasons.map(|(line, reason)| (line, reason.to_owned())));
+}
+
+#[test]
+fn w02_what_no_store_can_hold_costs_its_row_only() {
+    let long = "x".repeat(1025);
+    let rows = [
+        row("a", "1"),
+        row(&long, "1"),
+        row("b", "1").replace("H100", &long),
+        row("c", "1").replace("2025", "0000"),
+        row("d", "1").replace("a=", &"x".repeat(64 * 1024)),
+        row(&long[1..], "2"),
+    ];
+    let (good, bad) = read(rows.concat().as_bytes());
+    assert_eq!(good.len(), 2, "{bad:?}");
+    let reasons = [
+        (3, "`uuid` is longer than 1024 bytes"),
+        (4, "`model` is longer than 1024 bytes"),
+        (5, "bad timestamp `0000-07-18T20:42:34Z`"),
+        (6, "`labels_raw` is longer than 65536 bytes"),
+    ];
+    assert_eq!(bad, reasons.map(|(line, reason)| (line, reason.to_owned())));
+}
+
+#[test]
+fn w02_a_chunk_has_no_more_days_than_a_store_takes_at_once() {
+    let mut text = HEADER.to_owned();
+    for number in 0..1000_i64 {
+        let day = jiff::civil::date(2020, 1, 1) + jiff::SignedDuration::from_hours(24 * number);
+        // Out of order, and each day twice.
+        for time in [format!("{day}T20:42:34Z"), format!("{day}T00:00:00Z")] {
+            text.push_str(&row("a", "1").replace("2025-07-18T20:42:34Z", &time));
+        }
+        text.push_str(&row("a", "1"));
+    }
+    let chunks = chunks(text.as_bytes(), LIMITS);
+    assert_tiled(&chunks, text.as_bytes());
+    let days = |chunk: &Chunk| {
+        let days = chunk.rows.time.iter().map(|time| limits::day(*time));
+        days.collect::<BTreeSet<i64>>().len()
+    };
+    let days: Vec<usize> = chunks.iter().map(days).collect();
+    assert_eq!(days[..2], [400, 400]);
+    assert!(days.len() == 3 && days[2] < 400, "{days:?}");
 }
 
 #[test]

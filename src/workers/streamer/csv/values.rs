@@ -4,13 +4,18 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+use crate::model::limits::holds_time;
 use crate::model::time::EventTime;
 
 /// No time is written longer.
 const LONGEST_TIME: usize = 40;
 
-/// The instant in a cell: RFC 3339, or `YYYY-MM-DD HH:MM:SS` without a zone, which means UTC.
+/// The instant in a cell, if a store can hold it: RFC 3339, or `YYYY-MM-DD HH:MM:SS` without a zone, which means UTC.
 pub(super) fn event_time(cell: &[u8]) -> Option<EventTime> {
+    written_time(cell).filter(|time| holds_time(*time))
+}
+
+fn written_time(cell: &[u8]) -> Option<EventTime> {
     let text = std::str::from_utf8(cell).ok()?.trim_ascii();
     // Shorter ones have no time of day.
     if !(16..=LONGEST_TIME).contains(&text.len()) {
@@ -76,6 +81,7 @@ mod tests {
         ] {
             assert_eq!(event_time(text.as_bytes()), Some(expected), "{text}");
         }
+        assert!(event_time(b"0001-01-01T00:00:00Z").is_some());
         let fraction = event_time(b"2025-07-18T20:42:34.123456789Z");
         assert_eq!(fraction, Some(EventTime(expected.0 + 123_456)));
         for text in [
@@ -86,6 +92,8 @@ mod tests {
             "2025-13-18T20:42:34Z",
             "2025-07-18 20:42:34 PM",
             "2025-07-18T20:42:34[Europe/Berlin]",
+            "0000-12-31T23:59:59Z",
+            "-000001-07-18T20:42:34Z",
         ] {
             assert_eq!(event_time(text.as_bytes()), None, "{text}");
         }

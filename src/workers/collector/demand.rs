@@ -1,26 +1,4 @@
-//! How long to wait after a failure, and how much to ask for.
-
-use std::time::Duration;
-
-/// Limit of the first pause.
-const SHORTEST: Duration = Duration::from_millis(200);
-/// Limit of any pause.
-const LONGEST: Duration = Duration::from_secs(5);
-
-/// Pauses that grow, with full jitter.
-#[derive(Debug, Default)]
-pub(super) struct Patience {
-    failures: u32,
-}
-
-impl Patience {
-    /// The next pause. `jitter` is a random number from 0 to 1.
-    pub(super) fn pause(&mut self, jitter: f64) -> Duration {
-        let limit = SHORTEST.saturating_mul(1 << self.failures.min(10));
-        self.failures = self.failures.saturating_add(1);
-        limit.min(LONGEST).mul_f64(jitter.clamp(0.0, 1.0))
-    }
-}
+//! How much to ask for.
 
 /// How many entries to ask for, so that their rows fill about one transaction.
 #[derive(Debug)]
@@ -57,14 +35,6 @@ impl Demand {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pauses_grow_to_a_limit_and_reach_down_to_nothing() {
-        let mut patience = Patience::default();
-        let limits: Vec<u128> = (0..8).map(|_| patience.pause(1.0).as_millis()).collect();
-        assert_eq!(limits, [200, 400, 800, 1600, 3200, 5000, 5000, 5000]);
-        assert_eq!(patience.pause(0.0), Duration::ZERO);
-    }
 
     #[test]
     fn small_entries_are_asked_for_in_larger_numbers() {
