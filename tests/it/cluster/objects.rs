@@ -17,7 +17,8 @@ const ALL: [&str; 14] = [
     "--set",
     "streamer.ingress.enabled=true,streamer.ingress.hosts[0].host=streamer.example.com",
     "--set",
-    "streamer.config.csvSource.type=url,streamer.config.csvSource.url=https://example.com/a.csv",
+    "streamer.config.csvSource.type=url,streamer.config.csvSource.url=https://example.com/a.csv,\
+     streamer.config.csvSource.maxSize=16Mi",
     "--set",
     "streamer.config.csvSource.sha256=\
      0000000000000000000000000000000000000000000000000000000000000000",
