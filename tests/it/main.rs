@@ -1,5 +1,6 @@
 //! The one integration binary.
 
+mod api_server;
 mod cluster;
 mod collector;
 mod config;

@@ -13,5 +13,6 @@ mod objects;
 mod one_cluster;
 mod prune;
 mod refusals;
+mod rights;
 mod rollout;
 mod status;
