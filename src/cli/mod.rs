@@ -25,6 +25,7 @@ mod values;
 mod variables;
 mod version;
 mod worker;
+mod worker_fetch;
 mod worker_probe;
 
 use std::ffi::OsString;

@@ -159,6 +159,7 @@ pub(super) fn reason_to_keep(object: &ObjectRef, live: &Value) -> Option<&'stati
         {
             Some("its volumes would be deleted with it")
         }
+        ObjectKind::PersistentVolumeClaim => Some("it holds data"),
         _ => None,
     }
 }

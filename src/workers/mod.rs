@@ -4,6 +4,7 @@ pub mod api_gateway;
 mod backoff;
 pub mod collector;
 pub mod demo;
+pub mod fetch;
 pub mod probe;
 pub mod runtime;
 pub mod streamer;

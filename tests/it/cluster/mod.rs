@@ -13,6 +13,7 @@ mod helm;
 mod history;
 mod identity;
 mod lab;
+mod objects;
 mod one_cluster;
 mod ownership;
 mod prune;
