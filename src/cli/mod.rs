@@ -6,8 +6,10 @@ mod consent;
 mod demo;
 mod deploy;
 mod error;
+mod explain;
 #[cfg(test)]
 mod help_tests;
+mod lint;
 mod render;
 mod secret_reference;
 mod session;
@@ -56,6 +58,8 @@ Exit codes:
 enum Command {
     /// Print the objects of a profile; Secrets are listed, never printed
     Render(render::RenderArgs),
+    /// Find what is wrong with values and with what is made from them, without a cluster
+    Lint(lint::LintArgs),
     /// Show what a deployment would change, field by field; writes nothing
     Plan(deploy::PlanArgs),
     /// Deploy one profile to one cluster
@@ -68,6 +72,8 @@ enum Command {
     Validate(validate::ValidateArgs),
     /// Look at values and where they come from
     Config(config::ConfigArgs),
+    /// Explain a check, a rule of lint or an exit code; `modes` compares one cluster with several
+    Explain(explain::ExplainArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
     /// Run the whole data path in this process, on a sample, without any server
@@ -77,7 +83,7 @@ enum Command {
 }
 
 /// The commands that are about no cluster.
-const LOCAL: [&str; 3] = ["demo", "completions", "worker"];
+const LOCAL: [&str; 4] = ["demo", "completions", "explain", "worker"];
 
 /// The command line. Commands that are about no cluster take the flags that name clusters, as
 /// every command does, and do not fill their help with them.
@@ -108,12 +114,14 @@ fn dispatch(arguments: Arguments, session: &Session) -> Result<ExitCode, CliErro
     let targets = Targets::resolve(&arguments.targets, &session.environment);
     match arguments.command {
         Command::Render(command) => render::run(&command, &targets, session),
+        Command::Lint(command) => lint::run(&command, &targets, session),
         Command::Plan(command) => deploy::plan(&command, &targets, session),
         Command::Deploy(command) => deploy::deploy(&command, &targets, session),
         Command::DeployAll(command) => deploy::deploy_all(&command, &targets, session),
         Command::Status(command) => status::run(&command, &targets, session),
         Command::Validate(command) => validate::run(&command, &targets, session),
         Command::Config(command) => config::run(&command, &targets, session),
+        Command::Explain(command) => explain::run(&command, session),
         Command::Completions(command) => completions::run(&command, session),
         Command::Demo(command) => demo::run(&command, session),
         Command::Worker(command) => worker::run(&command, session),

@@ -6,15 +6,18 @@
 
 mod aliases;
 mod check;
+pub mod compare;
 mod duplicate;
 pub mod environment;
 mod error;
 pub mod fleet;
 mod ineffective;
 mod intake;
+pub mod json_schema;
 mod key_path;
 mod layer;
 mod locate;
+pub mod overlay;
 mod passwords;
 mod profiles;
 pub mod quantity;

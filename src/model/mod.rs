@@ -6,6 +6,7 @@ pub mod consent;
 pub mod endpoint;
 pub mod exit;
 pub mod labels;
+pub mod likeness;
 pub mod manifest;
 pub mod object;
 pub mod profile;

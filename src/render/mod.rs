@@ -11,6 +11,7 @@ pub mod labels;
 mod paths;
 mod policies;
 mod secrets;
+pub mod strict;
 mod templates;
 mod view;
 

@@ -1,5 +1,6 @@
 //! The one integration binary.
 
+mod chart;
 mod cluster;
 mod collector;
 mod config;
@@ -10,6 +11,7 @@ mod gateway;
 mod golden;
 mod kubeconfig;
 mod layers;
+mod lint;
 mod pipeline;
 mod probe;
 mod program;
@@ -26,6 +28,8 @@ mod render_support;
 mod render_workers;
 mod runtime;
 mod runtime_process;
+mod scenarios;
+mod schema;
 mod scripts;
 mod servers;
 mod store;
