@@ -41,8 +41,8 @@ pub(super) fn source(subject: Subject<'_>) -> Vec<Finding> {
             below.is_some_and(|rest| rest.starts_with('/'))
         };
         // An image of somebody's own may have its files anywhere.
-        let knows = !embedded || has_own_image(subject);
-        if knows && !folders.into_iter().any(is_in) {
+        let is_known = !embedded || is_telectls_image(subject);
+        if is_known && !folders.into_iter().any(is_in) {
             let says = format!("is `{file}`, which is neither in the image nor in a volume");
             found.push(subject.about_key(&rule::SOURCE, "streamer.config.csvFile", says));
         }
@@ -50,7 +50,7 @@ pub(super) fn source(subject: Subject<'_>) -> Vec<Finding> {
     found
 }
 
-fn has_own_image(subject: Subject<'_>) -> bool {
+fn is_telectls_image(subject: Subject<'_>) -> bool {
     let place = subject.resolved.place(&KeyPath::from("image.repository"));
     place.is_some_and(|place| matches!(place.source, Source::BuiltIn | Source::Profile(_)))
         && subject.values().streamer.image.repository.is_empty()

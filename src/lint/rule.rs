@@ -109,7 +109,7 @@ rules! {
     VARIABLES_READ = "TEL-LNT-006", Error, "every variable of a worker is one that it reads" {
         why: "A variable under another name is ignored without a word. The original chart said \
               DB_SSL_MODE to a program that read DB_SSLMODE, and so never used TLS.",
-        remedy: "Use the name that `telectl worker --help` lists.",
+        remedy: "Use a name that the workers read; with telectl's own templates, this is its mistake.",
         by_construction: "Values cannot name variables; templates and workers share one list.",
     }
     /// The database can load what it is told to.
@@ -318,7 +318,7 @@ rules! {
     /// Keys stand once.
     TWICE = "TEL-LNT-047", Error, "every key stands once in a file" {
         why: "YAML silently takes the last of them, wherever the reader looked.",
-        remedy: "Keep one of them.",
+        remedy: "Keep one of the two lines.",
     }
 }
 

@@ -164,9 +164,7 @@ fn in_values(subject: Subject<'_>, value: &Value, path: &KeyPath, found: &mut Ve
         }
         Value::String(text) if !text.is_empty() => {
             let is_free = path.keys().iter().any(|key| FREE.contains(&key.as_str()));
-            let named = is_free
-                .then(|| is_secret_name(path.last()))
-                .unwrap_or_default();
+            let named = is_free && is_secret_name(path.last());
             let named = named.then_some("what its name calls a secret");
             if let Some(what) = looks_like(text).or(named) {
                 let says = format!("holds {what}");

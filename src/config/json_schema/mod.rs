@@ -6,8 +6,10 @@
 mod comments;
 mod leaf;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 
 use super::check;
@@ -111,9 +113,15 @@ fn description_of(key: &str) -> Option<&'static str> {
 }
 
 fn bare_values() -> Result<Map<String, Value>, ConfigError> {
+    let schema = schema()?;
+    let built_in = Merged {
+        tree: schema.base().clone(),
+        ..Merged::default()
+    };
     let builder = Builder {
-        schema: schema()?,
+        schema,
         comments: comments::of(BASE),
+        sound: RefCell::new(built_in.without_nulls()),
     };
     let mut root = builder.branch(&KeyPath::default());
     without_effect(&mut root, &builder.schema);
@@ -125,6 +133,8 @@ fn bare_values() -> Result<Map<String, Value>, ConfigError> {
 struct Builder {
     schema: Schema,
     comments: BTreeMap<KeyPath, String>,
+    /// The built-in values; what is tried is put in and taken out again.
+    sound: RefCell<Value>,
 }
 
 impl Builder {
@@ -163,27 +173,41 @@ impl Builder {
         }
     }
 
-    /// Tries a value in the place of the built-in one.
+    /// Tries a value in the place of the built-in one; null takes away what stands there.
     fn attempt(&self, path: &KeyPath, value: &Value) -> Result<(), String> {
-        let mut merged = Merged {
-            tree: self.schema.base().clone(),
-            ..Merged::default()
-        };
-        let slot = path
-            .keys()
-            .iter()
-            .try_fold(&mut merged.tree, |tree, key| tree.get_mut(key));
-        if let Some(slot) = slot {
-            *slot = value.clone();
+        let mut tree = self.sound.borrow_mut();
+        let before = replace(
+            &mut tree,
+            path,
+            Some(value.clone()).filter(|new| !new.is_null()),
+        );
+        let read = Values::deserialize(&*tree);
+        replace(&mut tree, path, before);
+        let values = read.map_err(|error| error.to_string())?;
+        if !value.is_string() && !value.is_number() {
+            return Ok(());
         }
-        let values: Values = serde_json::from_value(merged.without_nulls())
-            .map_err(|error: serde_json::Error| error.to_string())?;
         let key = path.to_string();
         // Of the rules between values, only those that name what may stand here.
-        let broken = check::check(&values).into_iter().find(|(known, reason)| {
-            *known == key && reason.starts_with("must be") && *value != json!("")
-        });
+        let names_it = |reason: &str| {
+            reason.starts_with("must be one of") || reason.starts_with("must be at least")
+        };
+        let mut broken = check::check(&values).into_iter();
+        let broken = broken.find(|(known, reason)| *known == key && names_it(reason));
         broken.map_or(Ok(()), |(_, reason)| Err(reason))
+    }
+}
+
+/// Puts a value into a tree, or takes it away; gives what was there.
+fn replace(tree: &mut Value, path: &KeyPath, value: Option<Value>) -> Option<Value> {
+    let (last, parents) = path.keys().split_last()?;
+    let parent = parents
+        .iter()
+        .try_fold(tree, |branch, key| branch.get_mut(key))?
+        .as_object_mut()?;
+    match value {
+        Some(value) => parent.insert(last.clone(), value),
+        None => parent.shift_remove(last),
     }
 }
 

@@ -48,7 +48,9 @@ fn take_away(set: &mut RenderedSet, kind: ObjectKind, name: &str) {
     );
 }
 
-fn add(set: &mut RenderedSet, kind: ObjectKind, value: Value) {
+/// Adds an object with the labels that all have.
+fn add(set: &mut RenderedSet, kind: ObjectKind, mut value: Value) {
+    value["metadata"]["labels"] = set.manifests[0].value["metadata"]["labels"].clone();
     let object = ObjectRef::new(kind, set.namespace.clone(), "added");
     set.manifests.push(Manifest { object, value });
 }
