@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use crate::config::environment::Environment;
 use crate::model::exit::ExitCode;
+use crate::model::shell::quoted;
 use crate::report::{ColorChoice, Ui, Verbosity};
 
 use super::error::CliError;
@@ -103,15 +104,8 @@ impl Session {
 
 /// Words as a shell takes them.
 fn typed(words: impl Iterator<Item = OsString>) -> String {
-    let is_plain = |symbol: char| symbol.is_ascii_alphanumeric() || "-_./:=,@%+".contains(symbol);
     let quoted: Vec<String> = words
-        .map(|word| word.to_string_lossy().into_owned())
-        .map(
-            |word| match !word.is_empty() && word.chars().all(is_plain) {
-                true => word,
-                false => format!("'{}'", word.replace('\'', "'\\''")),
-            },
-        )
+        .map(|word| quoted(&word.to_string_lossy()).into_owned())
         .collect();
     quoted.join(" ")
 }

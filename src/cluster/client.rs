@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, LogParams};
 use kube::config::KubeConfigOptions;
+use kube::runtime::watcher;
 use kube::{Client, Config};
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -19,6 +20,16 @@ const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
 const CONNECT_DEADLINE: Duration = Duration::from_secs(8);
 /// Requests in flight per cluster: far below what an API server sheds (400 reads, 200 writes).
 const IN_FLIGHT: usize = 16;
+
+/// Group, version, kind and plural of a resource that telectl itself does not render.
+pub type Resource = (&'static str, &'static str, &'static str, &'static str);
+
+/// Pods.
+pub const PODS: Resource = ("", "v1", "Pod", "pods");
+/// Events.
+pub const EVENTS: Resource = ("", "v1", "Event", "events");
+/// EndpointSlices.
+pub const ENDPOINT_SLICES: Resource = ("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices");
 
 /// A cluster, named by its context. Cheap to clone.
 #[derive(Clone)]
@@ -155,6 +166,21 @@ impl Cluster {
         }
     }
 
+    /// The refusal behind a watch's error, if it is one: nobody gets leave by waiting. Anything else
+    /// may pass.
+    pub(super) fn refused(&self, action: &str, error: &watcher::Error) -> Option<ClusterError> {
+        use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
+        let (InitialListFailed(kube::Error::Api(status))
+        | WatchStartFailed(kube::Error::Api(status))
+        | WatchFailed(kube::Error::Api(status))
+        | WatchError(status)) = error
+        else {
+            return None;
+        };
+        let is_refused = matches!(status.code, 401 | 403);
+        is_refused.then(|| self.error(action, kube::Error::Api(status.clone())))
+    }
+
     /// One object; `None` if there is none.
     ///
     /// # Errors
@@ -230,11 +256,10 @@ impl Cluster {
     /// # Errors
     /// As [`Self::get`].
     pub async fn pods(&self, namespace: &str, labels: &str) -> Result<Vec<Value>, ClusterError> {
-        self.list_other(("", "v1", "Pod", "pods"), namespace, labels)
-            .await
+        self.list_other(PODS, namespace, labels).await
     }
 
-    /// The last lines that a pod's first container logged; of its last run if that is over.
+    /// What a container of a pod logged; `parameters` say which one, and of which run.
     ///
     /// # Errors
     /// As [`Self::get`].

@@ -1,5 +1,6 @@
 //! Runs a Job to its end, gives its log and leaves nothing behind.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -13,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::apply::{create, remove};
 use super::client::Cluster;
 use super::error::ClusterError;
-use super::pod::{failure, unschedulable};
+use super::pod::{failure, not_ready, unschedulable};
 use crate::model::object::{ObjectKind, ObjectRef};
 
 /// How long the pods of a deleted Job may take to go.
@@ -24,7 +25,7 @@ const CLEAN_UP_DEADLINE: Duration = Duration::from_secs(30);
 pub enum JobEnd {
     /// Its pod ran to its end; this is its log.
     Finished {
-        /// Everything that the container wrote.
+        /// Everything that its first container wrote.
         log: String,
     },
     /// Its pod could not run, and why.
@@ -32,12 +33,27 @@ pub enum JobEnd {
         /// Why.
         reason: String,
     },
-    /// It was still running at the deadline, or `stop` was cancelled.
-    OutOfTime,
+    /// It was not at its end at the deadline.
+    OutOfTime {
+        /// How it stood then.
+        state: String,
+    },
+    /// `stop` was cancelled before its end.
+    Stopped,
 }
 
-/// Creates a Job (one pod, no retries), waits for its end, reads the log, deletes the Job and
-/// waits until its pods are gone. It is deleted in every outcome.
+/// What came of a Job.
+#[derive(Debug)]
+pub struct Ran {
+    /// How it ended.
+    pub end: JobEnd,
+    /// Why something of it may be left, if it could not be cleared away.
+    pub left: Option<ClusterError>,
+}
+
+/// Creates a Job (one pod, no retries), waits for its end, reads the log of its first container,
+/// deletes the Job and waits until its pods are gone. It is deleted in every outcome, and a slow
+/// clean-up takes away nothing of what it found.
 ///
 /// # Errors
 /// When the API server cannot be asked or refuses the Job.
@@ -47,17 +63,20 @@ pub async fn run(
     manifest: Value,
     deadline: Duration,
     stop: &CancellationToken,
-) -> Result<JobEnd, ClusterError> {
+) -> Result<Ran, ClusterError> {
+    let container = &manifest["spec"]["template"]["spec"]["containers"][0]["name"];
+    let container = container.as_str().unwrap_or_default().to_owned();
     create(cluster, job, manifest).await?;
     let labels = format!("batch.kubernetes.io/job-name={}", job.name);
+    let mut state = "no pod of it was seen".to_owned();
+    let following = follow(cluster, job, (&labels, &container), &mut state);
     let outcome = tokio::select! {
-        outcome = tokio::time::timeout(deadline, follow(cluster, job, &labels)) => {
-            outcome.unwrap_or(Ok(JobEnd::OutOfTime))
-        }
-        () = stop.cancelled() => Ok(JobEnd::OutOfTime),
+        outcome = tokio::time::timeout(deadline, following) => outcome.ok(),
+        () = stop.cancelled() => Some(Ok(JobEnd::Stopped)),
     };
-    clean_up(cluster, job, &labels).await?;
-    outcome
+    let left = clean_up(cluster, job, &labels).await.err();
+    let end = outcome.unwrap_or(Ok(JobEnd::OutOfTime { state }))?;
+    Ok(Ran { end, left })
 }
 
 /// Deletes what earlier runs with these labels may have left.
@@ -74,70 +93,168 @@ pub async fn sweep(cluster: &Cluster, namespace: &str, labels: &str) -> Result<(
     Ok(())
 }
 
-async fn follow(cluster: &Cluster, job: &ObjectRef, labels: &str) -> Result<JobEnd, ClusterError> {
+/// Follows the pod until its container (`which` is the pod's labels and the container) is at its
+/// end; `state` is how it stands meanwhile.
+async fn follow(
+    cluster: &Cluster,
+    job: &ObjectRef,
+    which: (&str, &str),
+    state: &mut String,
+) -> Result<JobEnd, ClusterError> {
+    let (labels, container) = which;
     let api = cluster.typed::<Pod>(&job.namespace);
     let mut events = std::pin::pin!(
         watcher::watcher(api, watcher::Config::default().labels(labels)).default_backoff()
     );
     while let Some(event) = events.next().await {
-        let Ok(Event::Apply(pod) | Event::InitApply(pod)) = event else {
-            continue;
+        let pod = match event {
+            Ok(Event::Apply(pod) | Event::InitApply(pod)) => pod,
+            Ok(_) => continue,
+            Err(error) => {
+                let action = format!("watching the pods of {job}");
+                if let Some(refused) = cluster.refused(&action, &error) {
+                    return Err(refused);
+                }
+                *state = format!("its pods cannot be watched: {error}");
+                continue;
+            }
         };
         let pod = serde_json::to_value(pod).unwrap_or_default();
         let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-        let terminated = &pod["status"]["containerStatuses"][0]["state"]["terminated"];
-        if !terminated.is_null() {
-            let log = cluster
-                .logs(&job.namespace, name, &LogParams::default())
-                .await?;
+        if is_over(&pod, container) {
+            let parameters = LogParams {
+                container: Some(container.to_owned()),
+                ..LogParams::default()
+            };
+            let log = cluster.logs(&job.namespace, name, &parameters).await?;
             return Ok(JobEnd::Finished { log });
         }
-        if pod["status"]["phase"] == "Failed" {
-            let reason = pod["status"]["message"]
-                .as_str()
-                .unwrap_or("the pod failed");
-            return Ok(JobEnd::NotStarted {
-                reason: reason.to_owned(),
-            });
-        }
-        if let Some(reason) = failure(&pod).or_else(|| unschedulable(&pod)) {
+        if let Some(reason) = cannot_run(&pod) {
             return Ok(JobEnd::NotStarted { reason });
         }
+        *state = format!("pod {name}: {}", not_ready(&pod));
     }
-    Ok(JobEnd::OutOfTime)
+    Ok(JobEnd::OutOfTime {
+        state: state.clone(),
+    })
+}
+
+/// Whether a container of a pod ran to its end. Others may be beside it, in any order.
+fn is_over(pod: &Value, container: &str) -> bool {
+    let statuses = pod["status"]["containerStatuses"].as_array();
+    let mut statuses = statuses.into_iter().flatten();
+    statuses.any(|status| status["name"] == container && !status["state"]["terminated"].is_null())
+}
+
+/// Why a pod will not run, if it will not.
+fn cannot_run(pod: &Value) -> Option<String> {
+    if pod["status"]["phase"] == "Failed" {
+        let reason = pod["status"]["message"].as_str();
+        return Some(reason.unwrap_or("the pod failed").to_owned());
+    }
+    failure(pod).or_else(|| unschedulable(pod))
 }
 
 async fn clean_up(cluster: &Cluster, job: &ObjectRef, labels: &str) -> Result<(), ClusterError> {
     let parameters = DeleteParams::background().grace_period(0);
     remove(cluster, job, &parameters).await?;
-    let api = cluster.typed::<Pod>(&job.namespace);
-    let gone = async {
-        let mut left = std::collections::BTreeSet::new();
-        let mut events = std::pin::pin!(
-            watcher::watcher(api, watcher::Config::default().labels(labels)).default_backoff()
-        );
-        while let Some(event) = events.next().await {
-            let name = |pod: &Pod| pod.metadata.name.clone().unwrap_or_default();
-            match event {
-                Ok(Event::Apply(pod) | Event::InitApply(pod)) => drop(left.insert(name(&pod))),
-                Ok(Event::Delete(pod)) => {
-                    left.remove(&name(&pod));
-                    if left.is_empty() {
-                        return;
-                    }
-                }
-                Ok(Event::InitDone) if left.is_empty() => return,
-                Ok(Event::Init) => left.clear(),
-                Ok(Event::InitDone) | Err(_) => {}
-            }
-        }
-    };
-    tokio::time::timeout(CLEAN_UP_DEADLINE, gone)
-        .await
-        .map_err(|_| ClusterError::Deadline {
+    let mut left = Left::default();
+    match tokio::time::timeout(CLEAN_UP_DEADLINE, gone(cluster, job, labels, &mut left)).await {
+        Ok(ended) => ended,
+        Err(_) => Err(ClusterError::Deadline {
             cluster: cluster.name().to_owned(),
             waited_for: format!("the pods of {job} were not gone"),
-            state: "they are still there".to_owned(),
+            state: left.state(),
             after: CLEAN_UP_DEADLINE,
-        })
+        }),
+    }
+}
+
+/// What is known about the pods that are to go.
+#[derive(Debug, Default)]
+struct Left {
+    names: BTreeSet<String>,
+    /// Why they could not be looked at last time.
+    broken: Option<String>,
+}
+
+impl Left {
+    fn state(&self) -> String {
+        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        match (&self.broken, names.as_slice()) {
+            (Some(why), _) => format!("they cannot be watched: {why}"),
+            (None, []) => "nobody said which there are".to_owned(),
+            (None, names) => format!("still there: {}", names.join(", ")),
+        }
+    }
+}
+
+/// Waits until no pod with these labels is there.
+async fn gone(
+    cluster: &Cluster,
+    job: &ObjectRef,
+    labels: &str,
+    left: &mut Left,
+) -> Result<(), ClusterError> {
+    let api = cluster.typed::<Pod>(&job.namespace);
+    let mut events = std::pin::pin!(
+        watcher::watcher(api, watcher::Config::default().labels(labels)).default_backoff()
+    );
+    let name = |pod: &Pod| pod.metadata.name.clone().unwrap_or_default();
+    while let Some(event) = events.next().await {
+        let mut is_whole = false;
+        match event {
+            Ok(Event::Init) => left.names.clear(),
+            Ok(Event::Apply(pod) | Event::InitApply(pod)) => drop(left.names.insert(name(&pod))),
+            Ok(Event::Delete(pod)) => is_whole = left.names.remove(&name(&pod)),
+            Ok(Event::InitDone) => is_whole = true,
+            Err(error) => {
+                let action = format!("watching the pods of {job}");
+                if let Some(refused) = cluster.refused(&action, &error) {
+                    return Err(refused);
+                }
+                left.broken = Some(error.to_string());
+                continue;
+            }
+        }
+        left.broken = None;
+        if is_whole && left.names.is_empty() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_container_is_found_by_its_name_and_not_by_its_place() {
+        let pod = |probe: Value| {
+            json!({"status": {"containerStatuses": [
+                {"name": "istio-proxy", "state": {"running": {}}},
+                {"name": "probe", "state": probe},
+            ]}})
+        };
+        assert!(is_over(
+            &pod(json!({"terminated": {"exitCode": 0}})),
+            "probe"
+        ));
+        assert!(!is_over(&pod(json!({"running": {}})), "probe"));
+        let over = json!({"terminated": {"exitCode": 0}});
+        assert!(!is_over(&pod(over), "istio-proxy"));
+    }
+
+    #[test]
+    fn what_is_left_is_named() {
+        let mut left = Left::default();
+        assert_eq!(left.state(), "nobody said which there are");
+        left.names = BTreeSet::from(["probe-a".to_owned(), "probe-b".to_owned()]);
+        assert_eq!(left.state(), "still there: probe-a, probe-b");
+        left.broken = Some("no route".to_owned());
+        assert_eq!(left.state(), "they cannot be watched: no route");
+    }
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::readiness::condition;
+use crate::model::labels::COMPONENT;
 
 /// Whether a pod is ready.
 pub fn is_ready(pod: &Value) -> bool {
@@ -66,9 +67,25 @@ fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
         .flatten()
 }
 
+/// The container that does a pod's work; sidecars may stand before it. Ours is called as its
+/// component, and injectors that put theirs first name the other one in an annotation.
+pub fn main_container(pod: &Value) -> &Value {
+    let metadata = &pod["metadata"];
+    let names = [
+        &metadata["labels"][COMPONENT],
+        &metadata["annotations"]["kubectl.kubernetes.io/default-container"],
+    ];
+    let containers = pod["spec"]["containers"].as_array();
+    let mut named = names.into_iter().filter_map(|name| {
+        let mut containers = containers.into_iter().flatten();
+        containers.find(|container| name.is_string() && container["name"] == *name)
+    });
+    named.next().unwrap_or(&pod["spec"]["containers"][0])
+}
+
 /// The port and path that a pod's readiness is asked at, if that is done over HTTP.
 pub fn readiness_page(pod: &Value) -> Option<(u16, String)> {
-    let container = &pod["spec"]["containers"][0];
+    let container = main_container(pod);
     let page = &container["readinessProbe"]["httpGet"];
     let port = match &page["port"] {
         Value::String(name) => container["ports"]
@@ -314,6 +331,22 @@ mod tests {
         assert_eq!(readiness_page(&pod(json!(8080))), page);
         assert_eq!(readiness_page(&pod(json!("other"))), None);
         assert_eq!(readiness_page(&json!({"spec": {"containers": [{}]}})), None);
+    }
+
+    #[test]
+    fn the_container_that_does_the_work_is_not_a_sidecar_that_stands_before_it() {
+        let pod = |labels: Value, annotations: Value| {
+            json!({
+                "metadata": {"labels": labels, "annotations": annotations},
+                "spec": {"containers": [{"name": "istio-proxy"}, {"name": "streamer"}]},
+            })
+        };
+        let main = |pod: Value| main_container(&pod)["name"].clone();
+        let ours = json!({"app.kubernetes.io/component": "streamer"});
+        let named = json!({"kubectl.kubernetes.io/default-container": "streamer"});
+        assert_eq!(main(pod(ours, json!({}))), "streamer");
+        assert_eq!(main(pod(json!({}), named)), "streamer");
+        assert_eq!(main(pod(json!({}), json!({}))), "istio-proxy");
     }
 
     #[test]

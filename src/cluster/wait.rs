@@ -1,5 +1,6 @@
 //! Waits by watching, until objects are what they should be or cannot become it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::{StreamExt as _, stream::SelectAll};
@@ -14,9 +15,10 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::client::Cluster;
+use super::client::{Cluster, EVENTS};
 use super::error::ClusterError;
 use super::pod;
+use super::readiness::{Readiness, readiness};
 use super::scene::{Listed, Scene, Trouble};
 use crate::model::object::ObjectRef;
 
@@ -48,8 +50,33 @@ enum Seen {
     Set(Listed),
     Claim(Listed),
     Event(Listed),
-    Broken(String),
+    /// A list is whole, or somebody has to look again.
     Nothing,
+    Broken(watcher::Error),
+}
+
+/// What was seen, and by which watch.
+type Sight = (Watch, Seen);
+
+/// A watch, told apart from the others.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Watch {
+    /// Of an awaited object: without it there is no waiting.
+    Object(ObjectRef),
+    /// Of what only says more: the plural of its kind.
+    More(String),
+    /// Of the time.
+    Clock,
+}
+
+impl std::fmt::Display for Watch {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Object(object) => object.fmt(formatter),
+            Self::More(plural) => formatter.write_str(plural),
+            Self::Clock => formatter.write_str("the time"),
+        }
+    }
 }
 
 /// Waits; `on_change` is told what each object waits for whenever that changes, and `None` when
@@ -68,25 +95,26 @@ pub async fn until_ready(
     let mut scene = Scene::new(waiting.objects);
     let mut look_again = tokio::time::interval(LOOK_AGAIN);
     let mut events = watch_all(cluster, waiting);
+    let mut broken: BTreeMap<Watch, String> = BTreeMap::new();
     while !scene.is_ready() {
         let seen = tokio::select! {
             seen = events.next() => seen,
-            _ = look_again.tick() => Some(Seen::Nothing),
+            _ = look_again.tick() => Some((Watch::Clock, Seen::Nothing)),
             () = tokio::time::sleep_until(started + waiting.deadline) => None,
             () = stop.cancelled() => None,
         };
-        match seen {
-            None => return Err(out_of_time(cluster, waiting, &scene, started, stop).await),
-            Some(Seen::Object(index, object)) => scene.object(index, object),
-            Some(Seen::Pod(change)) => scene.pod(change, Instant::now()),
-            Some(Seen::Set(change)) => scene.set(change),
-            Some(Seen::Claim(change)) => scene.claim(change),
-            Some(Seen::Event(change)) => scene.event(change),
-            Some(Seen::Nothing) => {}
-            Some(Seen::Broken(why)) => {
-                tracing::debug!(cluster = cluster.name(), why, "watch broke");
+        let Some((watch, seen)) = seen else {
+            return Err(out_of_time(cluster, waiting, (&scene, &broken), started, stop).await);
+        };
+        if let Seen::Broken(error) = seen {
+            if let Some(error) = refused(cluster, &watch, &error) {
+                return Err(error);
             }
+            broken.insert(watch, error.to_string());
+            continue;
         }
+        broken.remove(&watch);
+        take(&mut scene, seen);
         for (object, why) in scene.news(Instant::now()) {
             on_change(&object, why.as_deref());
         }
@@ -97,28 +125,43 @@ pub async fn until_ready(
     Ok(())
 }
 
+fn take(scene: &mut Scene, seen: Seen) {
+    match seen {
+        Seen::Object(index, object) => scene.object(index, object),
+        Seen::Pod(change) => scene.pod(change, Instant::now()),
+        Seen::Set(change) => scene.set(change),
+        Seen::Claim(change) => scene.claim(change),
+        Seen::Event(change) => scene.event(change),
+        Seen::Nothing | Seen::Broken(_) => {}
+    }
+}
+
+/// The refusal to let an awaited object be watched. What only says more can be done without.
+fn refused(cluster: &Cluster, watch: &Watch, error: &watcher::Error) -> Option<ClusterError> {
+    match watch {
+        Watch::Object(object) => cluster.refused(&format!("watching {object}"), error),
+        Watch::More(_) | Watch::Clock => None,
+    }
+}
+
 fn watch_all(
     cluster: &Cluster,
     waiting: &Waiting<'_>,
-) -> SelectAll<futures::stream::BoxStream<'static, Seen>> {
+) -> SelectAll<futures::stream::BoxStream<'static, Sight>> {
     let mut streams = SelectAll::new();
     for (index, object) in waiting.objects.iter().enumerate() {
         let kind = object.kind;
         let api = cluster.api(kind, &object.namespace);
-        let only = watcher::Config::default().fields(&format!("metadata.name={}", object.name));
         let cluster = cluster.clone();
-        let stream = watcher::watcher(api, only)
+        let watch = Watch::Object(object.clone());
+        let stream = watcher::watch_object(api, &object.name)
             .default_backoff()
-            .filter_map(move |event| {
+            .map(move |event| {
                 let seen = match event {
-                    Ok(Event::Apply(object) | Event::InitApply(object)) => {
-                        Some(Seen::Object(index, Some(cluster.value(kind, object))))
-                    }
-                    Ok(Event::Delete(_)) => Some(Seen::Object(index, None)),
-                    Ok(Event::Init | Event::InitDone) => None,
-                    Err(error) => Some(Seen::Broken(error.to_string())),
+                    Ok(found) => Seen::Object(index, found.map(|found| cluster.value(kind, found))),
+                    Err(error) => Seen::Broken(error),
                 };
-                futures::future::ready(seen)
+                (watch.clone(), seen)
             });
         streams.push(stream.boxed());
     }
@@ -153,24 +196,29 @@ fn watch_list<K>(
     api: Api<K>,
     labels: &str,
     seen: fn(Listed) -> Seen,
-) -> futures::stream::BoxStream<'static, Seen>
+) -> futures::stream::BoxStream<'static, Sight>
 where
-    K: kube::Resource + Clone + std::fmt::Debug + Serialize + DeserializeOwned + Send + 'static,
+    K: kube::Resource<DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + Serialize
+        + DeserializeOwned
+        + Send
+        + 'static,
 {
     let value = |item: K| serde_json::to_value(item).unwrap_or_default();
+    let watch = Watch::More(K::plural(&()).into_owned());
     watcher::watcher(api, watcher::Config::default().labels(labels))
         .default_backoff()
-        .filter_map(move |event| {
+        .map(move |event| {
             let seen = match event {
-                Ok(Event::Init) => Some(seen(Listed::Begin)),
-                Ok(Event::Apply(item) | Event::InitApply(item)) => {
-                    Some(seen(Listed::Is(value(item))))
-                }
-                Ok(Event::Delete(item)) => Some(seen(Listed::Gone(value(item)))),
-                Ok(Event::InitDone) => None,
-                Err(error) => Some(Seen::Broken(error.to_string())),
+                Ok(Event::Init) => seen(Listed::Begin),
+                Ok(Event::Apply(item) | Event::InitApply(item)) => seen(Listed::Is(value(item))),
+                Ok(Event::Delete(item)) => seen(Listed::Gone(value(item))),
+                Ok(Event::InitDone) => Seen::Nothing,
+                Err(error) => Seen::Broken(error),
             };
-            futures::future::ready(seen)
+            (watch.clone(), seen)
         })
         .boxed()
 }
@@ -183,7 +231,7 @@ async fn explanation(cluster: &Cluster, namespace: &str, pod: &Value) -> String 
             EXPLANATION_DEADLINE,
             readiness_answer(cluster, namespace, pod)
         ),
-        tokio::time::timeout(EXPLANATION_DEADLINE, last_lines(cluster, namespace, name)),
+        tokio::time::timeout(EXPLANATION_DEADLINE, last_lines(cluster, namespace, pod)),
     );
     let mut said = String::new();
     if let Ok(Some(answer)) = answer {
@@ -221,21 +269,24 @@ async fn readiness_answer(cluster: &Cluster, namespace: &str, pod: &Value) -> Op
             _ => {}
         }
     }
-    let events = ("", "v1", "Event", "events");
-    let events = cluster.list_other(events, namespace, "").await.ok()?;
+    let events = cluster.list_other(EVENTS, namespace, "").await.ok()?;
     let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
     pod::newest_warning(&events, uid)
 }
 
 /// The last lines of a pod's log; of the run before, if this one has said nothing yet.
-async fn last_lines(cluster: &Cluster, namespace: &str, pod: &str) -> Option<String> {
+async fn last_lines(cluster: &Cluster, namespace: &str, pod: &Value) -> Option<String> {
+    let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+    // Without a name, the API server has no log of a pod with several containers.
+    let container = pod::main_container(pod)["name"].as_str();
     for previous in [false, true] {
         let parameters = LogParams {
+            container: container.map(str::to_owned),
             previous,
             tail_lines: Some(LOG_LINES),
             ..LogParams::default()
         };
-        if let Ok(log) = cluster.logs(namespace, pod, &parameters).await
+        if let Ok(log) = cluster.logs(namespace, name, &parameters).await
             && !log.trim().is_empty()
         {
             return Some(log);
@@ -260,7 +311,7 @@ async fn failed(cluster: &Cluster, waiting: &Waiting<'_>, trouble: Trouble) -> C
 async fn out_of_time(
     cluster: &Cluster,
     waiting: &Waiting<'_>,
-    scene: &Scene,
+    (scene, broken): (&Scene, &BTreeMap<Watch, String>),
     started: Instant,
     stop: &CancellationToken,
 ) -> ClusterError {
@@ -271,6 +322,9 @@ async fn out_of_time(
         .map(|trouble| format!("{}: {}", trouble.what, trouble.why))
         .collect();
     let mut state = state.join("; ");
+    for (watch, why) in broken {
+        state.push_str(&format!("; {watch} cannot be watched: {why}"));
+    }
     // Whoever stops a run does not want to wait for explanations.
     for pod in late.iter().filter_map(|trouble| trouble.pod.as_ref()) {
         if !stop.is_cancelled() {
@@ -288,7 +342,8 @@ async fn out_of_time(
 /// Waits until a predicate over one object holds, and gives back the object.
 ///
 /// # Errors
-/// [`ClusterError::Deadline`] naming `what`.
+/// [`ClusterError::Deadline`] naming `what` and how the object stands; [`ClusterError::Refused`] at
+/// once if it may not be watched.
 pub async fn until(
     cluster: &Cluster,
     object: &ObjectRef,
@@ -298,24 +353,74 @@ pub async fn until(
 ) -> Result<Option<Value>, ClusterError> {
     let kind = object.kind;
     let api: Api<DynamicObject> = cluster.api(kind, &object.namespace);
-    let watched = async {
-        let mut objects =
-            std::pin::pin!(watcher::watch_object(api, &object.name).default_backoff());
-        while let Some(event) = objects.next().await {
-            let Ok(found) = event else { continue };
-            let found = found.map(|found| cluster.value(kind, found));
-            if holds(found.as_ref()) {
-                return found;
+    let mut objects = std::pin::pin!(watcher::watch_object(api, &object.name).default_backoff());
+    let mut state = "not seen yet".to_owned();
+    let end = Instant::now() + deadline;
+    while let Ok(Some(event)) = tokio::time::timeout_at(end, objects.next()).await {
+        match event {
+            Ok(found) => {
+                let found = found.map(|found| cluster.value(kind, found));
+                if holds(found.as_ref()) {
+                    return Ok(found);
+                }
+                state = standing(found.as_ref());
+            }
+            Err(error) => {
+                if let Some(refused) = cluster.refused(&format!("watching {object}"), &error) {
+                    return Err(refused);
+                }
+                state = format!("it cannot be watched: {error}");
             }
         }
-        None
+    }
+    Err(ClusterError::Deadline {
+        cluster: cluster.name().to_owned(),
+        waited_for: format!("{object} {what}"),
+        state,
+        after: deadline,
+    })
+}
+
+/// How an object stands, in words.
+fn standing(object: Option<&Value>) -> String {
+    let Some(object) = object else {
+        return "it does not exist".to_owned();
     };
-    tokio::time::timeout(deadline, watched)
-        .await
-        .map_err(|_| ClusterError::Deadline {
-            cluster: cluster.name().to_owned(),
-            waited_for: format!("{object} {what}"),
-            state: "still not".to_owned(),
-            after: deadline,
-        })
+    let finalizers = object["metadata"]["finalizers"].as_array();
+    if pod::is_going(object) {
+        let names: Vec<&str> = finalizers
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        return match names.as_slice() {
+            [] => "it is being deleted".to_owned(),
+            names => format!("it is being deleted and waits for {}", names.join(", ")),
+        };
+    }
+    match readiness(object) {
+        Readiness::Current => "it is there".to_owned(),
+        Readiness::InProgress(why) | Readiness::Failed(why) => why,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::standing;
+
+    #[test]
+    fn a_wait_says_how_its_object_stands() {
+        assert_eq!(standing(None), "it does not exist");
+        let there = json!({"kind": "ConfigMap", "metadata": {}});
+        assert_eq!(standing(Some(&there)), "it is there");
+        let mut going = json!({"metadata": {"deletionTimestamp": "2025-07-18T12:00:00Z"}});
+        assert_eq!(standing(Some(&going)), "it is being deleted");
+        going["metadata"]["finalizers"] = json!(["foregroundDeletion"]);
+        assert_eq!(
+            standing(Some(&going)),
+            "it is being deleted and waits for foregroundDeletion"
+        );
+    }
 }

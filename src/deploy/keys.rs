@@ -7,10 +7,7 @@ use crate::model::labels::COMPONENT;
 
 /// The component that an object belongs to, by its label.
 pub(super) fn component_of(object: &Value) -> Option<Component> {
-    let label = object["metadata"]["labels"][COMPONENT].as_str()?;
-    Component::ALL
-        .into_iter()
-        .find(|component| component.name() == label)
+    Component::from_name(object["metadata"]["labels"][COMPONENT].as_str()?)
 }
 
 /// Where `nodeSelector`, `tolerations` and `resources` of a component stand.

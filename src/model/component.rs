@@ -36,6 +36,13 @@ impl Component {
     /// The three components that this binary itself runs.
     pub const WORKERS: [Self; 3] = [Self::Streamer, Self::Collector, Self::ApiGateway];
 
+    /// The component of this name, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|component| component.name() == name)
+    }
+
     /// The value of the label `app.kubernetes.io/component`, also the object name.
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,6 +1,7 @@
 //! Vocabulary: the words that every other layer uses. No I/O, no clock, no randomness.
 
 pub mod batch;
+pub mod causes;
 pub mod component;
 pub mod consent;
 pub mod endpoint;
@@ -12,5 +13,6 @@ pub mod object;
 pub mod profile;
 pub mod secret;
 pub mod service_record;
+pub mod shell;
 pub mod source;
 pub mod time;

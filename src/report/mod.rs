@@ -4,13 +4,15 @@ mod live;
 mod progress;
 mod prompt;
 mod table;
+mod visible;
 
 use std::io::{self, IsTerminal as _, Write as _};
 
 pub use live::Live;
 pub use progress::Progress;
 pub use prompt::PromptError;
-pub use table::{Cell, Emphasis, Table};
+pub use table::{Cell, Coloring, Emphasis, Table};
+pub use visible::{visible, visible_in_line};
 
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,23 +41,23 @@ pub enum ColorChoice {
 #[derive(Debug, Clone)]
 pub struct Ui {
     verbosity: Verbosity,
-    color_out: bool,
-    color_err: bool,
+    data: Coloring,
+    messages: Coloring,
     interactive: bool,
 }
 
 impl Ui {
     /// The terminal of this process. `no_color` is whether `NO_COLOR` is set.
     pub fn new(verbosity: Verbosity, choice: ColorChoice, no_color: Option<&str>) -> Self {
-        let color = |is_terminal: bool| match choice {
-            ColorChoice::Always => true,
-            ColorChoice::Never => false,
-            ColorChoice::Auto => is_terminal && no_color.is_none(),
+        let coloring = |is_terminal: bool| match choice {
+            ColorChoice::Always => Coloring::Colored,
+            ColorChoice::Auto if is_terminal && no_color.is_none() => Coloring::Colored,
+            ColorChoice::Never | ColorChoice::Auto => Coloring::Plain,
         };
         Self {
             verbosity,
-            color_out: color(io::stdout().is_terminal()),
-            color_err: color(io::stderr().is_terminal()),
+            data: coloring(io::stdout().is_terminal()),
+            messages: coloring(io::stderr().is_terminal()),
             interactive: io::stdin().is_terminal() && io::stderr().is_terminal(),
         }
     }
@@ -71,8 +73,8 @@ impl Ui {
     }
 
     /// Whether standard output is coloured.
-    pub const fn colors_data(&self) -> bool {
-        self.color_out
+    pub const fn data_coloring(&self) -> Coloring {
+        self.data
     }
 
     /// Writes data to standard output, with a line end if it has none.
@@ -93,7 +95,7 @@ impl Ui {
     /// # Errors
     /// As [`Self::data`].
     pub fn table(&self, table: &Table) -> io::Result<()> {
-        self.data(&table.render(self.color_out))
+        self.data(&table.render(self.data))
     }
 
     /// Says what was done. Silent with `--quiet`.
@@ -152,8 +154,9 @@ impl Ui {
     }
 
     fn line(&self, label: Option<(&str, &str)>, text: &str) {
+        let text = visible(text);
         let line = match label {
-            Some((word, color)) if self.color_err => {
+            Some((word, color)) if self.messages == Coloring::Colored => {
                 format!("\u{1b}[1;{color}m{word}:\u{1b}[0m {text}\n")
             }
             Some((word, _)) => format!("{word}: {text}\n"),

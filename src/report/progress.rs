@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::{Ui, Verbosity};
+use super::{Ui, Verbosity, visible_in_line};
 
 /// A heartbeat shows that a run without a terminal is still alive.
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -55,7 +55,7 @@ impl Progress {
             let changed = line.text != text;
             text.clone_into(&mut line.text);
             match &line.bar {
-                Some(bar) => bar.set_message(text.to_owned()),
+                Some(bar) => bar.set_message(visible_in_line(text).into_owned()),
                 None if changed || now.duration_since(line.said) >= HEARTBEAT => {
                     line.said = now;
                     self.ui
@@ -102,8 +102,8 @@ fn new_bar(bars: &MultiProgress, subject: &str, text: &str) -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {prefix} {msg} ({elapsed})")
         .unwrap_or_else(|_| ProgressStyle::default_spinner());
     let bar = bars.add(ProgressBar::new_spinner().with_style(style));
-    bar.set_prefix(subject.to_owned());
-    bar.set_message(text.to_owned());
+    bar.set_prefix(visible_in_line(subject).into_owned());
+    bar.set_message(visible_in_line(text).into_owned());
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }

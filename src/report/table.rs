@@ -3,6 +3,8 @@
 use comfy_table::{Attribute, Color, ContentArrangement, presets};
 use dialoguer::console::measure_text_width;
 
+use super::visible_in_line;
+
 /// How a cell stands out. Colour is never the only signal: the text says it, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Emphasis {
@@ -15,6 +17,15 @@ pub enum Emphasis {
     Warning,
     /// Bad.
     Bad,
+}
+
+/// Whether text is coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coloring {
+    /// It is.
+    Colored,
+    /// It is not.
+    Plain,
 }
 
 /// One cell.
@@ -86,12 +97,13 @@ impl Table {
 
     /// Columns of a terminal that the widest line takes.
     pub fn width(&self) -> usize {
-        let text = self.render(false);
+        let text = self.render(Coloring::Plain);
         text.lines().map(measure_text_width).max().unwrap_or(0)
     }
 
     /// The table as text, one line per row, without trailing spaces.
-    pub fn render(&self, color: bool) -> String {
+    pub fn render(&self, coloring: Coloring) -> String {
+        let color = coloring == Coloring::Colored;
         let mut table = comfy_table::Table::new();
         table
             .load_style(presets::NOTHING)
@@ -110,7 +122,7 @@ impl Table {
             }
         }));
         for row in &self.rows {
-            table.add_row(row.iter().map(|cell| styled(cell, color)));
+            table.add_row(row.iter().map(|cell| styled(cell, coloring)));
         }
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
@@ -122,10 +134,10 @@ impl Table {
     }
 }
 
-fn styled(cell: &Cell, color: bool) -> comfy_table::Cell {
-    let styled = comfy_table::Cell::new(&cell.text);
+fn styled(cell: &Cell, coloring: Coloring) -> comfy_table::Cell {
+    let styled = comfy_table::Cell::new(visible_in_line(&cell.text));
     match cell.emphasis {
-        _ if !color => styled,
+        _ if coloring == Coloring::Plain => styled,
         Emphasis::None => styled,
         Emphasis::Good => styled.fg(Color::Green),
         Emphasis::Warning => styled.fg(Color::Yellow),
@@ -135,7 +147,14 @@ fn styled(cell: &Cell, color: bool) -> comfy_table::Cell {
 
 #[cfg(test)]
 mod tests {
-    use super::Table;
+    use super::{Coloring, Table};
+
+    #[test]
+    fn a_cell_stays_in_its_row_and_does_nothing_to_a_terminal() {
+        let mut table = Table::new(&["KEY"]);
+        table.row(vec!["a\nb\u{1b}[2J".into()]);
+        assert_eq!(table.render(Coloring::Plain), "KEY\na\\nb\\u{1b}[2J\n");
+    }
 
     #[test]
     fn columns_line_up_without_borders() {
@@ -143,7 +162,7 @@ mod tests {
         table.row(vec!["collector".into(), "2/2".into()]);
         table.row(vec!["api".into(), "1/1".into()]);
         assert_eq!(
-            table.render(false),
+            table.render(Coloring::Plain),
             "NAME       READY\ncollector  2/2\napi        1/1\n"
         );
     }

@@ -9,12 +9,10 @@ use serde_json::Value;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::inventory;
 use crate::model::component::Component;
-use crate::model::object::ObjectRef;
 use crate::model::profile::Profile;
 use crate::probe::{Cause, Registration};
-use crate::validate::facts::{Objects, Role, Workload};
+use crate::validate::facts::{Listing, Objects, Role};
 use crate::validate::observe::{
     ApiServer, ProbeEnd, api_server, ask, objects, probe_workload, sweep, workers,
 };
@@ -132,9 +130,8 @@ async fn one(site: &Site, limit: Duration) -> ClusterFacts {
 
 async fn fill(site: &Site, facts: &mut ClusterFacts) {
     let cluster = &site.cluster;
-    let (listed, deployed) = tokio::join!(objects(cluster, &site.namespaces), deployed(site));
-    (facts.objects, facts.gaps) = listed;
-    facts.deployed = deployed;
+    (facts.objects, facts.gaps) = objects(cluster, &site.namespaces).await;
+    facts.deployed = deployed(&facts.objects);
     let found = &facts.objects;
     let asking = workers(found).map(async |(component, pod, port)| {
         let answer = ask(cluster, pod, port, "/api/v1/status").await;
@@ -149,26 +146,17 @@ async fn fill(site: &Site, facts: &mut ClusterFacts) {
 }
 
 /// The profiles that telectl deployed to the cluster's namespaces.
-async fn deployed(site: &Site) -> Vec<Deployed> {
-    let wanted = site.namespaces.iter().flat_map(|namespace| {
-        Profile::ALL
-            .into_iter()
-            .map(move |profile| (profile, inventory::parent(namespace, profile.name())))
-    });
-    let reading = wanted.map(async |(profile, parent): (Profile, ObjectRef)| {
-        let parent = site.cluster.get(&parent).await.ok().flatten()?;
-        let annotation = |name: &str| {
-            let annotations = &parent["metadata"]["annotations"];
-            annotations[name].as_str().unwrap_or_default().to_owned()
-        };
+fn deployed(objects: &Objects) -> Vec<Deployed> {
+    let ended = objects.records.iter().filter_map(|record| {
+        let last = record.last.clone()?;
         Some(Deployed {
-            profile,
-            at: annotation(inventory::DEPLOYED_AT),
-            by: annotation(inventory::DEPLOYED_BY),
-            version: annotation(inventory::VERSION),
+            profile: record.profile,
+            at: last.at,
+            by: last.by,
+            version: last.version,
         })
     });
-    join_all(reading).await.into_iter().flatten().collect()
+    ended.collect()
 }
 
 /// Reads etcd from the place of the first worker that can be stood for, the central cluster's
@@ -182,11 +170,15 @@ async fn registrations(
     let mut places: Vec<(&Site, &ClusterFacts)> = sites.iter().zip(clusters).collect();
     places.sort_by_key(|(site, _)| !site.roles.contains(&Role::Central));
     let place = places.into_iter().find_map(|(site, facts)| {
-        let (component, workload) = stand_in(&facts.objects)?;
+        let (component, workload) = facts.objects.stand_in()?;
         Some((site, component, workload))
     });
     let Some((site, component, workload)) = place else {
-        return Err("no worker is deployed that a probe could stand for".to_owned());
+        let mut objects = clusters.iter().map(|facts| &facts.objects);
+        return Err(match objects.find_map(|o| o.unread(&Listing::WORKLOADS)) {
+            Some(unread) => format!("{} could not be read", unread.what()),
+            None => "no worker is deployed that a probe could stand for".to_owned(),
+        });
     };
     let circumstances = Circumstances {
         run: format!("{:08x}", rand::random::<u32>()),
@@ -204,7 +196,8 @@ async fn registrations(
             .map(|all| of_sites(sites, all))
             .ok_or_else(|| format!("the {component}'s probe could not read etcd")),
         ProbeEnd::NotStarted { reason } | ProbeEnd::Failed { reason } => Err(reason),
-        ProbeEnd::OutOfTime => Err("the probe did not report in time".to_owned()),
+        ProbeEnd::OutOfTime { state } => Err(format!("the probe did not report in time: {state}")),
+        ProbeEnd::Stopped => Err("the probe was stopped".to_owned()),
     }
 }
 
@@ -219,14 +212,4 @@ fn of_sites(sites: &[Site], all: Vec<Registration>) -> Vec<Registration> {
         record.is_none_or(|record| record.is_in(&namespaces))
     };
     all.into_iter().filter(is_ours).collect()
-}
-
-fn stand_in(objects: &Objects) -> Option<(Component, &Workload)> {
-    [
-        Component::Collector,
-        Component::ApiGateway,
-        Component::Streamer,
-    ]
-    .into_iter()
-    .find_map(|component| Some((component, objects.workloads_of(component).next()?)))
 }

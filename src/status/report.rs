@@ -15,6 +15,8 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub enum Verdict {
     /// Everything that was asked for is ready.
     Ready,
+    /// Nothing that was seen is not ready, and something that has to be there could not be seen.
+    Unknown,
     /// Something is not ready.
     Degraded,
     /// Something is there and no pod of it is ready.
@@ -30,6 +32,7 @@ impl Verdict {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Ready => "ready",
+            Self::Unknown => "unknown",
             Self::Degraded => "degraded",
             Self::Down => "down",
             Self::Missing => "missing",
@@ -131,8 +134,8 @@ pub struct AddressStatus {
     pub service: String,
     /// `address:port`; empty while the load balancer has given none.
     pub address: String,
-    /// Endpoints behind it that are ready.
-    pub endpoints: usize,
+    /// Endpoints behind it that are ready; `None` if they could not be read.
+    pub endpoints: Option<usize>,
 }
 
 /// A streamer's spool.

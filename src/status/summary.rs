@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::model::component::Component;
 use crate::probe::Registration;
-use crate::validate::facts::Workload;
+use crate::validate::facts::{Listing, ServiceFacts, Unread, Unseen, Workload};
 use crate::validate::observe::ApiServer;
 
 use super::collect::{ClusterFacts, Collected};
@@ -76,39 +76,100 @@ fn cluster(facts: &ClusterFacts) -> ClusterStatus {
                 version: deployed.version.clone(),
             })
             .collect(),
-        gaps: facts.gaps.clone(),
+        gaps: gaps(facts),
     }
 }
 
-/// What is there, in the order of deployment, and what the roles ask for and is not there.
+fn gaps(facts: &ClusterFacts) -> Vec<String> {
+    let of_lists = facts.objects.unread.iter().map(|unread| unread.why.clone());
+    of_lists.chain(facts.gaps.iter().cloned()).collect()
+}
+
+/// What is there, in the order of deployment, and what the roles ask for or telectl recorded and is
+/// not there.
 fn workloads(facts: &ClusterFacts) -> Vec<WorkloadStatus> {
     let mut found: Vec<WorkloadStatus> = Component::ALL
         .into_iter()
         .flat_map(|component| facts.objects.workloads_of(component))
         .map(|one| workload(facts, one))
         .collect();
+    let unseen: Vec<WorkloadStatus> = facts.objects.unseen_workloads().map(recorded).collect();
     let wanted = facts.roles.iter().flat_map(|role| role.workers());
     for component in wanted {
-        if facts.objects.workloads_of(*component).next().is_none() {
-            found.push(missing(*component));
+        // The record says more of one than its role does.
+        let is_recorded = unseen.iter().any(|one| one.name == component.name());
+        if !is_recorded && facts.objects.workloads_of(*component).next().is_none() {
+            found.push(match facts.objects.unread(&Listing::WORKLOADS) {
+                Some(unread) => unknown(missing(*component), unread),
+                None => missing(*component),
+            });
         }
     }
+    found.extend(unseen);
+    if found.is_empty() {
+        found.push(nothing(facts));
+    }
     found
+}
+
+/// A workload that a record lists and that was not seen.
+fn recorded(unseen: Unseen<'_>) -> WorkloadStatus {
+    let object = unseen.object;
+    let trouble = format!("profile {} was deployed with it", unseen.profile);
+    let gone = WorkloadStatus {
+        component: Component::from_name(&object.name),
+        namespace: object.namespace.clone(),
+        kind: object.kind.name().to_owned(),
+        ..absent(&object.name, format!("it is gone: {trouble}"))
+    };
+    match unseen.unread {
+        Some(unread) => unknown(gone, unread),
+        None => gone,
+    }
+}
+
+/// The cluster's roles ask for no worker, and nothing of the pipeline was seen.
+fn nothing(facts: &ClusterFacts) -> WorkloadStatus {
+    let roles: Vec<&str> = facts.roles.iter().map(|role| role.word()).collect();
+    let nothing = absent(
+        &roles.join(", "),
+        "nothing of the pipeline is there".to_owned(),
+    );
+    match facts.objects.unread(&Listing::WORKLOADS) {
+        Some(unread) => unknown(nothing, unread),
+        None => nothing,
+    }
 }
 
 fn missing(component: Component) -> WorkloadStatus {
     WorkloadStatus {
         component: Some(component),
+        ..absent(component.name(), "it is not deployed".to_owned())
+    }
+}
+
+fn absent(name: &str, trouble: String) -> WorkloadStatus {
+    WorkloadStatus {
+        component: None,
         namespace: String::new(),
         kind: String::new(),
-        name: component.name().to_owned(),
+        name: name.to_owned(),
         ready: 0,
         desired: 0,
         images: BTreeMap::new(),
         restarts: 0,
         autoscaler: None,
-        trouble: Some("it is not deployed".to_owned()),
+        trouble: Some(trouble),
         verdict: Verdict::Missing,
+    }
+}
+
+/// One that may be there or not.
+fn unknown(missing: WorkloadStatus, unread: &Unread) -> WorkloadStatus {
+    WorkloadStatus {
+        trouble: Some(format!("{} could not be read", unread.what())),
+        verdict: Verdict::Unknown,
+        ..missing
     }
 }
 
@@ -122,6 +183,12 @@ fn workload(facts: &ClusterFacts, workload: &Workload) -> WorkloadStatus {
         restarts += pod.restarts;
         let seen = pod.trouble.as_ref().or(pod.complaint.as_ref());
         trouble = trouble.or_else(|| seen.map(|trouble| format!("{}: {trouble}", pod.name)));
+    }
+    let pods = [Listing::Pods];
+    if let Some(unread) = facts.objects.unread_in(&pods, &workload.namespace) {
+        // Its controller can count them.
+        ready = usize::try_from(workload.ready).unwrap_or(0);
+        trouble = Some(format!("{} could not be read", unread.what()));
     }
     let wanted = usize::try_from(workload.desired).unwrap_or(0);
     let verdict = if ready == 0 {
@@ -182,10 +249,16 @@ fn addresses(facts: &ClusterFacts) -> Vec<AddressStatus> {
                 } else {
                     crate::model::endpoint::Endpoint::new(host, port).to_string()
                 },
-                endpoints: service.ready.len(),
+                endpoints: endpoints(facts, service),
             })
         })
         .collect()
+}
+
+fn endpoints(facts: &ClusterFacts, service: &ServiceFacts) -> Option<usize> {
+    let slices = [Listing::EndpointSlices];
+    let unread = facts.objects.unread_in(&slices, &service.namespace);
+    unread.is_none().then_some(service.ready.len())
 }
 
 fn spools(facts: &ClusterFacts) -> Vec<SpoolStatus> {

@@ -9,8 +9,11 @@ use super::collect::{ClusterFacts, Collected, WorkerStatus};
 use super::{Verdict, summarise};
 use crate::model::component::Component;
 use crate::model::object::ObjectKind;
+use crate::model::profile::Profile;
 use crate::probe::{Cause, Registration};
-use crate::validate::facts::{Autoscaler, Objects, Pod, Role, ServiceFacts, Workload};
+use crate::validate::facts::{
+    Autoscaler, Listing, Objects, Pod, Record, Role, ServiceFacts, Unread, Workload,
+};
 use crate::validate::observe::ApiServer;
 
 const NAMESPACE: &str = "telemetry-system";
@@ -226,4 +229,96 @@ fn s08_a_load_balancer_without_an_address_is_shown_as_such() {
     let addresses = &report.clusters[0].addresses;
     assert_eq!(addresses[0].address, "");
     assert_eq!(addresses[1].address, "192.0.2.9:80");
+}
+
+/// A list that this user may not read.
+fn unread(listing: Listing) -> Unread {
+    Unread {
+        listing,
+        namespace: NAMESPACE.to_owned(),
+        why: "was refused (403 Forbidden)".to_owned(),
+    }
+}
+
+#[test]
+fn s09_what_may_not_be_read_is_unknown_and_neither_missing_nor_ready() {
+    let mut central = cluster("central", Role::Central, Objects::default());
+    central.objects.unread = vec![unread(Listing::Deployments)];
+    let report = summarise(&collected(vec![edge(true), central]), now());
+    assert_eq!(report.verdict, Verdict::Unknown);
+    let collector = &report.clusters[1].workloads[0];
+    assert_eq!(collector.verdict, Verdict::Unknown);
+    let trouble = collector.trouble.as_deref().unwrap();
+    assert!(trouble.contains("deployments.apps of telemetry-system"));
+    assert_eq!(report.clusters[1].gaps, ["was refused (403 Forbidden)"]);
+}
+
+#[test]
+fn s09_without_its_pods_a_workload_is_as_ready_as_its_controller_says() {
+    let mut site = edge(true);
+    site.objects.pods.clear();
+    site.objects.unread = vec![unread(Listing::Pods)];
+    let report = summarise(&collected(vec![site.clone()]), now());
+    let streamer = &report.clusters[0].workloads[0];
+    assert_eq!((streamer.ready, streamer.verdict), (1, Verdict::Ready));
+    let trouble = streamer.trouble.as_deref().unwrap();
+    assert_eq!(trouble, "pods of telemetry-system could not be read");
+
+    site.objects.services = vec![ServiceFacts::from_objects(
+        &json!({
+            "metadata": {"name": "api-gateway", "namespace": NAMESPACE},
+            "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]},
+        }),
+        &[],
+    )];
+    let endpoints = |site: &ClusterFacts| {
+        let report = summarise(&collected(vec![site.clone()]), now());
+        report.clusters[0].addresses[0].endpoints
+    };
+    assert_eq!(endpoints(&site), Some(0));
+    site.objects.unread.push(unread(Listing::EndpointSlices));
+    assert_eq!(endpoints(&site), None);
+}
+
+/// The record of a profile with these workloads.
+fn record(profile: Profile, objects: &str) -> Record {
+    Record::from_object(
+        profile,
+        &json!({"metadata": {"namespace": NAMESPACE}, "data": {"objects": objects}}),
+    )
+}
+
+#[test]
+fn s02_a_cluster_with_nothing_in_it_is_not_ready() {
+    let empty = cluster("shared", Role::Shared, Objects::default());
+    let report = summarise(&collected(vec![empty]), now());
+    assert_eq!(report.verdict, Verdict::Missing);
+    let rows = &report.clusters[0].workloads;
+    assert_eq!((rows.len(), rows[0].name.as_str()), (1, "shared"));
+}
+
+#[test]
+fn s02_a_workload_that_was_deployed_and_is_gone_is_missing() {
+    let mut site = edge(true);
+    let listed = "Deployment/streamer\nStatefulSet/redis\nService/redis\n";
+    site.objects.records = vec![record(Profile::Edge, listed)];
+    let report = summarise(&collected(vec![site.clone()]), now());
+    assert_eq!(report.verdict, Verdict::Missing);
+    let rows = &report.clusters[0].workloads;
+    assert_eq!(rows.len(), 2);
+    assert_eq!(rows[1].component, Some(Component::Redis));
+    let trouble = rows[1].trouble.as_deref().unwrap();
+    assert_eq!(trouble, "it is gone: profile edge was deployed with it");
+
+    site.objects.unread = vec![unread(Listing::StatefulSets)];
+    let report = summarise(&collected(vec![site.clone()]), now());
+    assert_eq!(report.verdict, Verdict::Unknown);
+
+    // What its role asks for is said once.
+    site.objects.workloads.clear();
+    site.objects.unread.clear();
+    let report = summarise(&collected(vec![site]), now());
+    let rows = report.clusters[0].workloads.iter();
+    let names: Vec<&str> = rows.map(|row| row.name.as_str()).collect();
+    assert_eq!(names, ["redis", "streamer"]);
 }

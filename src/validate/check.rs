@@ -67,12 +67,14 @@ catalogue! {
          through it, so the other checks of a cluster are skipped while it fails.";
     /// Objects can be read.
     API_READ = "TEL-API-002", Deployment, "objects can be read",
-        "Lists workloads, pods, Services, EndpointSlices, NetworkPolicies and autoscalers. A kind \
-         that may not be read makes the checks that need it say less.";
+        "Lists workloads, pods, Services, EndpointSlices, NetworkPolicies and autoscalers. What \
+         could not be read is unknown and not absent: the checks that need it are skipped. That is \
+         a failure where a component that has to be there could not be looked for.";
     /// Pods of a component are ready.
     WORKLOAD_READY = "TEL-WRK-001", Deployment, "component exists and its pods are ready",
         "Compares the replicas that a workload asks for with its ready pods. No workload, or no \
-         pod at all, is a failure: nothing there is not the same as nothing wrong.";
+         pod at all, is a failure: nothing there is not the same as nothing wrong. So is a workload \
+         that telectl's record of the deployment lists and that is gone.";
     /// All workers belong to one pipeline.
     ONE_PIPELINE = "TEL-WRK-002", Deployment, "workers belong to one pipeline",
         "Compares the variable PIPELINE of the workers in all clusters: it names the streams in \
@@ -109,7 +111,8 @@ catalogue! {
     /// A worker says that it is well.
     HEALTH = "TEL-HLT-001", Health, "worker is healthy",
         "Asks every worker pod for /health through the API server and looks at the body's status \
-         and not only at the code. What a probe has already found is not said again.";
+         and not only at the code. What a probe has already found is not said again. \
+         Without leave to ask pods (pods/proxy) nothing is known, which is a warning.";
     /// The gateway's API answers.
     GATEWAY_API = "TEL-GWY-001", Health, "API endpoints answer",
         "Asks a ready gateway pod for /api/v1/health, /api/v1/gpus and /api/v1/stats through the \

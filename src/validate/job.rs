@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::model::component::Component;
 
-use crate::model::labels::SERVING;
+use crate::model::labels::{MANAGED_BY, SERVING, TELECTL};
 
 use super::facts::Workload;
 
@@ -75,7 +75,7 @@ pub fn manifest(workload: &Workload, component: Component, run: &str, urls: &[St
     pod.insert("terminationGracePeriodSeconds".to_owned(), json!(0));
     let container = container(&template["spec"]["containers"][0], component, urls);
     pod.insert("containers".to_owned(), json!([container]));
-    let mine = json!({"app.kubernetes.io/managed-by": "telectl", PROBE_LABEL: run});
+    let mine = json!({MANAGED_BY: TELECTL, PROBE_LABEL: run});
     json!({
         "apiVersion": "batch/v1",
         "kind": "Job",

@@ -186,7 +186,7 @@ pub fn doubtful(observed: &Observed) -> Vec<usize> {
         .collect();
     let is_doubtful = |site: &SiteFacts| {
         let mut probes = site.probes.iter().chain(&site.reached);
-        !site.gaps.is_empty()
+        !(site.gaps.is_empty() && site.objects.unread.is_empty())
             || probes.any(|probe| !matches!(probe.end, ProbeEnd::Reported(_)))
             || unreached.contains(&site.context)
     };

@@ -35,10 +35,20 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path:?}: {error}"))
 }
 
-/// Lines that are code: neither comments nor blank, and above the first test module.
+/// Lines that are code: neither comments nor blank, and above the test module if that stands in the
+/// file itself. What else is only for tests (a `mod tests;`, one function) ends nothing: the module
+/// goes on below it.
 fn code(text: &str) -> Vec<&str> {
-    text.lines()
-        .take_while(|line| line.trim() != "#[cfg(test)]")
+    let lines: Vec<&str> = text.lines().collect();
+    let end = lines.iter().enumerate().position(|(at, line)| {
+        let is_module = |next: &&str| next.starts_with("mod ") && next.ends_with('{');
+        let mut below = lines[at + 1..].iter().map(|line| line.trim());
+        let next = below.find(|line| !line.starts_with("#["));
+        line.trim() == "#[cfg(test)]" && next.as_ref().is_some_and(is_module)
+    });
+    lines[..end.unwrap_or(lines.len())]
+        .iter()
+        .copied()
         .filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with("//"))
         .collect()
 }
@@ -123,6 +133,17 @@ fn the_reader_of_imports_sees_groups_and_nested_paths() {
         "use crate::{cli::x, model::{a, b}};\n// crate::deploy\nfn f() { crate::status::g() }\n";
     let found: Vec<String> = imports(text).into_iter().collect();
     assert_eq!(found, ["cli", "model", "status"]);
+}
+
+#[test]
+fn the_reader_of_code_ends_at_the_test_module_and_nowhere_before() {
+    let text = "use a;\n#[cfg(test)]\nmod tests;\nuse crate::cli::x;\n\
+                impl A {\n    #[cfg(test)]\n    fn for_tests() {}\n}\n\
+                #[cfg(test)]\n#[path = \"x.rs\"]\nmod more;\nfn g() {}\n\
+                #[cfg(test)]\n#[expect(x)]\nmod inline {\n    use crate::deploy::y;\n}\n";
+    let found: Vec<String> = imports(text).into_iter().collect();
+    assert_eq!(found, ["cli"]);
+    assert_eq!(code(text).last(), Some(&"fn g() {}"));
 }
 
 #[test]

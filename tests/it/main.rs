@@ -1,5 +1,6 @@
 //! The one integration binary.
 
+mod api_server;
 mod chart;
 mod cluster;
 mod collector;

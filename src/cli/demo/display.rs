@@ -193,6 +193,6 @@ impl Display {
         let gpus = self.store.gpus().await?;
         let latest = self.store.latest(None).await?;
         let width = live.width().unwrap_or(usize::MAX);
-        Ok(view::gpu_table(&gpus, &latest, width).render(self.ui.colors_data()))
+        Ok(view::gpu_table(&gpus, &latest, width).render(self.ui.data_coloring()))
     }
 }

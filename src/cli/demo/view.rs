@@ -132,6 +132,7 @@ pub(super) fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Coloring;
 
     #[test]
     fn digits_are_grouped() {
@@ -166,13 +167,13 @@ mod tests {
             point("1", TEMPERATURE, 41.0),
         ];
         assert_eq!(
-            gpu_table(&gpus, &latest, usize::MAX).render(false),
+            gpu_table(&gpus, &latest, usize::MAX).render(Coloring::Plain),
             "HOST    GPU  MODEL  UTIL  TEMP   POWER  MEMORY\n\
              host-a  1    H100   98 %  41 °C  -      -\n\
              host-a  0    H100   3 %   -      -      -\n"
         );
         assert_eq!(
-            gpu_table(&gpus, &latest, 32).render(false),
+            gpu_table(&gpus, &latest, 32).render(Coloring::Plain),
             "HOST    GPU  UTIL  TEMP   POWER\n\
              host-a  1    98 %  41 °C  -\n\
              host-a  0    3 %   -      -\n"

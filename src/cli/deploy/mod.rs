@@ -13,6 +13,7 @@ use clap::{Args, ValueEnum};
 
 use crate::model::exit::ExitCode;
 use crate::model::profile::Profile;
+use crate::report::visible;
 
 use super::consent::Consent;
 use super::error::CliError;
@@ -126,7 +127,7 @@ pub(super) fn plan(
     let job = stages::all("plan", &args.source, targets, session)?;
     let plans = super::block_on(apply::plan_only(&job, session))?;
     let text = match args.output {
-        PlanOutput::Text => view::text(&plans),
+        PlanOutput::Text => visible(&view::text(&plans)).into_owned(),
         PlanOutput::Json => view::json(&plans),
     };
     let changes = plans

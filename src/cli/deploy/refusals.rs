@@ -5,6 +5,7 @@ use crate::deploy::layout::Stage;
 use crate::deploy::plan::ObjectPlan;
 use crate::model::exit::ExitCode;
 use crate::model::object::ObjectKind;
+use crate::model::shell::quoted;
 
 use super::super::error::CliError;
 use super::difference;
@@ -96,7 +97,9 @@ fn delete(stage: &Stage, plan: &ObjectPlan) -> String {
     };
     format!(
         "kubectl --context {} -n {} delete {kind}/{} --cascade=orphan{note}",
-        stage.context, object.namespace, object.name
+        quoted(&stage.context),
+        quoted(&object.namespace),
+        quoted(&object.name)
     )
 }
 

@@ -4,6 +4,7 @@ use crate::deploy::layout::Stage;
 use crate::deploy::plan::StagePlan;
 use crate::deploy::role::Held;
 use crate::model::exit::ExitCode;
+use crate::model::shell::quoted;
 
 use super::super::error::CliError;
 
@@ -25,8 +26,8 @@ pub(super) fn earlier(plan: &StagePlan) -> Vec<String> {
                  --context {} -n {} delete configmap/telectl-{}` ends this warning",
                 held.profile,
                 deployed(held),
-                stage.context,
-                stage.namespace,
+                quoted(&stage.context),
+                quoted(&stage.namespace),
                 held.profile
             )
         })

@@ -75,7 +75,7 @@ pub(super) fn run(
     }
     let found = merged(found);
     let text = match args.output {
-        LintOutput::Text => view::text(&found, session.ui.colors_data()),
+        LintOutput::Text => view::text(&found, session.ui.data_coloring()),
         LintOutput::Json => view::json(&found),
     };
     session.answer(&text, verdict(args.fail_on, &found))

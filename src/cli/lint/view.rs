@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::lint::{Finding, Severity};
-use crate::report::{Cell, Emphasis, Table};
+use crate::report::{Cell, Coloring, Emphasis, Table};
 
 /// Version of the JSON form; fields are only ever added.
 const SCHEMA_VERSION: u32 = 1;
@@ -87,10 +87,10 @@ fn profiles(finding: &Finding) -> Vec<&'static str> {
 }
 
 /// A table of the findings, what to do about each rule that is broken, and a count.
-pub(super) fn text(found: &[Finding], color: bool) -> String {
+pub(super) fn text(found: &[Finding], coloring: Coloring) -> String {
     let mut text = String::new();
     if !found.is_empty() {
-        text.push_str(&table(found).render(color));
+        text.push_str(&table(found).render(coloring));
         text.push('\n');
     }
     let mut told = Vec::new();

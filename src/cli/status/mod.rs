@@ -69,10 +69,10 @@ pub(super) fn run(
         let collected = Box::pin(asked(&sites, limit, probing)).await?;
         Ok(summarise(&collected, jiff::Timestamp::now()))
     })?;
-    let color = session.ui.colors_data();
+    let coloring = session.ui.data_coloring();
     let text = match args.output {
-        StatusOutput::Table => view::table(&report, view::Width::Narrow, color),
-        StatusOutput::Wide => view::table(&report, view::Width::Wide, color),
+        StatusOutput::Table => view::table(&report, view::Width::Narrow, coloring),
+        StatusOutput::Wide => view::table(&report, view::Width::Wide, coloring),
         StatusOutput::Json => serde_json::to_string_pretty(&report).unwrap_or_default(),
         StatusOutput::Yaml => serde_yaml::to_string(&report)
             .map_err(|error| CliError::failed("cannot write YAML").because(error))?,
@@ -80,13 +80,15 @@ pub(super) fn run(
     session.answer(&text, verdict(&report))
 }
 
-/// Ready: 0. A cluster that does not answer, or something that is not ready: 1.
+/// Ready: 0. A cluster that does not answer, or something that is not ready or not known: 1.
 fn verdict(report: &StatusReport) -> ExitCode {
     match report.verdict {
         Verdict::Ready => ExitCode::Ok,
-        Verdict::Degraded | Verdict::Down | Verdict::Missing | Verdict::Unreachable => {
-            ExitCode::Error
-        }
+        Verdict::Unknown
+        | Verdict::Degraded
+        | Verdict::Down
+        | Verdict::Missing
+        | Verdict::Unreachable => ExitCode::Error,
     }
 }
 

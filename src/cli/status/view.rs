@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::report::{Cell, Emphasis, Table};
+use crate::report::{Cell, Coloring, Emphasis, Table, visible_in_line};
 use crate::status::Verdict;
 use crate::status::report::{ClusterStatus, RegistrationStatus, StatusReport, WorkloadStatus};
 
@@ -16,12 +16,12 @@ pub(super) enum Width {
 }
 
 /// One table of workloads over all clusters, then addresses, registrations, queue and spools.
-pub(super) fn table(report: &StatusReport, width: Width, color: bool) -> String {
-    let mut text = workloads(report, width).render(color);
+pub(super) fn table(report: &StatusReport, width: Width, coloring: Coloring) -> String {
+    let mut text = workloads(report, width).render(coloring);
     let mut section = |table: &Table| {
         if !table.is_empty() {
             text.push('\n');
-            text.push_str(&table.render(color));
+            text.push_str(&table.render(coloring));
         }
     };
     section(&addresses(report));
@@ -37,7 +37,7 @@ pub(super) fn table(report: &StatusReport, width: Width, color: bool) -> String 
 fn emphasis(verdict: Verdict) -> Emphasis {
     match verdict {
         Verdict::Ready => Emphasis::Good,
-        Verdict::Degraded => Emphasis::Warning,
+        Verdict::Unknown | Verdict::Degraded => Emphasis::Warning,
         Verdict::Down | Verdict::Missing | Verdict::Unreachable => Emphasis::Bad,
     }
 }
@@ -117,7 +117,10 @@ fn addresses(report: &StatusReport) -> Table {
                 cluster.context.clone().into(),
                 address.service.clone().into(),
                 shown,
-                address.endpoints.to_string().into(),
+                match address.endpoints {
+                    Some(endpoints) => endpoints.to_string().into(),
+                    None => Cell::new("unknown", Emphasis::Warning),
+                },
             ]);
         }
     }
@@ -194,7 +197,8 @@ fn to_seconds(time: &str) -> String {
 
 fn tail(report: &StatusReport) -> String {
     let mut text = String::new();
-    let mut line = |words: String| writeln!(text, "{words}").unwrap_or_default();
+    let mut line =
+        |words: String| writeln!(text, "{}", visible_in_line(&words)).unwrap_or_default();
     match &report.queue {
         Some(queue) => line(format!(
             "queue: {} entries, {} pending, oldest {:.1} s, {} set aside",

@@ -123,7 +123,7 @@ pub(super) fn run(
         Ok(findings)
     })?;
     let text = match args.output {
-        ReportOutput::Table => view::table(&findings, session.ui.colors_data()),
+        ReportOutput::Table => view::table(&findings, session.ui.data_coloring()),
         ReportOutput::Short => view::short(&findings),
         ReportOutput::Json => view::json(&findings),
         ReportOutput::Junit => junit::report(&findings),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::report::{Cell, Emphasis, Table};
+use crate::report::{Cell, Coloring, Emphasis, Table, visible, visible_in_line};
 use crate::validate::{Finding, Summary, Verdict};
 
 /// Version of the JSON form; fields are only ever added.
@@ -105,12 +105,12 @@ fn because(finding: &Finding) -> Option<&str> {
 }
 
 /// A table of all findings, what to do about those that are not as they should be, and a count.
-pub(super) fn table(findings: &[Finding], color: bool) -> String {
+pub(super) fn table(findings: &[Finding], coloring: Coloring) -> String {
     let mut table = Table::new(&["RESULT", "CHECK", "FROM", "WHAT", "SEEN", "ADDRESS", "TIME"]);
     for finding in findings {
         table.row(row(finding));
     }
-    let mut text = table.render(color);
+    let mut text = table.render(coloring);
     for finding in notable(findings) {
         text.push('\n');
         text.push_str(&details(finding));
@@ -177,7 +177,7 @@ fn details(finding: &Finding) -> String {
     );
     let mut line = |name: &str, value: &str| {
         if !value.is_empty() {
-            let value = value.trim_end().replace('\n', "\n            ");
+            let value = visible(value.trim_end()).replace('\n', "\n            ");
             writeln!(text, "  {name:<9} {value}").unwrap_or_default();
         }
     };
@@ -209,12 +209,13 @@ pub(super) fn short(findings: &[Finding]) -> String {
             .unwrap_or_default();
         writeln!(
             text,
-            "{} {} from {} to {}: {} → {action}",
+            "{} {} from {} to {}: {} → {}",
             finding.verdict.word(),
             finding.check.id,
-            finding.vantage,
-            finding.subject,
-            finding.observed.lines().next().unwrap_or_default(),
+            visible_in_line(&finding.vantage),
+            visible_in_line(&finding.subject),
+            visible_in_line(finding.observed.lines().next().unwrap_or_default()),
+            visible_in_line(action),
         )
         .unwrap_or_default();
     }
@@ -277,7 +278,7 @@ mod tests {
 
     #[test]
     fn the_table_says_what_to_do_below() {
-        insta::assert_snapshot!(table(&findings(), false), @r"
+        insta::assert_snapshot!(table(&findings(), Coloring::Plain), @r"
         RESULT   CHECK        FROM               WHAT                    SEEN                            ADDRESS          TIME
         passed   TEL-DNS-001  edge/streamer      kubernetes.default.svc  DNS                             10.96.0.10:53    1 ms
         failed   TEL-RED-001  edge/streamer      192.0.2.10:6379         connection refused              192.0.2.10:6379  3 ms
@@ -296,6 +297,23 @@ mod tests {
 
         1 passed, 1 failed, 0 timed out, 0 warnings, 1 skipped
         ");
+    }
+
+    #[test]
+    fn what_pods_and_etcd_say_does_nothing_to_a_terminal() {
+        let finding = Finding::new(&check::STALE, "edge", "key\u{1b}[2J")
+            .from("edge\u{9b}")
+            .seen("log\u{7}\nline")
+            .failed(None, "none")
+            .remedy(Remedy::text("see \u{1b}]0;x"));
+        for text in [
+            table(std::slice::from_ref(&finding), Coloring::Plain),
+            short(std::slice::from_ref(&finding)),
+        ] {
+            let acts = |symbol: char| symbol.is_control() && symbol != '\n';
+            assert!(!text.contains(acts), "{text:?}");
+            assert!(text.contains(r"\u{1b}[2J"), "{text}");
+        }
     }
 
     #[test]

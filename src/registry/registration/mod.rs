@@ -19,6 +19,7 @@ use jiff::{Timestamp, Unit};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::model::causes::chain;
 use crate::model::service_record::ServiceRecord;
 
 use super::{KeepAlive, LeaseId, Registry, RegistryError};
@@ -150,7 +151,7 @@ impl<R: Registry> Active<'_, R> {
         let before = self.machine.word();
         let (event, outcome) = match outcome {
             Ok(event) => (event, Ok(())),
-            Err(error) => (Event::Failed, Err(with_cause(&error))),
+            Err(error) => (Event::Failed, Err(chain(&error))),
         };
         self.machine.observe(event, self.now(), rand::random());
         let state = self.machine.word();
@@ -180,18 +181,11 @@ impl<R: Registry> Active<'_, R> {
                 tracing::info!(%key, "deregistered");
                 return Ok(());
             }
-            Ok(Err(error)) => with_cause(&error),
+            Ok(Err(error)) => chain(&error),
             Err(_) => format!("no answer within {} s", DEREGISTER_LIMIT.as_secs()),
         };
         tracing::warn!(%key, reason = outcome, "not deregistered: the lease has to run out");
         Err(outcome)
-    }
-}
-
-fn with_cause(error: &RegistryError) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
     }
 }
 

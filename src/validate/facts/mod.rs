@@ -6,7 +6,9 @@
 pub mod labels;
 pub mod pod;
 pub mod policy;
+pub mod record;
 pub mod service;
+pub mod unread;
 pub mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +20,9 @@ use crate::model::labels::COMPONENT;
 
 pub use pod::Pod;
 pub use policy::Policy;
+pub use record::{Record, Unseen};
 pub use service::ServiceFacts;
+pub use unread::{Listing, Unread};
 pub use workload::{EnvSource, Workload};
 
 /// What a cluster is for.
@@ -65,6 +69,10 @@ pub struct Objects {
     pub policies: Vec<Policy>,
     /// Autoscalers.
     pub autoscalers: Vec<Autoscaler>,
+    /// What telectl noted about its deployments.
+    pub records: Vec<Record>,
+    /// The lists that could not be read; what the others hold is complete.
+    pub unread: Vec<Unread>,
 }
 
 impl Objects {
@@ -82,6 +90,18 @@ impl Objects {
         self.workloads
             .iter()
             .filter(move |workload| workload.component == Some(component))
+    }
+
+    /// The worker that a probe stands for where any will do, and its workload. The collector's place
+    /// comes first: it is the one that others are found for.
+    pub fn stand_in(&self) -> Option<(Component, &Workload)> {
+        let order = [
+            Component::Collector,
+            Component::ApiGateway,
+            Component::Streamer,
+        ];
+        let mut order = order.into_iter();
+        order.find_map(|component| Some((component, self.workloads_of(component).next()?)))
     }
 
     /// The components that are present.
@@ -148,8 +168,5 @@ pub(crate) fn items(value: &Value) -> impl Iterator<Item = &Value> {
 
 /// The component that an object's labels name.
 pub(crate) fn component_of(labels: &BTreeMap<String, String>) -> Option<Component> {
-    let name = labels.get(COMPONENT)?;
-    Component::ALL
-        .into_iter()
-        .find(|component| component.name() == name)
+    Component::from_name(labels.get(COMPONENT)?)
 }

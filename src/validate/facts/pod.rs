@@ -39,9 +39,9 @@ pub struct Pod {
     pub complaint: Option<String>,
     /// How often its containers were started again.
     pub restarts: i64,
-    /// Image of its first container.
+    /// Image of the container that does its work.
     pub image: String,
-    /// First port of its first container.
+    /// First port of that container.
     pub port: Option<u16>,
     /// RFC 3339; empty before it was started.
     pub started_at: String,
@@ -53,7 +53,7 @@ impl Pod {
         let metadata = &object["metadata"];
         let status = &object["status"];
         let labels = text_map(&metadata["labels"]);
-        let container = &object["spec"]["containers"][0];
+        let container = pod::main_container(object);
         Self {
             namespace: text(&metadata["namespace"]),
             name: text(&metadata["name"]),

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::model::labels::{MANAGED_BY, TELECTL};
+
 use super::labels::Selector;
 use super::{items, text, text_map};
 
@@ -30,8 +32,8 @@ impl Policy {
             namespace: text(&object["metadata"]["namespace"]),
             name: text(&object["metadata"]["name"]),
             is_ours: labels
-                .get("app.kubernetes.io/managed-by")
-                .is_some_and(|manager| manager == "telectl"),
+                .get(MANAGED_BY)
+                .is_some_and(|manager| manager == TELECTL),
             restricts_egress: types.iter().any(|kind| kind == "Egress")
                 || (types.is_empty() && !spec["egress"].is_null()),
             selector: Selector::from_object(&spec["podSelector"]),

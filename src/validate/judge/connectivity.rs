@@ -48,18 +48,28 @@ fn ran(observed: &Observed, site: &SiteFacts, probe: &ProbeFacts) -> Finding {
     match &probe.end {
         ProbeEnd::Reported(report) => {
             let node = report.node.as_deref().unwrap_or("some node");
-            finding
+            let finding = finding
                 .seen(format!("{} targets probed on {node}", report.targets.len()))
-                .timed(None, report.elapsed_ms)
+                .timed(None, report.elapsed_ms);
+            match &probe.left {
+                None => finding,
+                Some(left) => super::and_seen(finding, left)
+                    .warning("nothing of it is left")
+                    .remedy(remedy::clear_away(site, probe)),
+            }
         }
         ProbeEnd::NotStarted { reason } => finding
             .seen(format!("its pod could not start: {reason}"))
             .failed(None, expected)
             .remedy(remedy::cannot_start(observed, site, probe, reason)),
-        ProbeEnd::OutOfTime => finding
-            .seen("no report in time")
+        ProbeEnd::OutOfTime { state } => finding
+            .seen(format!("no report in time: {state}"))
             .failed(Some(Cause::TimedOut), expected)
             .remedy(remedy::probe_out_of_time(site, probe)),
+        ProbeEnd::Stopped => finding
+            .seen("the run's time was over before it reported")
+            .failed(Some(Cause::TimedOut), expected)
+            .remedy(Remedy::text("repeat with a longer --timeout")),
         ProbeEnd::Failed { reason } => {
             finding
                 .seen(reason)

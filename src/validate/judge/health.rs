@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::probe::Cause;
 use crate::validate::check;
 use crate::validate::finding::Finding;
-use crate::validate::observe::{Answer, Asked, SiteFacts};
+use crate::validate::observe::{Answer, AnsweredBy, Asked, SiteFacts};
 use crate::validate::remedy;
 
 use super::faults;
@@ -24,6 +24,9 @@ fn worker(site: &SiteFacts, asked: &Asked) -> Finding {
         return finding.skipped("it was not asked");
     };
     let finding = finding.timed(Some(&asked.address), answer.latency_ms);
+    if answer.by == AnsweredBy::ApiServer {
+        return not_passed_on(site, finding, answer);
+    }
     let body: Option<Value> = serde_json::from_str(&answer.body).ok();
     let said = body.as_ref().and_then(|body| body["status"].as_str());
     if answer.code == Some(200) && matches!(said, Some("healthy" | "ok")) {
@@ -44,6 +47,14 @@ fn worker(site: &SiteFacts, asked: &Asked) -> Finding {
     finding
         .failed(Some(Cause::Unhealthy), "HTTP 200 and status healthy")
         .remedy(remedy::unhealthy(site, asked))
+}
+
+/// Nothing is known about the pod: this user may not ask it.
+fn not_passed_on(site: &SiteFacts, finding: Finding, answer: &Answer) -> Finding {
+    finding
+        .seen(&answer.body)
+        .warning("leave to ask pods through the API server")
+        .remedy(remedy::give_leave_to_ask(site))
 }
 
 /// The dependencies that the worker says are not well.
@@ -79,6 +90,9 @@ pub(super) fn gateway(site: &SiteFacts) -> Vec<Finding> {
 fn endpoint(site: &SiteFacts, asked: &Asked, answer: &Answer) -> Finding {
     let finding = Finding::new(&check::GATEWAY_API, &site.context, &answer.path)
         .timed(Some(&asked.address), answer.latency_ms);
+    if answer.by == AnsweredBy::ApiServer {
+        return not_passed_on(site, finding, answer);
+    }
     let readable = serde_json::from_str::<Value>(&answer.body).is_ok();
     match answer.code {
         Some(200) if readable => return finding.seen("HTTP 200 with JSON"),

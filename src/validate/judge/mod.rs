@@ -12,7 +12,7 @@ use crate::model::component::Component;
 use crate::probe::{Cause, TargetKind};
 
 use super::check::{self, CheckInfo};
-use super::facts::Role;
+use super::facts::{Role, Unread};
 use super::finding::Finding;
 use super::observe::{Observed, SiteFacts};
 
@@ -67,18 +67,37 @@ fn absent(role: Role) -> Vec<Finding> {
 }
 
 fn skipped(role: Role, cluster: &str, because: &str) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for component in role.workers() {
-        findings
-            .push(Finding::new(&check::WORKLOAD_READY, cluster, component.name()).skipped(because));
-        for kind in targets_of(*component) {
-            let finding = Finding::new(check_of(*kind), cluster, kind.word())
-                .from(vantage(cluster, *component))
-                .skipped(because);
-            findings.push(finding);
-        }
-    }
-    findings
+    let workers = role.workers().iter();
+    workers
+        .flat_map(|component| skipped_component(*component, cluster, because))
+        .collect()
+}
+
+/// What would be judged about a component and its targets.
+fn skipped_component(component: Component, cluster: &str, because: &str) -> Vec<Finding> {
+    let of_itself = Finding::new(&check::WORKLOAD_READY, cluster, component.name());
+    let of_targets = targets_of(component).iter().map(|kind| {
+        Finding::new(check_of(*kind), cluster, kind.word()).from(vantage(cluster, component))
+    });
+    std::iter::once(of_itself)
+        .chain(of_targets)
+        .map(|finding| finding.skipped(because))
+        .collect()
+}
+
+/// Why nothing is said about what stands in a list.
+fn unreadable(unread: &Unread) -> String {
+    format!(
+        "{} could not be read ({})",
+        unread.what(),
+        check::API_READ.id
+    )
+}
+
+/// Adds to what was seen.
+fn and_seen(finding: Finding, more: &str) -> Finding {
+    let seen = format!("{}; {more}", finding.observed);
+    finding.seen(seen)
 }
 
 /// What a component depends on.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::model::component::Component;
 use crate::probe::{Registration, TargetKind};
 use crate::validate::check;
+use crate::validate::facts::Listing;
 use crate::validate::finding::{Finding, Remedy};
 use crate::validate::observe::{Observed, ProbeEnd, SiteFacts};
 use crate::validate::registrations::{
@@ -12,7 +13,7 @@ use crate::validate::registrations::{
 };
 use crate::validate::remedy;
 
-use super::{silent, vantage};
+use super::{silent, unreadable, vantage};
 
 pub(super) fn registrations(observed: &Observed, site: &SiteFacts) -> Vec<Finding> {
     let Some((reader, reading, all)) = seen(observed) else {
@@ -26,13 +27,29 @@ pub(super) fn registrations(observed: &Observed, site: &SiteFacts) -> Vec<Findin
         .iter()
         .filter(|registration| is_of(site, registration))
         .collect();
-    let mut findings = unregistered(site, &mine, &position);
-    findings.push(stale(site, &mine, &position));
-    findings.push(wrong(site, &mine, &position));
+    let mut findings = match site.objects.unread(&Listing::COMPONENT_PODS) {
+        None => compared(site, &mine, &position),
+        // Without the pods, every registration looks like one of a pod that is gone.
+        Some(unread) => [&check::UNREGISTERED, &check::STALE, &check::WRONG_ADDRESS]
+            .map(|check| {
+                Finding::new(check, &site.context, "registrations")
+                    .from(&position)
+                    .skipped(unreadable(unread))
+            })
+            .into(),
+    };
     if std::ptr::eq(reader, site) {
         findings.extend(malformed(site, all, &position));
     }
     findings.extend(reachable(observed, site));
+    findings
+}
+
+/// What comes of the registrations beside the pods.
+fn compared(site: &SiteFacts, mine: &[&Registration], position: &str) -> Vec<Finding> {
+    let mut findings = unregistered(site, mine, position);
+    findings.push(stale(site, mine, position));
+    findings.push(wrong(site, mine, position));
     findings
 }
 

@@ -91,7 +91,12 @@ pub enum ProbeEnd {
         reason: String,
     },
     /// There was no report within the deadline.
-    OutOfTime,
+    OutOfTime {
+        /// How its pod stood then.
+        state: String,
+    },
+    /// The run was stopped before there was a report.
+    Stopped,
     /// The Job was refused, or its log holds no report.
     Failed {
         /// Why.
@@ -110,11 +115,24 @@ pub struct ProbeFacts {
     pub workload: String,
     /// How it ended.
     pub end: ProbeEnd,
+    /// Why something of it may be left in the cluster, if it could not be cleared away.
+    pub left: Option<String>,
+}
+
+/// Who answered a question to a pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnsweredBy {
+    /// The pod, or nobody.
+    Pod,
+    /// The API server, which does not let this user ask pods: nothing is known about the pod.
+    ApiServer,
 }
 
 /// What a pod answered over HTTP.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
+    /// Who answered.
+    pub by: AnsweredBy,
     /// The path that was asked for.
     pub path: String,
     /// HTTP status; `None` if there was no answer at all.
@@ -145,6 +163,8 @@ pub struct NameService {
     pub workload: Option<(String, i64)>,
     /// Endpoints of the Service `kube-dns`.
     pub endpoints: Vec<String>,
+    /// Why one or the other could not be read.
+    pub unread: Option<String>,
 }
 
 /// Everything that is known about one cluster.
@@ -162,7 +182,7 @@ pub struct SiteFacts {
     pub api: ApiServer,
     /// The objects.
     pub objects: Objects,
-    /// What could not be read, and why.
+    /// What else could not be read, and why.
     pub gaps: Vec<String>,
     /// The probes.
     pub probes: Vec<ProbeFacts>,
@@ -174,6 +194,8 @@ pub struct SiteFacts {
     pub name_service: Option<NameService>,
     /// Compared only if a login or a certificate failed.
     pub fingerprints: BTreeMap<SecretKeyRef, Fingerprint>,
+    /// Secrets that could not be read for that: namespace and name.
+    pub unread_secrets: BTreeSet<(String, String)>,
     /// Registered addresses in other clusters that were asked for from here, and the answers.
     pub reached: Option<ProbeFacts>,
 }
@@ -203,6 +225,7 @@ impl SiteFacts {
             gateway: None,
             name_service: None,
             fingerprints: BTreeMap::new(),
+            unread_secrets: BTreeSet::new(),
             reached: None,
         }
     }
@@ -267,7 +290,8 @@ async fn look_closer(sites: &[Site], observed: &mut Observed) {
             continue;
         }
         if credentials {
-            facts.fingerprints = secrets::fingerprints(&site.cluster, facts).await;
+            let compared = secrets::fingerprints(&site.cluster, facts).await;
+            (facts.fingerprints, facts.unread_secrets) = compared;
         }
         if names {
             facts.name_service = Some(site::name_service(&site.cluster).await);

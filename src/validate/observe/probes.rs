@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::cluster::{Cluster, ClusterError, job};
+use crate::model::causes::chain;
 use crate::model::component::Component;
 use crate::model::object::{ObjectKind, ObjectRef};
 use crate::probe::decode;
@@ -37,42 +38,41 @@ pub async fn run(
         &circumstances.stop,
     )
     .await;
-    let end = match ended {
-        Ok(job::JobEnd::Finished { log }) => match decode(&log) {
-            Ok(report) => ProbeEnd::Reported(Box::new(report)),
-            Err(error) => ProbeEnd::Failed {
-                reason: format!("{error}; the log ends with: {}", last_line(&log)),
-            },
-        },
-        Ok(job::JobEnd::NotStarted { reason }) => ProbeEnd::NotStarted { reason },
-        Ok(job::JobEnd::OutOfTime) => ProbeEnd::OutOfTime,
-        Err(error) => ProbeEnd::Failed {
-            reason: reason(&error),
-        },
+    let (end, left) = match ended {
+        Ok(ran) => (probe_end(ran.end), ran.left),
+        Err(error) => (failed(&error), None),
     };
     ProbeFacts {
         component,
         namespace: workload.namespace.clone(),
         workload: workload.name.clone(),
         end,
+        left: left.map(|error| chain(&error)),
+    }
+}
+
+fn probe_end(end: job::JobEnd) -> ProbeEnd {
+    match end {
+        job::JobEnd::Finished { log } => match decode(&log) {
+            Ok(report) => ProbeEnd::Reported(Box::new(report)),
+            Err(error) => ProbeEnd::Failed {
+                reason: format!("{error}; the log ends with: {}", last_line(&log)),
+            },
+        },
+        job::JobEnd::NotStarted { reason } => ProbeEnd::NotStarted { reason },
+        job::JobEnd::OutOfTime { state } => ProbeEnd::OutOfTime { state },
+        job::JobEnd::Stopped => ProbeEnd::Stopped,
+    }
+}
+
+fn failed(error: &ClusterError) -> ProbeEnd {
+    ProbeEnd::Failed {
+        reason: chain(error),
     }
 }
 
 fn last_line(log: &str) -> &str {
     log.lines().last().unwrap_or("nothing")
-}
-
-fn reason(error: &ClusterError) -> String {
-    let mut text = error.to_string();
-    let mut next = std::error::Error::source(error);
-    while let Some(source) = next {
-        let words = source.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        next = source.source();
-    }
-    text
 }
 
 /// Asks for addresses from a pod of a cluster, if it has a worker to stand for.
@@ -83,14 +83,7 @@ pub(super) async fn reach(
     circumstances: &Circumstances,
     listener: Listener<'_>,
 ) -> Option<ProbeFacts> {
-    // The collector's place first: it is the one that others are found for.
-    let (component, workload) = [
-        Component::Collector,
-        Component::ApiGateway,
-        Component::Streamer,
-    ]
-    .into_iter()
-    .find_map(|component| Some((component, facts.objects.workloads_of(component).next()?)))?;
+    let (component, workload) = facts.objects.stand_in()?;
     listener(
         &facts.context,
         "asking for the addresses that others registered",

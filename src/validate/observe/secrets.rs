@@ -7,12 +7,10 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::cluster::Cluster;
+use crate::deploy::secrets::AUTHORITY_SECRET;
 use crate::model::object::{ObjectKind, ObjectRef};
 
 use super::SiteFacts;
-
-/// The Secret in which `deploy` keeps the private authority.
-const AUTHORITY_SECRET: &str = "telectl-ca";
 
 /// A key of a Secret.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,12 +51,15 @@ impl std::fmt::Debug for Fingerprint {
     }
 }
 
-/// Fingerprints of every Secret that a workload of the cluster uses. What may not be read is left
-/// out: the remedy is then less exact.
+/// Fingerprints of every Secret that a workload of the cluster uses, and the Secrets (namespace and
+/// name) that could not be read: the remedy is then less exact.
 pub(super) async fn fingerprints(
     cluster: &Cluster,
     facts: &SiteFacts,
-) -> BTreeMap<SecretKeyRef, Fingerprint> {
+) -> (
+    BTreeMap<SecretKeyRef, Fingerprint>,
+    BTreeSet<(String, String)>,
+) {
     let mut wanted: BTreeSet<(&str, &str)> = BTreeSet::new();
     for workload in &facts.objects.workloads {
         let namespace = workload.namespace.as_str();
@@ -74,11 +75,15 @@ pub(super) async fn fingerprints(
     wanted.extend(namespaces.map(|namespace| (namespace.as_str(), AUTHORITY_SECRET)));
     let reading = wanted.into_iter().map(async |(namespace, name)| {
         let object = ObjectRef::new(ObjectKind::Secret, namespace, name);
-        let secret = cluster.get(&object).await.ok().flatten();
-        (namespace, name, secret)
+        (namespace, name, cluster.get(&object).await)
     });
     let mut found = BTreeMap::new();
+    let mut unread = BTreeSet::new();
     for (namespace, name, secret) in join_all(reading).await {
+        let Ok(secret) = secret else {
+            unread.insert((namespace.to_owned(), name.to_owned()));
+            continue;
+        };
         let data = secret.as_ref().map(|secret| &secret["data"]);
         for (key, value) in data.and_then(Value::as_object).into_iter().flatten() {
             let value = value.as_str().unwrap_or_default();
@@ -88,5 +93,5 @@ pub(super) async fn fingerprints(
             );
         }
     }
-    found
+    (found, unread)
 }

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::cluster::Cluster;
+use crate::cluster::client::ENDPOINT_SLICES;
+use crate::cluster::{Cluster, ClusterError};
 use crate::model::component::Component;
 use crate::model::endpoint::Endpoint;
 use crate::model::object::ObjectKind;
@@ -166,19 +167,25 @@ pub(super) async fn name_service(cluster: &Cluster) -> NameService {
         ),
         cluster.list(ObjectKind::Service, NAME_SERVICE_NAMESPACE, ""),
         cluster.list_other(
-            ("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
+            ENDPOINT_SLICES,
             NAME_SERVICE_NAMESPACE,
             "kubernetes.io/service-name=kube-dns",
         ),
     );
-    let slices = slices.unwrap_or_default();
+    let mut unread = None;
+    let mut read = |listed: Result<Vec<Value>, ClusterError>| {
+        listed.unwrap_or_else(|error| {
+            unread = Some(error.to_string());
+            Vec::new()
+        })
+    };
+    let (deployments, services, slices) = (read(deployments), read(services), read(slices));
     let service = services
-        .unwrap_or_default()
         .iter()
         .map(|service| ServiceFacts::from_objects(service, &slices))
         .find(|service| service.name == "kube-dns");
     NameService {
-        workload: deployments.unwrap_or_default().first().map(|deployment| {
+        workload: deployments.first().map(|deployment| {
             let name = deployment["metadata"]["name"].as_str().unwrap_or("coredns");
             (
                 format!("deployment/{name}"),
@@ -186,5 +193,6 @@ pub(super) async fn name_service(cluster: &Cluster) -> NameService {
             )
         }),
         endpoints: service.map(|service| service.ready).unwrap_or_default(),
+        unread,
     }
 }

@@ -1,12 +1,14 @@
 //! Passwords and authorities: which of several places holds another value than the others.
 
+use crate::deploy::secrets::AUTHORITY_SECRET;
 use crate::model::component::Component;
+use crate::model::shell::quoted;
 use crate::probe::{Cause, TargetKind};
 use crate::validate::facts::{EnvSource, Workload};
 use crate::validate::finding::Remedy;
 use crate::validate::observe::{Fingerprint, SecretKeyRef, SiteFacts};
 
-use super::{Case, Server, kubectl, restart};
+use super::{Case, Server, argument, kubectl, restart};
 
 /// A key of a Secret in a cluster.
 #[derive(Clone)]
@@ -31,11 +33,20 @@ impl<'a> Place<'a> {
         self.site.fingerprints.get(&self.secret)
     }
 
+    /// Whether its value is not known because this user may not read it.
+    fn is_unread(&self) -> bool {
+        let SecretKeyRef {
+            namespace, name, ..
+        } = &self.secret;
+        let unread = &self.site.unread_secrets;
+        unread.contains(&(namespace.clone(), name.clone()))
+    }
+
     fn differs_from(&self, other: &Self) -> bool {
         match (self.fingerprint(), other.fingerprint()) {
             (Some(mine), Some(theirs)) => mine != theirs,
             // A Secret that is not there holds another value than one that is.
-            (None, Some(_)) => true,
+            (None, Some(_)) => !self.is_unread(),
             _ => false,
         }
     }
@@ -43,17 +54,22 @@ impl<'a> Place<'a> {
     /// Writes the value of another place here. It passes through a pipe and is never shown.
     fn copy_from(&self, source: &Self) -> String {
         let (from, to) = (&source.secret, &self.secret);
-        let read = format!(
-            "{} get secret {} -o go-template='{{{{index .data \"{}\" | base64decode}}}}'",
-            kubectl(source.site, &from.namespace),
-            from.name,
+        let template = format!(
+            "go-template={{{{index .data \"{}\" | base64decode}}}}",
             from.key
+        );
+        let read = format!(
+            "{} get secret {} -o {}",
+            kubectl(source.site, &from.namespace),
+            quoted(&from.name),
+            quoted(&template)
         );
         let here = kubectl(self.site, &to.namespace);
         format!(
-            "{read} | {here} create secret generic {} --from-file={}=/dev/stdin --dry-run=client \
-             -o yaml | {here} apply --server-side --force-conflicts -f -",
-            to.name, to.key
+            "{read} | {here} create secret generic {} {} --dry-run=client -o yaml | {here} apply \
+             --server-side --force-conflicts -f -",
+            quoted(&to.name),
+            quoted(&format!("--from-file={}=/dev/stdin", to.key))
         )
     }
 }
@@ -79,6 +95,10 @@ pub(super) fn login(case: &Case<'_>) -> Remedy {
     let theirs = server
         .as_ref()
         .and_then(|server| password_of(server, case.target.kind));
+    let places = [mine.as_ref(), theirs.as_ref()];
+    if let Some(unread) = places.into_iter().flatten().find(|place| place.is_unread()) {
+        return not_compared(unread);
+    }
     match (mine, server, theirs) {
         (Some(mine), Some(_), Some(theirs)) if mine.differs_from(&theirs) => {
             let mut commands = vec![mine.copy_from(&theirs)];
@@ -108,6 +128,23 @@ pub(super) fn login(case: &Case<'_>) -> Remedy {
     }
 }
 
+/// Nothing can be said about a value that may not be read, and nothing is to be overwritten.
+fn not_compared(unread: &Place<'_>) -> Remedy {
+    let secret = &unread.secret;
+    Remedy::run(
+        format!(
+            "Secret {} in {} may not be read, so it was not compared with the others: give the user \
+             of this context leave to get it and validate again, or deploy again",
+            secret.name, unread.site.context
+        ),
+        vec![format!(
+            "{} auth can-i get {}",
+            kubectl(unread.site, &secret.namespace),
+            quoted(&format!("secrets/{}", secret.name))
+        )],
+    )
+}
+
 /// The variable with which a server is given its password.
 fn password_of<'a>(server: &Server<'a>, kind: TargetKind) -> Option<Place<'a>> {
     let wanted: &[&str] = match kind {
@@ -129,7 +166,7 @@ fn server_differs(case: &Case<'_>, mine: &Place<'_>, server: &Server<'_>) -> Rem
     commands.push(format!(
         "{} rollout status {} --timeout 120s",
         kubectl(server.site, &server.workload.namespace),
-        server.workload.argument()
+        argument(server.workload)
     ));
     Remedy::run(
         format!(
@@ -149,18 +186,31 @@ fn set_database_password(case: &Case<'_>, mine: &Place<'_>, server: &Server<'_>)
         .get("user")
         .map_or("telemetry", String::as_str);
     let secret = &mine.secret;
-    let statement = format!(
-        "{} get secret {} -o go-template='ALTER USER \"{user}\" PASSWORD \
-         $tele${{{{index .data \"{}\" | base64decode}}}}$tele$;'",
-        kubectl(mine.site, &secret.namespace),
-        secret.name,
+    // The name stands in SQL, in a template and in psql's own language.
+    let is_plain = |symbol: char| symbol.is_alphanumeric() || "_-.@".contains(symbol);
+    if !user.chars().all(is_plain) {
+        return Remedy::text(format!(
+            "PostgreSQL keeps the password that it was made with, and Secret {} says another one: \
+             give the user `{user}` the password of the Secret with ALTER USER",
+            secret.name
+        ));
+    }
+    let template = format!(
+        "go-template=ALTER USER \"{user}\" PASSWORD \
+         $tele${{{{index .data \"{}\" | base64decode}}}}$tele$;",
         secret.key
     );
+    let statement = format!(
+        "{} get secret {} -o {}",
+        kubectl(mine.site, &secret.namespace),
+        quoted(&secret.name),
+        quoted(&template)
+    );
     let run = format!(
-        "{} exec -i {}-0 -- sh -c 'psql -q -U \"${{POSTGRES_USER:-postgres}}\" \
+        "{} exec -i {} -- sh -c 'psql -q -U \"${{POSTGRES_USER:-postgres}}\" \
          -d \"${{POSTGRES_DB:-postgres}}\"'",
         kubectl(server.site, &server.workload.namespace),
-        server.workload.name
+        quoted(&format!("{}-0", server.workload.name))
     );
     let mut commands = vec![format!("{statement} | {run}")];
     for component in [Component::Collector, Component::ApiGateway] {
@@ -190,6 +240,9 @@ pub(super) fn authority(case: &Case<'_>) -> Remedy {
             case.origin(variable)
         ));
     };
+    if mine.is_unread() {
+        return not_compared(&mine);
+    }
     match source_of_authority(case, &mine) {
         Some(source) => {
             let mut commands = vec![mine.copy_from(&source)];
@@ -229,7 +282,7 @@ fn source_of_authority<'a>(case: &Case<'a>, mine: &Place<'a>) -> Option<Place<'a
     let own = case.observed.sites.iter().flat_map(|site| {
         site.namespaces.iter().map(move |namespace| Place {
             site,
-            secret: SecretKeyRef::new(namespace, "telectl-ca", "tls.crt"),
+            secret: SecretKeyRef::new(namespace, AUTHORITY_SECRET, "tls.crt"),
         })
     });
     of_others

@@ -2,14 +2,19 @@
 
 use crate::deploy::certificates::RENEWAL_DAYS;
 use crate::model::component::Component;
+use crate::model::labels::COMPONENT;
 use crate::model::object::ObjectKind;
 use crate::model::profile::Profile;
+use crate::model::shell::quoted;
 use crate::probe::{Cause, TargetKind};
-use crate::validate::facts::{Pod, Role, ServiceFacts, Workload, labels::Labels, text_map};
+use crate::validate::facts::{
+    Listing, Pod, Role, ServiceFacts, Unread, Workload, labels::Labels, text_map,
+};
 use crate::validate::finding::Remedy;
+use crate::validate::job::PROBE_LABEL;
 use crate::validate::observe::{Asked, Observed, ProbeFacts, SiteFacts};
 
-use super::{kubectl, listed, restart};
+use super::{argument, kubectl, listed, restart};
 
 /// Replicas that a workload gets back that was scaled to zero and has no autoscaler.
 const REPLICAS: i64 = 1;
@@ -28,8 +33,40 @@ pub(crate) fn api_server(site: &SiteFacts, cause: Cause) -> Remedy {
         text,
         vec![format!(
             "kubectl --context {} get --raw /readyz",
-            site.context
+            quoted(&site.context)
         )],
+    )
+}
+
+/// The user of a context may not read a list: what to grant, and the command that tells whether it
+/// is granted now.
+pub(crate) fn give_leave(site: &SiteFacts, unread: &Unread) -> Remedy {
+    let (verb, resource) = (unread.listing.verb(), unread.listing.resource());
+    Remedy::run(
+        format!(
+            "give the user of this context leave to {verb} {resource} in namespace {}; until then \
+             what depends on it is not known",
+            unread.namespace
+        ),
+        vec![format!(
+            "{} auth can-i {verb} {resource}",
+            kubectl(site, &unread.namespace)
+        )],
+    )
+}
+
+/// The user of a context may not ask pods through the API server.
+pub(crate) fn give_leave_to_ask(site: &SiteFacts) -> Remedy {
+    let commands = site.namespaces.iter().map(|namespace| {
+        format!(
+            "{} auth can-i get pods --subresource=proxy",
+            kubectl(site, namespace)
+        )
+    });
+    Remedy::run(
+        "give the user of this context leave to get pods/proxy; until then the workers cannot be \
+         asked how they are",
+        commands.collect(),
     )
 }
 
@@ -42,7 +79,15 @@ pub(crate) fn deploy(observed: &Observed, site: &SiteFacts, component: Component
         Component::Redis | Component::Etcd => Profile::Shared,
         Component::Collector | Component::ApiGateway | Component::Postgresql => Profile::Central,
     };
-    let mut command = format!("telectl deploy {profile} --context {}", site.context);
+    deploy_profile(observed, site, profile)
+}
+
+/// The command that deploys a profile to a cluster again, with the contexts that were given.
+pub(crate) fn deploy_profile(observed: &Observed, site: &SiteFacts, profile: Profile) -> Remedy {
+    let mut command = format!(
+        "telectl deploy {profile} --context {}",
+        quoted(&site.context)
+    );
     let given = |role: Role| {
         let mut sites = observed.sites.iter();
         sites.find(|other| other.context != site.context && other.roles.contains(&role))
@@ -73,7 +118,7 @@ pub(crate) fn deploy(observed: &Observed, site: &SiteFacts, component: Component
         .iter()
         .find(|name| !usual.contains(&name.as_str()));
     if let Some(namespace) = namespace {
-        command.push_str(&format!(" --namespace {namespace}"));
+        command.push_str(&format!(" --namespace {}", quoted(namespace)));
     }
     Remedy::run(
         "deploy it (with the values files of your deployment)",
@@ -82,7 +127,7 @@ pub(crate) fn deploy(observed: &Observed, site: &SiteFacts, component: Component
 }
 
 fn flag(command: &mut String, role: &str, site: &SiteFacts) {
-    command.push_str(&format!(" --{role}-context {}", site.context));
+    command.push_str(&format!(" --{role}-context {}", quoted(&site.context)));
 }
 
 pub(crate) fn scale_up(site: &SiteFacts, workload: &Workload) -> Remedy {
@@ -96,7 +141,7 @@ pub(crate) fn scale_up(site: &SiteFacts, workload: &Workload) -> Remedy {
         vec![format!(
             "{} scale {} --replicas={replicas}",
             kubectl(site, &workload.namespace),
-            workload.argument()
+            argument(workload)
         )],
     )
 }
@@ -108,7 +153,7 @@ pub(crate) fn pod_trouble(
     trouble: &str,
 ) -> Remedy {
     let kubectl = kubectl(site, &pod.namespace);
-    let describe = format!("{kubectl} describe pod {}", pod.name);
+    let describe = format!("{kubectl} describe pod {}", quoted(&pod.name));
     if let (true, Some(component)) = (
         trouble.contains("secret") && trouble.contains("not found"),
         pod.component,
@@ -132,29 +177,44 @@ pub(crate) fn pod_trouble(
     }
     let mut commands = Vec::new();
     if pod.restarts > 0 {
-        commands.push(format!("{kubectl} logs {} --previous --tail 50", pod.name));
+        commands.push(format!(
+            "{kubectl} logs {} --previous --tail 50",
+            quoted(&pod.name)
+        ));
     }
     commands.push(describe);
     Remedy::run("see why it does not run", commands)
 }
 
 pub(crate) fn not_ready(site: &SiteFacts, workload: &Workload, pods: &[&Pod]) -> Remedy {
+    let unread = site
+        .objects
+        .unread_in(&[Listing::Pods], &workload.namespace);
+    if let Some(unread) = unread {
+        return give_leave(site, unread);
+    }
     let kubectl = kubectl(site, &workload.namespace);
     let unready: Vec<&Pod> = pods.iter().copied().filter(|pod| !pod.is_ready).collect();
     if unready.is_empty() {
         return Remedy::run(
             "its controller has made no pods: see its events",
-            vec![format!("{kubectl} describe {}", workload.argument())],
+            vec![format!("{kubectl} describe {}", argument(workload))],
         );
     }
     // Nothing has run in a pod that is pending: there is no log, and to start it again is no help.
     if unready.iter().all(|pod| pod.phase == "Pending") {
         return Remedy::run(
             format!("see why {} does not start", listed(&unready)),
-            vec![format!("{kubectl} describe pod {}", unready[0].name)],
+            vec![format!(
+                "{kubectl} describe pod {}",
+                quoted(&unready[0].name)
+            )],
         );
     }
-    let mut commands = vec![format!("{kubectl} logs {} --tail 50", unready[0].name)];
+    let mut commands = vec![format!(
+        "{kubectl} logs {} --tail 50",
+        quoted(&unready[0].name)
+    )];
     commands.extend(restart(site, workload));
     Remedy::run(
         format!(
@@ -181,6 +241,12 @@ fn missed<'a>(site: &'a SiteFacts, service: &ServiceFacts) -> Option<(&'a Worklo
     (!selects).then_some((workload, labels))
 }
 
+/// The list in which the workload behind a Service would stand, if it could not be read.
+fn unread_behind<'a>(site: &'a SiteFacts, service: &ServiceFacts) -> Option<&'a Unread> {
+    let objects = &site.objects;
+    objects.unread_in(&Listing::WORKLOADS, &service.namespace)
+}
+
 /// Why a Service has no endpoints, in words.
 pub(crate) fn why_no_endpoints(site: &SiteFacts, service: &ServiceFacts) -> String {
     match (missed(site, service), behind(site, service)) {
@@ -194,7 +260,10 @@ pub(crate) fn why_no_endpoints(site: &SiteFacts, service: &ServiceFacts) -> Stri
             format!("{} is scaled to zero", workload.argument())
         }
         (None, Some(workload)) => format!("no pod of {} is ready", workload.argument()),
-        (None, None) => "there is no workload behind it".to_owned(),
+        (None, None) => match unread_behind(site, service) {
+            Some(unread) => format!("{} could not be read", unread.what()),
+            None => "there is no workload behind it".to_owned(),
+        },
     }
 }
 
@@ -212,9 +281,10 @@ pub(crate) fn no_endpoints(
             let pods: Vec<&Pod> = site.objects.pods_of(workload).collect();
             not_ready(site, workload, &pods)
         }
-        None => match service.component {
-            Some(component) => deploy(observed, site, component),
-            None => Remedy::text("deploy the workload that it stands for"),
+        None => match (unread_behind(site, service), service.component) {
+            (Some(unread), _) => give_leave(site, unread),
+            (None, Some(component)) => deploy(observed, site, component),
+            (None, None) => Remedy::text("deploy the workload that it stands for"),
         },
     }
 }
@@ -237,9 +307,10 @@ fn select_again(site: &SiteFacts, service: &ServiceFacts, workload: &Workload) -
             workload.argument()
         ),
         vec![format!(
-            "{} patch service {} --type merge -p '{patch}'",
+            "{} patch service {} --type merge -p {}",
             kubectl(site, &service.namespace),
-            service.name
+            quoted(&service.name),
+            quoted(&patch.to_string())
         )],
     )
 }
@@ -252,7 +323,7 @@ pub(crate) fn cannot_start(
 ) -> Remedy {
     let pod = Pod {
         namespace: probe.namespace.clone(),
-        name: format!("-l app.kubernetes.io/component={}", probe.component),
+        name: format!("--selector={COMPONENT}={}", probe.component),
         component: Some(probe.component),
         ..Pod::default()
     };
@@ -279,6 +350,18 @@ pub(crate) fn probe_out_of_time(site: &SiteFacts, probe: &ProbeFacts) -> Remedy 
     )
 }
 
+/// Something of a probe may be left.
+pub(crate) fn clear_away(site: &SiteFacts, probe: &ProbeFacts) -> Remedy {
+    Remedy::run(
+        "it ends by itself within minutes, and the next run deletes what is left; or see what keeps \
+         it",
+        vec![format!(
+            "{} get jobs,pods --selector={PROBE_LABEL}",
+            kubectl(site, &probe.namespace)
+        )],
+    )
+}
+
 pub(crate) fn renew(kind: TargetKind) -> Remedy {
     Remedy::text(format!(
         "deploy again: `telectl deploy-all` signs a new server certificate for {kind} when the old \
@@ -298,7 +381,7 @@ pub(crate) fn unhealthy(site: &SiteFacts, asked: &Asked) -> Remedy {
                 ObjectKind::StatefulSet => vec![format!(
                     "{} delete pod {} --ignore-not-found",
                     kubectl(site, &workload.namespace),
-                    asked.pod
+                    quoted(&asked.pod)
                 )],
                 _ => restart(site, workload),
             },
@@ -312,7 +395,7 @@ pub(crate) fn unregistered(site: &SiteFacts, pod: &str, namespace: &str) -> Reme
     Remedy::run(
         "a worker registers again by itself within its lease time; if it does not, see what it \
          says about its registration",
-        vec![format!("{kubectl} logs {pod} --tail 50")],
+        vec![format!("{kubectl} logs {} --tail 50", quoted(pod))],
     )
 }
 
@@ -325,14 +408,18 @@ pub(crate) fn forget(site: &SiteFacts, keys: &[&str]) -> Remedy {
             keys.iter()
                 .map(|key| {
                     format!(
-                        "{} exec {}-0 -- etcdctl del {key}",
+                        "{} exec {} -- etcdctl del {}",
                         kubectl(site, &etcd.namespace),
-                        etcd.name
+                        quoted(&format!("{}-0", etcd.name)),
+                        quoted(key)
                     )
                 })
                 .collect(),
         ),
-        None => Remedy::text(format!("{text}: etcdctl del {}", keys.join(" "))),
+        None => {
+            let keys: Vec<_> = keys.iter().map(|key| quoted(key)).collect();
+            Remedy::text(format!("{text}: etcdctl del {}", keys.join(" ")))
+        }
     }
 }
 

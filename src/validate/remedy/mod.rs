@@ -1,12 +1,16 @@
 //! What to do about a finding: in words, and as commands that can be pasted into a shell. Pure.
 //!
-//! The commands are made from what was observed: contexts, namespaces and names are real.
+//! The commands are made from what was observed: contexts, namespaces and names are real. Every such
+//! word is quoted, for anybody may have written it.
 
 mod credentials;
 mod deployment;
 mod network;
 
+use std::borrow::Cow;
+
 use crate::model::component::Component;
+use crate::model::shell::quoted;
 use crate::probe::{Cause, TargetKind, TargetReport};
 
 use super::facts::{EnvSource, Pod, ServiceFacts, Workload};
@@ -14,25 +18,34 @@ use super::finding::Remedy;
 use super::observe::{Observed, ProbeFacts, SiteFacts};
 
 pub(super) use deployment::{
-    api_server, cannot_start, deploy, forget, no_endpoints, not_ready, pod_trouble,
-    probe_out_of_time, renew, scale_up, unhealthy, unreachable_registration, unregistered,
-    why_no_endpoints,
+    api_server, cannot_start, clear_away, deploy, deploy_profile, forget, give_leave,
+    give_leave_to_ask, no_endpoints, not_ready, pod_trouble, probe_out_of_time, renew, scale_up,
+    unhealthy, unreachable_registration, unregistered, why_no_endpoints,
 };
 
 /// `kubectl` for one namespace of one cluster.
 fn kubectl(site: &SiteFacts, namespace: &str) -> String {
-    format!("kubectl --context {} -n {namespace}", site.context)
+    format!(
+        "kubectl --context {} -n {}",
+        quoted(&site.context),
+        quoted(namespace)
+    )
+}
+
+/// A workload as kubectl takes it in a command.
+fn argument(workload: &Workload) -> String {
+    quoted(&workload.argument()).into_owned()
 }
 
 /// Makes the pods of a workload read their variables again. A StatefulSet does not replace a pod
 /// while another one is not ready, so there the pods that are not ready are deleted instead.
 fn restart(site: &SiteFacts, workload: &Workload) -> Vec<String> {
     let kubectl = kubectl(site, &workload.namespace);
-    let unready: Vec<&str> = site
+    let unready: Vec<Cow<'_, str>> = site
         .objects
         .pods_of(workload)
         .filter(|pod| !pod.is_ready)
-        .map(|pod| pod.name.as_str())
+        .map(|pod| quoted(&pod.name))
         .collect();
     if workload.kind == crate::model::object::ObjectKind::StatefulSet && !unready.is_empty() {
         return vec![format!(
@@ -40,7 +53,7 @@ fn restart(site: &SiteFacts, workload: &Workload) -> Vec<String> {
             unready.join(" ")
         )];
     }
-    vec![format!("{kubectl} rollout restart {}", workload.argument())]
+    vec![format!("{kubectl} rollout restart {}", argument(workload))]
 }
 
 /// A probe's target that failed, and everything that is known around it.
@@ -194,7 +207,7 @@ impl<'a> Case<'a> {
                 vec![format!(
                     "{} logs {} --tail 50",
                     kubectl(server.site, &server.workload.namespace),
-                    server.workload.argument()
+                    argument(server.workload)
                 )],
             ),
             None => Remedy::text(format!("{text}: {}", self.target.endpoint)),

@@ -1,10 +1,13 @@
 //! Names and connections.
 
+use std::borrow::Cow;
+
+use crate::model::shell::quoted;
 use crate::probe::{Cause, TargetKind};
-use crate::validate::facts::{Pod, text_map};
+use crate::validate::facts::{Listing, Pod, text_map};
 use crate::validate::finding::Remedy;
 
-use super::{Case, Server, deployment, kubectl, restart};
+use super::{Case, Server, argument, deployment, kubectl, restart};
 
 /// The cluster's own name service does not answer.
 pub(super) fn name_service(case: &Case<'_>) -> Remedy {
@@ -13,16 +16,29 @@ pub(super) fn name_service(case: &Case<'_>) -> Remedy {
     }
     let service = case.site.name_service.clone().unwrap_or_default();
     let kubectl = kubectl(case.site, "kube-system");
+    if let (None, Some(why)) = (&service.workload, &service.unread) {
+        return Remedy::text(format!(
+            "ask whoever runs the cluster {} to look at its name service (Service kube-dns in \
+             kube-system): this user may not ({why})",
+            case.site.context
+        ));
+    }
     match service.workload {
         Some((workload, 0)) => Remedy::run(
             "the cluster's name service is scaled to zero: scale it up again",
-            vec![format!("{kubectl} scale {workload} --replicas=2")],
+            vec![format!(
+                "{kubectl} scale {} --replicas=2",
+                quoted(&workload)
+            )],
         ),
         Some((workload, _)) => Remedy::run(
             "start the cluster's name service again",
             vec![
-                format!("{kubectl} rollout restart {workload}"),
-                format!("{kubectl} rollout status {workload} --timeout 60s"),
+                format!("{kubectl} rollout restart {}", quoted(&workload)),
+                format!(
+                    "{kubectl} rollout status {} --timeout 60s",
+                    quoted(&workload)
+                ),
             ],
         ),
         None if service.endpoints.is_empty() => Remedy::run(
@@ -83,7 +99,7 @@ fn undo(case: &Case<'_>, text: String) -> Remedy {
         return Remedy::text(text);
     };
     let kubectl = kubectl(case.site, &workload.namespace);
-    let argument = workload.argument();
+    let argument = argument(workload);
     let mut commands = vec![format!("{kubectl} rollout undo {argument}")];
     let restarted = restart(case.site, workload);
     // A StatefulSet waits for ever for a pod that cannot become ready.
@@ -106,8 +122,11 @@ pub(super) fn no_connection(case: &Case<'_>) -> Remedy {
     if let Some(remedy) = server_down(case, &server) {
         return remedy;
     }
+    let slices = [Listing::EndpointSlices];
     if let Some(service) = server.service
         && service.ready.is_empty()
+        && let objects = &server.site.objects
+        && objects.unread_in(&slices, &service.namespace).is_none()
     {
         return deployment::no_endpoints(case.observed, server.site, service);
     }
@@ -144,7 +163,14 @@ fn server_down(case: &Case<'_>, server: &Server<'_>) -> Option<Remedy> {
             &trouble,
         ));
     }
-    let is_ready = pods.iter().any(|pod| pod.is_ready);
+    let unread = server
+        .site
+        .objects
+        .unread_in(&[Listing::Pods], &server.workload.namespace);
+    let is_ready = match unread {
+        None => pods.iter().any(|pod| pod.is_ready),
+        Some(_) => server.workload.ready > 0,
+    };
     (!is_ready).then(|| deployment::not_ready(server.site, server.workload, &pods))
 }
 
@@ -153,8 +179,17 @@ fn elsewhere(case: &Case<'_>) -> Remedy {
     if let Some(remedy) = foreign_policy(case, &format!("connections go to {address}")) {
         return remedy;
     }
+    let mut sites = case.observed.sites.iter();
+    let unread = sites.find_map(|site| site.objects.unread(&Listing::WORKLOADS));
+    let where_not = match unread {
+        None => "is not in the clusters that were given".to_owned(),
+        Some(unread) => format!(
+            "was not seen in the clusters that were given ({} could not be read)",
+            unread.what()
+        ),
+    };
     Remedy::text(format!(
-        "{} is not in the clusters that were given: make sure that it runs at {address} and that \
+        "{} {where_not}: make sure that it runs at {address} and that \
          the firewalls between let {} connect; its address comes from {}",
         case.target.kind,
         case.site.context,
@@ -166,7 +201,7 @@ fn elsewhere(case: &Case<'_>) -> Remedy {
 fn foreign_policy(case: &Case<'_>, flow: &str) -> Option<Remedy> {
     let workload = case.workload()?;
     let labels = text_map(&workload.template["metadata"]["labels"]);
-    let policies: Vec<&str> = case
+    let policies: Vec<Cow<'_, str>> = case
         .site
         .objects
         .policies
@@ -174,7 +209,7 @@ fn foreign_policy(case: &Case<'_>, flow: &str) -> Option<Remedy> {
         .filter(|policy| policy.namespace == workload.namespace)
         .filter(|policy| !policy.is_ours && policy.restricts_egress)
         .filter(|policy| policy.selector.selects(&labels))
-        .map(|policy| policy.name.as_str())
+        .map(|policy| quoted(&policy.name))
         .collect();
     if policies.is_empty() {
         return None;
@@ -197,6 +232,10 @@ fn foreign_policy(case: &Case<'_>, flow: &str) -> Option<Remedy> {
 fn firewall(case: &Case<'_>, server: &Server<'_>, address: &str) -> Remedy {
     let from = &case.site.context;
     let to = &server.site.context;
+    let policies = |context: &str| {
+        let context = quoted(context);
+        format!("kubectl --context {context} get networkpolicies -A")
+    };
     Remedy::run(
         format!(
             "{} is ready in {to}, and packets from {from} to {address} get no answer: something \
@@ -205,9 +244,6 @@ fn firewall(case: &Case<'_>, server: &Server<'_>, address: &str) -> Remedy {
              `nft list ruleset` shows those of a node",
             case.target.kind
         ),
-        vec![
-            format!("kubectl --context {from} get networkpolicies -A"),
-            format!("kubectl --context {to} get networkpolicies -A"),
-        ],
+        vec![policies(from), policies(to)],
     )
 }

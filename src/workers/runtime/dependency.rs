@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+pub use crate::model::causes::chain;
 use crate::workers::vitals::Vitals;
 
 /// Pause between two looks.
@@ -52,21 +53,4 @@ pub async fn watch<E, F>(
             () = sleep(INTERVAL) => {}
         }
     }
-}
-
-/// An error and its causes in one line; a cause that its parent's text contains is not repeated.
-pub fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut parent = text.clone();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !parent.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        parent = cause_text;
-        next = cause.source();
-    }
-    text
 }

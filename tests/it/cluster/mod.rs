@@ -12,5 +12,6 @@ mod lab;
 mod one_cluster;
 mod prune;
 mod refusals;
+mod rights;
 mod rollout;
 mod status;

@@ -180,6 +180,7 @@ fn v12_a_stopped_name_service_is_said_once_and_what_needs_names_is_skipped() {
     observed.sites[0].name_service = Some(NameService {
         workload: Some(("deployment/coredns".to_owned(), 0)),
         endpoints: Vec::new(),
+        unread: None,
     });
     let findings = judge(&observed);
     assert_eq!(failures(&findings), ["TEL-DNS-001"]);

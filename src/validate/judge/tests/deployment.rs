@@ -1,6 +1,9 @@
 //! Workloads, Services, health, and what is skipped.
 
 use super::*;
+use crate::model::profile::Profile;
+use crate::validate::facts::Record;
+use crate::validate::observe::AnsweredBy;
 
 #[test]
 fn v01_what_is_well_has_no_failure() {
@@ -122,6 +125,7 @@ fn v03_the_body_of_health_counts_and_a_known_cause_is_not_said_again() {
         pod: "collector-x".to_owned(),
         address: "10.0.0.3:8082".to_owned(),
         answers: vec![Answer {
+            by: AnsweredBy::Pod,
             path: "/health".to_owned(),
             code: Some(503),
             body: json!({"status": "unhealthy", "dependencies": {
@@ -209,4 +213,46 @@ fn nothing_has_run_in_a_pod_that_is_pending_so_its_remedy_reads_no_log() {
     assert!(unplaced.observed.contains("0/1 nodes are available"));
     assert_eq!(commands(&unplaced), describe);
     assert_eq!(commands(&pending(json!([]), "node-1")), describe);
+}
+
+#[test]
+fn v06_a_workload_that_was_deployed_and_is_gone_is_a_failure() {
+    let mut observed = pipeline(None, None);
+    let site = &mut observed.sites[1];
+    site.objects.records = vec![Record::from_object(
+        Profile::Central,
+        &json!({
+            "metadata": {"namespace": WORKERS},
+            "data": {"objects": "Deployment/collector\nStatefulSet/postgresql\nService/x\n"},
+        }),
+    )];
+    let findings = judge(&observed);
+    assert_eq!(failures(&findings), ["TEL-WRK-001"]);
+    let gone = findings.iter().find(|one| one.verdict.is_failure());
+    let gone = gone.unwrap();
+    assert_eq!(gone.subject, "telemetry-system/statefulset/postgresql");
+    assert_eq!(commands(gone), "telectl deploy central --context central");
+}
+
+#[test]
+fn v06_a_shared_cluster_with_nothing_in_it_is_a_failure() {
+    let mut observed = pipeline(None, None);
+    observed.sites.push(site("hub", Role::Shared));
+    let findings = judge(&observed);
+    let finding = found(&findings, "TEL-WRK-001", "hub");
+    assert_eq!(finding.verdict, Verdict::Failed);
+    assert_eq!(commands(finding), "telectl deploy shared --context hub");
+}
+
+#[test]
+fn a_probe_whose_clean_up_was_slow_has_reported_all_the_same() {
+    let mut observed = pipeline(None, None);
+    let left = "the pods were not gone after 30 s: still there: probe-a";
+    observed.sites[0].probes[0].left = Some(left.to_owned());
+    let findings = judge(&observed);
+    let ran = found(&findings, "TEL-PRB-001", "edge");
+    assert_eq!(ran.verdict, Verdict::Warning);
+    assert!(ran.observed.ends_with("still there: probe-a"), "{ran:?}");
+    let redis = found(&findings, "TEL-RED-001", "edge");
+    assert_eq!(redis.verdict, Verdict::Passed);
 }

@@ -3,6 +3,7 @@
 mod connectivity;
 mod deployment;
 mod registry;
+mod unread;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -141,6 +142,7 @@ fn reported(component: Component, targets: Vec<TargetReport>) -> ProbeFacts {
             registrations: None,
             elapsed_ms: 3.0,
         })),
+        left: None,
     }
 }
 

