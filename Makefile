@@ -2,7 +2,10 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help packages build demo down test unit lint image cluster-up cluster-down bench acceptance
+.PHONY: help packages build demo down test unit lint image cluster-up cluster-down bench acceptance \
+	helm-install-same-cluster helm-install-cross-cluster-all helm-install-cross-cluster-edge \
+	helm-install-cross-cluster-central validate-same-cluster validate-cross-cluster \
+	validate-connectivity validate-health deploy-status
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 CLUSTERS ?= edge central
@@ -10,7 +13,7 @@ TELECTL := target/release/telectl
 IMAGES := target/images
 
 help: ## Print the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 36
 
 packages: ## Install the Debian packages that building and testing need
 	@scripts/packages
@@ -47,3 +50,33 @@ bench: build ## Paired measurements; not part of the tests
 
 acceptance: ## Which rows of docs/acceptance.md have a test that passed in the last `make test`
 	@scripts/acceptance
+
+# The targets of the original's guide, as thin calls of telectl. EDGE_CONTEXT, CENTRAL_CONTEXT,
+# SHARED_CONTEXT, REDIS_HOST, REDIS_PASSWORD, DB_PASSWORD and NAMESPACE are read by telectl itself;
+# CONTEXT names the cluster that is the only one; ARGS adds flags, such as ARGS="-f lab --yes".
+helm-install-same-cluster: build ## Everything in one cluster: telectl deploy same-cluster (CONTEXT)
+	@$(TELECTL) deploy same-cluster $(if $(CONTEXT),--context "$(CONTEXT)") $(ARGS)
+
+helm-install-cross-cluster-all: build ## All clusters: telectl deploy-all
+	@$(TELECTL) deploy-all $(ARGS)
+
+helm-install-cross-cluster-edge: build ## An edge: telectl deploy edge
+	@$(TELECTL) deploy edge $(ARGS)
+
+helm-install-cross-cluster-central: build ## The centre: telectl deploy central
+	@$(TELECTL) deploy central $(ARGS)
+
+validate-same-cluster: build ## Every check of one cluster: telectl validate (CONTEXT)
+	@$(TELECTL) validate all $(if $(CONTEXT),--edge-context "$(CONTEXT)" --central-context "$(CONTEXT)") $(ARGS)
+
+validate-cross-cluster: build ## Every check of all clusters: telectl validate
+	@$(TELECTL) validate all $(ARGS)
+
+validate-connectivity: build ## Real packets from the pods: telectl validate connectivity
+	@$(TELECTL) validate connectivity $(ARGS)
+
+validate-health: build ## Health of the workers and the API: telectl validate health
+	@$(TELECTL) validate health $(ARGS)
+
+deploy-status: build ## How the pipeline stands: telectl status
+	@$(TELECTL) status $(ARGS)

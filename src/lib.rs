@@ -11,6 +11,8 @@ pub mod config;
 
 pub mod render;
 
+pub mod lint;
+
 pub mod cluster;
 
 pub mod registry;

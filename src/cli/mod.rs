@@ -8,8 +8,10 @@ mod deploy;
 mod ended;
 mod error;
 mod examples;
+mod explain;
 #[cfg(test)]
 mod help_tests;
+mod lint;
 mod man;
 mod order;
 mod parse;
@@ -71,6 +73,8 @@ fn exit_codes() -> String {
 enum Command {
     /// Print the objects of a profile; Secrets are listed, never printed
     Render(render::RenderArgs),
+    /// Find what is wrong with values and with what is made from them, without a cluster
+    Lint(lint::LintArgs),
     /// Show what a deployment would change, field by field; writes nothing
     Plan(deploy::PlanArgs),
     /// Deploy one profile to one cluster
@@ -91,6 +95,8 @@ enum Command {
     Config(config::ConfigArgs),
     /// Tell versions: of telectl, and of what runs in the clusters
     Version(version::VersionArgs),
+    /// Explain a check, a rule of lint or an exit code; `modes` compares one cluster with several
+    Explain(explain::ExplainArgs),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
     /// Say what can come next on a command line
@@ -110,6 +116,7 @@ impl Command {
             self,
             Self::Demo(_)
                 | Self::Completions(_)
+                | Self::Explain(_)
                 | Self::Complete(_)
                 | Self::Man(_)
                 | Self::Worker(_)
@@ -118,7 +125,7 @@ impl Command {
 }
 
 /// The commands that are about no cluster.
-const LOCAL: [&str; 5] = ["demo", "completions", COMPLETE, "man", "worker"];
+const LOCAL: [&str; 6] = ["demo", "completions", COMPLETE, "explain", "man", "worker"];
 /// What the completion scripts call.
 const COMPLETE: &str = "__complete";
 
@@ -170,6 +177,7 @@ fn dispatch(arguments: Arguments, session: &Session) -> Result<ExitCode, CliErro
     };
     match arguments.command {
         Command::Render(command) => render::run(&command, &targets, session),
+        Command::Lint(command) => lint::run(&command, &targets, session),
         Command::Plan(command) => deploy::plan(&command, &targets, session),
         Command::Deploy(command) => deploy::deploy(&command, &targets, session),
         Command::DeployAll(command) => deploy::deploy_all(&command, &targets, session),
@@ -180,6 +188,7 @@ fn dispatch(arguments: Arguments, session: &Session) -> Result<ExitCode, CliErro
         Command::Validate(command) => validate::run(&command, &targets, session),
         Command::Config(command) => config::run(&command, &targets, session),
         Command::Version(command) => version::run(&command, &targets, session),
+        Command::Explain(command) => explain::run(&command, session),
         Command::Completions(command) => completions::run(&command, session),
         Command::Complete(command) => completions::answer(&command, session),
         Command::Man(command) => man::run(&command, session),

@@ -144,6 +144,10 @@ pub enum ProblemKind {
     UnsetVariable(String),
     /// It has the wrong type or an impossible value.
     Invalid(String),
+    /// A disruption budget that blocks each drain of a node.
+    BlocksDrains(String),
+    /// A quota below what starts.
+    QuotaTooSmall(String),
 }
 
 impl fmt::Display for Problem {
@@ -168,7 +172,9 @@ impl fmt::Display for Problem {
                 formatter,
                 "`{key}` refers to the environment variable `{variable}`, which is not set"
             ),
-            ProblemKind::Invalid(reason) => write!(formatter, "`{key}` {reason}"),
+            ProblemKind::Invalid(reason)
+            | ProblemKind::BlocksDrains(reason)
+            | ProblemKind::QuotaTooSmall(reason) => write!(formatter, "`{key}` {reason}"),
         }
     }
 }
@@ -201,8 +207,22 @@ pub enum Warning {
         /// The variable that was probably meant.
         nearest: Option<String>,
     },
+    /// A quota below what the autoscalers may ask for.
+    QuotaTooSmall {
+        /// The key.
+        key: String,
+        /// Who set it.
+        place: Option<Place>,
+        /// How much is missing.
+        why: String,
+    },
     /// Settings that make little sense together.
-    Combination(String),
+    Combination {
+        /// A key that is part of it.
+        key: String,
+        /// What is odd, in a sentence.
+        text: String,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -221,7 +241,13 @@ impl fmt::Display for Warning {
                 "the environment variable `{name}` is none of telectl's{}",
                 nearest_text(nearest.as_deref())
             ),
-            Self::Combination(text) => formatter.write_str(text),
+            Self::QuotaTooSmall { key, place, why } => {
+                if let Some(place) = place {
+                    write!(formatter, "{place}: ")?;
+                }
+                write!(formatter, "`{key}` {why}")
+            }
+            Self::Combination { text, .. } => formatter.write_str(text),
         }
     }
 }

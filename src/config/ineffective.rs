@@ -64,6 +64,11 @@ const KEYS: &[(&str, &str)] = &[
     ),
 ];
 
+/// Every key that has no effect, and why it has none.
+pub(super) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+    KEYS.iter().copied()
+}
+
 /// The key that has no effect and covers `path`, and why it has none.
 pub(super) fn reason(path: &KeyPath) -> Option<(&'static str, &'static str)> {
     KEYS.iter()

@@ -21,7 +21,8 @@ pub(super) fn line_of(text: &str, path: &KeyPath) -> Option<usize> {
     None
 }
 
-fn key_of(content: &str) -> Option<String> {
+/// The key of a line in block style, without its indentation.
+pub(super) fn key_of(content: &str) -> Option<String> {
     if content.starts_with(['#', '-', '{', '[']) {
         return None;
     }

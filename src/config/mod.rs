@@ -6,15 +6,18 @@
 
 mod aliases;
 mod check;
+pub mod compare;
 mod duplicate;
 pub mod environment;
 mod error;
 pub mod fleet;
 mod ineffective;
 mod intake;
+pub mod json_schema;
 mod key_path;
 mod layer;
 mod locate;
+pub mod overlay;
 mod passwords;
 mod profiles;
 pub mod quantity;
@@ -31,7 +34,6 @@ pub use error::{ConfigError, Problem, ProblemKind, Warning};
 pub use intake::GivenSecret;
 pub use key_path::KeyPath;
 pub use layer::{Assignment, Place};
-pub use profiles::overlays;
 pub use resolve::{FlagValue, Layers, Resolved, ValuesFile, keys, resolve, unknown_variables};
 pub use source::Source;
 pub use variables::values as variables;

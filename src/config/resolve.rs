@@ -7,14 +7,15 @@ use serde_json::Value;
 
 use crate::model::profile::Profile;
 
-use super::check;
+use super::check::{self, Demand};
 use super::duplicate;
 use super::environment::Environment;
 use super::error::{ConfigError, Problem, ProblemKind, Warning};
 use super::ineffective;
 use super::intake::{Findings, GivenSecret, Intake};
 use super::key_path::KeyPath;
-use super::layer::{Assignment, Layer, Merged};
+use super::layer::{Assignment, Layer, Merged, Place};
+use super::overlay;
 use super::passwords;
 use super::profiles;
 use super::schema::{Known, Schema};
@@ -41,8 +42,7 @@ impl ValuesFile {
         let text = match std::fs::read_to_string(name) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let overlay = profiles::overlay(name);
-                overlay.ok_or_else(|| no_values_file(name))?.to_owned()
+                overlay::text(name)?.to_owned()
             }
             Err(source) => {
                 return Err(ConfigError::Unreadable {
@@ -90,14 +90,6 @@ impl ValuesFile {
             tree,
             text: self.text.clone(),
         })
-    }
-}
-
-fn no_values_file(name: &str) -> ConfigError {
-    ConfigError::NoValuesFile {
-        name: name.to_owned(),
-        overlays: profiles::OVERLAYS.iter().map(|(known, _)| *known).collect(),
-        nearest: profiles::nearest_overlay(name).map(str::to_owned),
     }
 }
 
@@ -175,6 +167,11 @@ impl Resolved {
     /// The values as a tree, every key present.
     pub const fn tree(&self) -> &Value {
         &self.merged.tree
+    }
+
+    /// Who set the value at a key, or above it, or the last of those below it.
+    pub fn place(&self, path: &KeyPath) -> Option<&Place> {
+        self.merged.place_of(path)
     }
 
     /// Who set what stands at, above or below a key; the last one for a key wins.
@@ -281,6 +278,7 @@ pub fn keys() -> Result<Vec<String>, ConfigError> {
     Ok(leaves.iter().map(KeyPath::to_string).collect())
 }
 
+/// The shape of all values.
 pub(super) fn schema() -> Result<Schema, ConfigError> {
     Ok(Schema::new(parsed("built-in", profiles::BASE)?))
 }
@@ -336,20 +334,12 @@ fn typed(profile: Profile, merged: Merged, findings: Findings) -> Result<Resolve
             return Err(ConfigError::Invalid { problems });
         }
     };
-    problems.extend(
-        check::check(&values)
-            .into_iter()
-            .map(|(key, reason)| Problem {
-                place: merged.place_of(&KeyPath::parse(&key)).cloned(),
-                key,
-                kind: ProblemKind::Invalid(reason),
-            }),
-    );
+    problems.extend(broken(&values, &merged));
     if !problems.is_empty() {
         return Err(ConfigError::Invalid { problems });
     }
     warnings.extend(ineffective::overruled(&values, &merged));
-    warnings.extend(check::odd(&values).into_iter().map(Warning::Combination));
+    warnings.extend(odd(&values, &merged));
     Ok(Resolved {
         profile,
         values,
@@ -357,6 +347,37 @@ fn typed(profile: Profile, merged: Merged, findings: Findings) -> Result<Resolve
         secrets,
         merged,
     })
+}
+
+/// Rules that the values break.
+fn broken(values: &Values, merged: &Merged) -> Vec<Problem> {
+    let found = |broken: Vec<(String, String)>, kind: fn(String) -> ProblemKind| {
+        broken.into_iter().map(move |(key, reason)| Problem {
+            place: merged.place_of(&KeyPath::parse(&key)).cloned(),
+            key,
+            kind: kind(reason),
+        })
+    };
+    let mut problems: Vec<Problem> = found(check::check(values), ProblemKind::Invalid).collect();
+    problems.extend(found(check::budgets(values), ProblemKind::BlocksDrains));
+    if problems.is_empty() {
+        let short = check::quota(values, Demand::Start);
+        problems.extend(found(short, ProblemKind::QuotaTooSmall));
+    }
+    problems
+}
+
+/// What is odd about sound values.
+fn odd(values: &Values, merged: &Merged) -> Vec<Warning> {
+    let short = check::quota(values, Demand::Most).into_iter();
+    let short = short.map(|(key, why)| Warning::QuotaTooSmall {
+        place: merged.place_of(&KeyPath::parse(&key)).cloned(),
+        key,
+        why,
+    });
+    let combinations = check::odd(values).into_iter();
+    let combinations = combinations.map(|(key, text)| Warning::Combination { key, text });
+    short.chain(combinations).collect()
 }
 
 fn mistyped(error: &serde_path_to_error::Error<serde_json::Error>, merged: &Merged) -> Problem {

@@ -65,10 +65,51 @@ impl ExitCode {
             Self::Terminated => "terminated",
         }
     }
+
+    /// When a command ends with it, and what to do.
+    pub const fn explanation(self) -> &'static str {
+        match self {
+            Self::Ok => "It is done, or there was nothing to do.",
+            Self::Error => {
+                "It failed: the last lines on standard error say why, with causes, and what was done."
+            }
+            Self::Usage => {
+                "A flag, an argument, a values file, the fleet file, the kubeconfig or a CSV file is \
+                 wrong or missing. Nothing was written to any cluster."
+            }
+            Self::ChangesPending => {
+                "`telectl plan --exit-code` found something to change. Without the flag it ends with 0."
+            }
+            Self::ValidationFailed => {
+                "`telectl validate`, `telectl lint` or `telectl status` found something wrong; with \
+                 --fail-on warning a warning is enough. The report says what to do about each finding."
+            }
+            Self::Partial => {
+                "Some clusters have been changed and some have not; the report lists both. Deploy \
+                 again once the cause is gone: what is done already is found and left alone."
+            }
+            Self::RolledBack => {
+                "It failed, and what had been done was taken back in every cluster."
+            }
+            Self::Timeout => {
+                "A deadline passed; the last lines name what was still awaited and why. Give more time \
+                 with --timeout, or look at the pods that are named."
+            }
+            Self::LockHeld => {
+                "Somebody else deploys the same profile to the same namespace right now; the message \
+                 names the holder. The lock expires by itself if its holder died."
+            }
+            Self::Interrupted => {
+                "Ctrl-C: work under way was brought to a clean stop, and the last lines say what is \
+                 done and what is not."
+            }
+            Self::Terminated => "As 130, for a termination signal.",
+        }
+    }
 }
 
 impl From<ExitCode> for std::process::ExitCode {
     fn from(code: ExitCode) -> Self {
-        Self::from(code as u8)
+        Self::from(code.number())
     }
 }

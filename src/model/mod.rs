@@ -9,6 +9,7 @@ pub mod endpoint;
 pub mod exit;
 pub mod freshness;
 pub mod labels;
+pub mod likeness;
 pub mod limits;
 pub mod manifest;
 pub mod object;

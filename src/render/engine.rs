@@ -18,6 +18,7 @@ use crate::model::object::ObjectKind;
 use super::error::RenderError;
 use super::monitor::ServiceMonitor;
 use super::paths;
+use super::strict;
 
 /// The templates, parsed.
 pub(super) struct Engine {
@@ -115,26 +116,21 @@ fn typed<T: DeserializeOwned + Serialize>(
         template: template.to_owned(),
         source,
     })?;
-    let mut unknown = None;
-    let mut track = serde_path_to_error::Track::new();
-    let tracked = serde_path_to_error::Deserializer::new(tree, &mut track);
-    let read = serde_ignored::deserialize::<_, _, T>(tracked, |path| {
-        unknown.get_or_insert_with(|| path.to_string().replace(".?", ""));
-    });
     let not_the_kind = |source, path: String| RenderError::NotTheKind {
         template: template.to_owned(),
         kind: kind.name(),
         path,
         source,
     };
-    let object = read.map_err(|source| not_the_kind(source, track.path().to_string()))?;
-    if let Some(field) = unknown {
+    let read = strict::read::<T>(tree).map_err(|wrong| not_the_kind(wrong.source, wrong.path))?;
+    if let Some(field) = read.unknown.into_iter().next() {
         return Err(RenderError::UnknownField {
             template: template.to_owned(),
             kind: kind.name(),
             field,
         });
     }
+    let object = read.object;
     serde_json::to_value(object).map_err(|source| not_the_kind(source, ".".to_owned()))
 }
 

@@ -16,6 +16,7 @@ mod policies;
 mod redis;
 mod secrets;
 mod source;
+pub mod strict;
 mod templates;
 mod view;
 

@@ -285,14 +285,15 @@ fn the_lab_overlay_takes_away_what_a_lab_lacks() {
     }
     let missing = ValuesFile::open("no-such-overlay");
     let said = missing.expect_err("there is none").to_string();
-    assert!(said.contains("(overlays: lab)"), "{said}");
+    assert!(
+        said.contains("(overlays: gpu-cpu, high-throughput, lab,"),
+        "{said}"
+    );
     assert!(!said.contains("nearest"), "nothing is near: {said}");
     let mistyped = ValuesFile::open("lba").expect_err("there is none");
-    assert_eq!(
-        mistyped.to_string(),
-        "there is no values file `lba`, and no overlay of that name (overlays: lab); the nearest \
-         is `lab`"
-    );
+    let said = mistyped.to_string();
+    assert!(said.starts_with("there is no values file `lba`, and no overlay of that name"));
+    assert!(said.ends_with("; the nearest is `lab`"), "{said}");
 }
 
 /// An overlay or a profile with a key that means nothing would be noticed by nobody.

@@ -172,12 +172,21 @@ fn r22_a_budget_that_blocks_every_drain_is_refused() {
 }
 
 #[test]
-fn r34_a_quota_below_the_autoscalers_maximum_is_refused() {
-    let layers = with_sets(&["autoscaling.maxReplicas=40"]);
+fn r34_a_quota_below_what_starts_is_refused() {
+    let layers = with_sets(&[r"resourceQuota.hard.limits\.cpu=10"]);
     let error = config::resolve(Profile::Central, &layers).map(|_| ());
     let text = error.expect_err("the quota is too small").to_string();
     assert!(
-        text.contains(r"`resourceQuota.hard.limits\.cpu` is 52"),
+        text.contains(r"`resourceQuota.hard.limits\.cpu` is 10"),
         "{text}"
     );
+    assert!(text.contains("what starts asks for"), "{text}");
+}
+
+#[test]
+fn r34_a_quota_below_the_autoscalers_maximum_is_warned_of() {
+    let layers = with_sets(&["autoscaling.maxReplicas=40"]);
+    let said = warnings(&resolved(Profile::Central, &layers));
+    let expected = r"`resourceQuota.hard.limits\.cpu` is 52, but the autoscalers may ask for";
+    assert!(said.iter().any(|text| text.contains(expected)), "{said:?}");
 }

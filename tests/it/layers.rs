@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Modules, each importing only from those before it.
-const ORDER: [&str; 16] = [
-    "model", "report", "config", "render", "cluster", "registry", "queue", "store", "probe",
-    "mesh", "deploy", "validate", "status", "migrate", "workers", "cli",
+const ORDER: [&str; 17] = [
+    "model", "report", "config", "render", "lint", "cluster", "registry", "queue", "store",
+    "probe", "mesh", "deploy", "validate", "status", "migrate", "workers", "cli",
 ];
 
 /// Most lines of code in a file, tests, comments and blank lines not counted.

@@ -1,6 +1,7 @@
 //! The one integration binary.
 
 mod api_server;
+mod chart;
 mod cluster;
 mod collector;
 mod completion;
@@ -14,6 +15,7 @@ mod golden;
 mod hands;
 mod kubeconfig;
 mod layers;
+mod lint;
 mod pipeline;
 mod probe;
 mod program;
@@ -36,6 +38,8 @@ mod render_support;
 mod render_workers;
 mod runtime;
 mod runtime_process;
+mod scenarios;
+mod schema;
 mod scripts;
 mod servers;
 mod store;

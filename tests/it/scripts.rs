@@ -31,3 +31,70 @@ fn a_build_that_fails_shows_its_log_and_how_it_ended() {
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("why\nbuilding it: failed after"), "{said}");
 }
+
+/// The last command that a target would run.
+fn command_of(target: &str, variables: &[&str]) -> String {
+    let output = Command::new("make")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["--no-print-directory", "-n", target])
+        .args(variables)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{target}: {said}");
+    said.lines().last().unwrap_or_default().trim().to_owned()
+}
+
+#[test]
+fn d27_the_targets_of_the_guide_call_telectl() {
+    let program = "target/release/telectl";
+    for (target, expected) in [
+        ("helm-install-cross-cluster-all", "deploy-all"),
+        ("helm-install-cross-cluster-edge", "deploy edge"),
+        ("helm-install-cross-cluster-central", "deploy central"),
+        ("validate-cross-cluster", "validate all"),
+        ("validate-connectivity", "validate connectivity"),
+        ("validate-health", "validate health"),
+        ("deploy-status", "status"),
+    ] {
+        assert_eq!(command_of(target, &[]), format!("{program} {expected}"));
+        let more = command_of(target, &["ARGS=-f lab"]);
+        assert_eq!(more, format!("{program} {expected} -f lab"));
+    }
+    let one = ["CONTEXT=kind-one"];
+    let install = command_of("helm-install-same-cluster", &one);
+    assert_eq!(
+        install,
+        format!(r#"{program} deploy same-cluster --context "kind-one""#)
+    );
+    let validate = command_of("validate-same-cluster", &one);
+    let flags = r#"--edge-context "kind-one" --central-context "kind-one""#;
+    assert_eq!(validate, format!("{program} validate all {flags}"));
+}
+
+/// What the targets call is what telectl takes.
+#[test]
+fn d27_telectl_takes_what_the_targets_call() {
+    for arguments in [
+        &["deploy", "same-cluster", "--context", "no-such-context"][..],
+        &[
+            "deploy-all",
+            "-e",
+            "no-such-context",
+            "-c",
+            "no-such-context",
+        ],
+        &["validate", "health", "-e", "no-such-context"],
+        &["status", "-e", "no-such-context"],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_telectl"))
+            .env_clear()
+            .env("KUBECONFIG", "/nonexistent/kubeconfig")
+            .args(arguments)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("kubeconfig"), "{arguments:?}: {said}");
+    }
+}

@@ -59,7 +59,9 @@ fn keys() -> impl Iterator<Item = String> {
 /// An overlay of telectl's own, or a file.
 fn values_file(typed: &OsStr) -> Vec<CompletionCandidate> {
     let begun = typed.to_string_lossy();
-    let overlays = config::overlays().filter(|name| name.starts_with(&*begun));
+    let overlays = config::overlay::list()
+        .map(|(name, _)| name)
+        .filter(|name| name.starts_with(&*begun));
     let overlays = overlays.map(|name| {
         CompletionCandidate::new(name).help(Some("overlay that telectl brings with it".into()))
     });

@@ -13,11 +13,10 @@ mod servers;
 /// A rule that a value breaks: its key, and a text that follows "`key`".
 pub(super) type Broken = (String, String);
 
-/// Everything that is wrong.
+/// Everything that is wrong, but for budgets and quotas.
 pub(super) fn check(values: &Values) -> Vec<Broken> {
     let mut broken = Vec::new();
-    let workers = WorkerFacts::all(values);
-    for worker in &workers {
+    for worker in &WorkerFacts::all(values) {
         worker.check(&mut broken);
     }
     durations(values, &mut broken);
@@ -27,8 +26,32 @@ pub(super) fn check(values: &Values) -> Vec<Broken> {
     exposure::check(values, &mut broken);
     servers::check(values, &mut broken);
     operation::check(values, &mut broken);
-    if broken.is_empty() && values.resource_quota.enabled {
-        quota(values, &workers, &mut broken);
+    broken
+}
+
+/// Disruption budgets that would block each drain of a node.
+pub(super) fn budgets(values: &Values) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    for worker in WorkerFacts::all(values).iter().filter(|one| one.enabled) {
+        worker.check_budget(&mut broken);
+    }
+    broken
+}
+
+/// How many pods a quota is held against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Demand {
+    /// Those that start.
+    Start,
+    /// Those that the autoscalers may ask for.
+    Most,
+}
+
+/// What of the quota is smaller than the demand. The quantities have to be sound.
+pub(super) fn quota(values: &Values, demand: Demand) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    if values.resource_quota.enabled {
+        short(values, demand, &mut broken);
     }
     broken
 }
@@ -102,12 +125,14 @@ impl<'a> WorkerFacts<'a> {
         }
     }
 
-    fn most(&self) -> u32 {
-        if self.scaling.enabled {
-            self.scaling.max_replicas.max(self.replicas) + self.surge
-        } else {
-            self.replicas + self.surge
-        }
+    /// The most pods at a time: while it is updated.
+    fn pods(&self, demand: Demand) -> u32 {
+        let bound = match demand {
+            _ if !self.scaling.enabled => 0,
+            Demand::Start => self.scaling.min_replicas,
+            Demand::Most => self.scaling.max_replicas,
+        };
+        self.replicas.max(bound) + self.surge
     }
 
     fn check(&self, broken: &mut Vec<Broken>) {
@@ -141,7 +166,6 @@ impl<'a> WorkerFacts<'a> {
             let text = "needs a target for CPU or memory".to_owned();
             broken.push((format!("{key}.autoscaling.enabled"), text));
         }
-        self.check_budget(broken);
     }
 
     /// A budget that keeps every pod would block each drain of a node for ever.
@@ -326,8 +350,10 @@ fn unknown_resources(key: &str, texts: &Texts) -> Vec<Broken> {
         .collect()
 }
 
-/// A quota below what the autoscalers may ask for stops them, or an update, half-way.
-fn quota(values: &Values, workers: &[WorkerFacts<'_>], broken: &mut Vec<Broken>) {
+/// A quota below what the autoscalers may ask for stops them, or an update, half-way; one below what
+/// starts stops the deployment itself.
+fn short(values: &Values, demand: Demand, broken: &mut Vec<Broken>) {
+    let workers = WorkerFacts::all(values);
     let servers = [
         (
             values.postgresql.enabled,
@@ -355,7 +381,7 @@ fn quota(values: &Values, workers: &[WorkerFacts<'_>], broken: &mut Vec<Broken>)
         let needed = workers
             .iter()
             .filter(|worker| worker.enabled)
-            .map(|worker| amount(worker.resources).times(worker.most()))
+            .map(|worker| amount(worker.resources).times(worker.pods(demand)))
             .chain(
                 servers
                     .iter()
@@ -364,18 +390,22 @@ fn quota(values: &Values, workers: &[WorkerFacts<'_>], broken: &mut Vec<Broken>)
             )
             .fold(Quantity::default(), Quantity::plus);
         if Quantity::parse(hard).is_some_and(|hard| hard < needed) {
-            let text = format!(
-                "is {hard}, but the autoscalers may ask for {} in all",
-                needed.canonical()
-            );
+            let needed = needed.canonical();
+            let text = match demand {
+                Demand::Start => format!("is {hard}, but what starts asks for {needed} in all"),
+                Demand::Most => {
+                    format!("is {hard}, but the autoscalers may ask for {needed} in all")
+                }
+            };
             let name = name.replace('.', "\\.");
             broken.push((format!("resourceQuota.hard.{name}"), text));
         }
     }
 }
 
-/// Settings that make little sense together, but may be meant.
-pub(super) fn odd(values: &Values) -> Vec<String> {
+/// Settings that make little sense together, but may be meant: a key that is part of it, and a
+/// whole sentence.
+pub(super) fn odd(values: &Values) -> Vec<(String, String)> {
     let mut odd = Vec::new();
     if values.redis.enabled && values.external_redis.enabled {
         odd.push("redis.enabled has no effect: externalRedis.enabled is true".to_owned());
@@ -384,18 +414,24 @@ pub(super) fn odd(values: &Values) -> Vec<String> {
     let is_exposed = gateway.service.kind.is_external() || gateway.ingress.enabled;
     if gateway.enabled && is_exposed && !values.gateway_asks_for_token() {
         odd.push(
-            "the gateway is reachable from outside the cluster and asks for no token: \
-             apiGateway.config.auth.enabled is false"
+            "apiGateway.config.auth.enabled is false: the gateway is reachable from outside the \
+             cluster and asks for no token"
                 .to_owned(),
         );
     }
     if values.has_workers() && values.external_redis.enabled && !values.external_redis.tls.enabled {
         odd.push(
-            "the way to Redis is not encrypted: externalRedis.tls.enabled is false".to_owned(),
+            "externalRedis.tls.enabled is false: the way to Redis is not encrypted".to_owned(),
         );
     }
     exposure::odd(values, &mut odd);
     servers::odd(values, &mut odd);
     operation::odd(values, &mut odd);
-    odd
+    odd.into_iter().map(keyed).collect()
+}
+
+/// A sentence, with the key that it begins with.
+fn keyed(text: String) -> (String, String) {
+    let key = text.split([' ', ':']).next().unwrap_or_default();
+    (key.to_owned(), text)
 }

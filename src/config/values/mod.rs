@@ -86,6 +86,8 @@ pub struct Values {
     pub common_annotations: Texts,
     /// Quota of the namespace.
     pub resource_quota: ResourceQuota,
+    /// What `telectl lint` lets pass.
+    pub lint: Lint,
 }
 
 /// What holds for everything.
@@ -201,6 +203,14 @@ pub struct ResourceQuota {
     /// Quantities by resource, for example `limits.cpu`.
     #[serde(default, deserialize_with = "worker::quantities")]
     pub hard: Texts,
+}
+
+/// What `telectl lint` lets pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lint {
+    /// Ids of rules that may be broken.
+    #[serde(default)]
+    pub allow: Vec<String>,
 }
 
 impl Values {

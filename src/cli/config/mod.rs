@@ -1,5 +1,9 @@
 //! `telectl config`: which values hold, and who set them.
 
+mod diff;
+mod overlays;
+mod schema;
+
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
@@ -28,6 +32,12 @@ enum ConfigCommand {
     Explain(ExplainArgs),
     /// Print all values of a profile as YAML
     View(ViewArgs),
+    /// Compare two profiles: keys that differ, both values and where each comes from
+    Diff(diff::DiffArgs),
+    /// List the overlays that `-f NAME` finds, or print one to start a file of your own with
+    Overlays(overlays::OverlaysArgs),
+    /// Print the JSON schema of values files or of the fleet file, for editors
+    Schema(schema::SchemaArgs),
 }
 
 #[derive(Debug, Args)]
@@ -58,6 +68,9 @@ pub(super) fn run(
     match &args.command {
         ConfigCommand::Explain(args) => explain(args, targets, session),
         ConfigCommand::View(args) => view(args, targets, session),
+        ConfigCommand::Diff(args) => diff::run(args, targets, session),
+        ConfigCommand::Overlays(args) => overlays::run(args, session),
+        ConfigCommand::Schema(args) => schema::run(args, session),
     }
 }
 

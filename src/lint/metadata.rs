@@ -1,0 +1,207 @@
+//! Rules about labels, annotations and the size of ConfigMaps.
+
+use std::collections::BTreeMap;
+
+use crate::model::likeness::nearest;
+use crate::model::manifest::Manifest;
+
+use super::finding::Finding;
+use super::ingress_nginx::{PREFIX, names};
+use super::rule::{self, Rule};
+use super::subject::{Subject, texts};
+
+/// What the API server takes of a ConfigMap.
+const MOST_BYTES: usize = 1 << 20;
+
+/// How alike an annotation has to be to one that ingress-nginx knows.
+const ALIKE: f64 = 0.6;
+
+/// Prefixes that only annotations have.
+const OF_ANNOTATIONS: &[&str] = &[
+    "service.beta.kubernetes.io/",
+    "nginx.ingress.kubernetes.io/",
+    "external-dns.alpha.kubernetes.io/",
+    "networking.gke.io/",
+    "prometheus.io/",
+];
+
+/// Prefixes of the labels that telectl selects by.
+const OWN: &[&str] = &["app.kubernetes.io/", "telectl.io/"];
+
+/// Annotations of the Ingress that its controller ignores, or that break its paths.
+pub(super) fn ingress_annotations(subject: Subject<'_>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for ingress in subject.of_kind("Ingress") {
+        for (name, value) in texts(&ingress.value["metadata"]["annotations"]) {
+            let Some(short) = name.strip_prefix(PREFIX) else {
+                continue;
+            };
+            let says = if !names().any(|known| known == short) {
+                let nearest = nearest(short, names(), ALIKE)
+                    .map(|nearest| format!("; the nearest is `{PREFIX}{nearest}`"));
+                let nearest = nearest.unwrap_or_default();
+                format!("has the annotation `{name}`, which ingress-nginx does not know{nearest}")
+            } else if short == "rewrite-target" && !value.contains('$') {
+                format!("sends every path to `{value}`")
+            } else {
+                continue;
+            };
+            found.push(subject.about_object(&rule::INGRESS_ANNOTATIONS, ingress, says));
+        }
+    }
+    found
+}
+
+/// Labels with what each is on, each pair of name and value once.
+fn labels<'a>(subject: Subject<'a>) -> BTreeMap<(&'a str, &'a str), &'a Manifest> {
+    let mut found = BTreeMap::new();
+    for manifest in &subject.set.manifests {
+        let template = &manifest.value["spec"]["template"]["metadata"];
+        for metadata in [&manifest.value["metadata"], template] {
+            for label in texts(&metadata["labels"]) {
+                found.entry(label).or_insert(manifest);
+            }
+        }
+    }
+    found
+}
+
+/// Annotations among the labels.
+pub(super) fn annotations_as_labels(subject: Subject<'_>) -> Vec<Finding> {
+    labels(subject)
+        .into_iter()
+        .filter(|((name, _), _)| OF_ANNOTATIONS.iter().any(|prefix| name.starts_with(prefix)))
+        .map(|((name, _), manifest)| {
+            let says = format!("has the label `{name}`, which is an annotation");
+            subject.about_object(&rule::ANNOTATION_AS_LABEL, manifest, says)
+        })
+        .collect()
+}
+
+/// Common labels and annotations that are not on every object.
+pub(super) fn common(subject: Subject<'_>) -> Vec<Finding> {
+    let values = subject.values();
+    let mut found = Vec::new();
+    let parts = [
+        ("labels", "commonLabels", &values.common_labels),
+        (
+            "annotations",
+            "commonAnnotations",
+            &values.common_annotations,
+        ),
+    ];
+    for (part, key, wanted) in parts {
+        for (name, text) in wanted {
+            let lacks =
+                |manifest: &&Manifest| manifest.value["metadata"][part][name] != text.as_str();
+            let mut without = subject.set.manifests.iter().filter(lacks);
+            let Some(first) = without.next() else {
+                continue;
+            };
+            if part == "labels" && OWN.iter().any(|prefix| name.starts_with(prefix)) {
+                let says = format!("names `{name}`, which telectl sets itself");
+                found.push(subject.about_key(&rule::COMMON_METADATA, key, says));
+            } else if first.value["metadata"][part][name].is_null() {
+                let says = format!("lacks `{name}` of {key}");
+                found.push(subject.about_object(&rule::COMMON_METADATA, first, says));
+            }
+        }
+    }
+    found
+}
+
+/// Labels, selectors and annotations that the API server refuses.
+pub(super) fn syntax(subject: Subject<'_>) -> Vec<Finding> {
+    const RULE: &Rule = &rule::METADATA_SYNTAX;
+    let mut found = Vec::new();
+    let mut selectors: BTreeMap<(&str, &str), &Manifest> = labels(subject);
+    for pod in subject.pods() {
+        for label in texts(&pod.template["spec"]["nodeSelector"]) {
+            selectors.entry(label).or_insert(pod.manifest);
+        }
+    }
+    for ((name, value), manifest) in selectors {
+        if !is_name(name) {
+            let says = format!("has the label `{name}`, which is no name of a label");
+            found.push(subject.about_object(RULE, manifest, says));
+        } else if !is_label_value(value) {
+            let says = format!("has the label `{name}` with `{value}`, which no label can hold");
+            found.push(subject.about_object(RULE, manifest, says));
+        }
+    }
+    for manifest in &subject.set.manifests {
+        let template = &manifest.value["spec"]["template"]["metadata"];
+        for metadata in [&manifest.value["metadata"], template] {
+            let wrong = texts(&metadata["annotations"]).filter(|(name, _)| !is_name(name));
+            found.extend(wrong.map(|(name, _)| {
+                let says = format!("has the annotation `{name}`, which is no name of one");
+                subject.about_object(RULE, manifest, says)
+            }));
+        }
+    }
+    found
+}
+
+/// `prefix/name`, the prefix being a DNS name.
+fn is_name(text: &str) -> bool {
+    let (prefix, name) = match text.split_once('/') {
+        Some((prefix, name)) => (Some(prefix), name),
+        None => (None, text),
+    };
+    let is_dns = |prefix: &str| {
+        prefix.len() <= 253
+            && prefix.split('.').all(|part| {
+                is_framed(part)
+                    && part
+                        .bytes()
+                        .all(|one| one.is_ascii_lowercase() || one.is_ascii_digit() || one == b'-')
+            })
+    };
+    prefix.is_none_or(is_dns) && !name.is_empty() && is_label_value(name)
+}
+
+fn is_label_value(text: &str) -> bool {
+    let is_allowed = |one: u8| one.is_ascii_alphanumeric() || b"-_.".contains(&one);
+    text.is_empty() || (text.len() <= 63 && is_framed(text) && text.bytes().all(is_allowed))
+}
+
+/// Begins and ends with a letter or a digit.
+fn is_framed(text: &str) -> bool {
+    let ends = [text.bytes().next(), text.bytes().next_back()];
+    ends.into_iter()
+        .all(|end| end.is_some_and(|end| end.is_ascii_alphanumeric()))
+}
+
+/// ConfigMaps that the API server refuses for their size.
+pub(super) fn config_map_sizes(subject: Subject<'_>) -> Vec<Finding> {
+    let size = |manifest: &Manifest| -> usize {
+        let parts = ["data", "binaryData"].map(|part| &manifest.value[part]);
+        let all = parts.into_iter().flat_map(texts);
+        all.map(|(name, text)| name.len() + text.len()).sum()
+    };
+    let sized = subject.of_kind("ConfigMap").map(|one| (one, size(one)));
+    sized
+        .filter(|(_, size)| *size > MOST_BYTES)
+        .map(|(manifest, size)| {
+            let says = format!("holds {size} bytes, {} too many", size - MOST_BYTES);
+            subject.about_object(&rule::CONFIG_MAP_SIZE, manifest, says)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_label_value, is_name};
+
+    #[test]
+    fn names_and_values_are_those_of_kubernetes() {
+        for name in ["a", "app.kubernetes.io/name", "A_b.c-1", "x9/y"] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in ["", "a b", "-a", "a/", "Ex.com/a", "/a", "a/b/c", "é"] {
+            assert!(!is_name(name), "{name}");
+        }
+        assert!(is_label_value("") && is_label_value("v1.2_x"));
+        assert!(!is_label_value("two words") && !is_label_value(&"a".repeat(64)));
+    }
+}
