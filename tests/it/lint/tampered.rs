@@ -72,7 +72,7 @@ fn r39_a_mount_without_its_volume_is_found() {
 fn r39_a_service_that_nobody_makes_is_found() {
     let without = |name: &str| {
         after(Profile::Dev, &[], |set| {
-            take_away(set, ObjectKind::Service, name)
+            take_away(set, ObjectKind::Service, name);
         })
     };
     assert_eq!(without("redis"), ["TEL-LNT-002"]);
@@ -127,7 +127,7 @@ fn r39_annotations_that_ingress_nginx_does_not_know_are_found() {
         let annotations = json!({ format!("nginx.ingress.kubernetes.io/{name}"): value });
         let value = json!({ "kind": "Ingress", "metadata": { "annotations": annotations } });
         after(Profile::Central, &[], |set| {
-            add(set, ObjectKind::Ingress, value)
+            add(set, ObjectKind::Ingress, value);
         })
     };
     assert_eq!(with("rate-limit", "100"), ["TEL-LNT-009"]);
@@ -144,7 +144,7 @@ fn r32_a_monitor_of_a_port_that_is_not_there_is_found() {
         let spec = json!({ "selector": selector, "endpoints": [{ "port": port }] });
         let value = json!({ "kind": "ServiceMonitor", "metadata": {}, "spec": spec });
         after(Profile::Dev, &[], |set| {
-            add(set, ObjectKind::ConfigMap, value)
+            add(set, ObjectKind::ConfigMap, value);
         })
     };
     assert_eq!(with("metrics"), ["TEL-LNT-010"]);
