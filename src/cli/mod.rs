@@ -20,6 +20,7 @@ mod targets;
 mod validate;
 mod values;
 mod worker;
+mod worker_fetch;
 mod worker_probe;
 
 use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};

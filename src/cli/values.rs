@@ -27,6 +27,9 @@ pub(super) struct ValuesArgs {
     /// One value, for example streamer.replicaCount=3; may be given several times
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
+    /// One value out of a file, taken as it is; may be given several times
+    #[arg(long = "set-file", value_name = "KEY=FILE")]
+    set_files: Vec<String>,
 }
 
 impl ValuesArgs {
@@ -44,9 +47,25 @@ impl ValuesArgs {
             user_file: ValuesFile::of_user(&session.environment)?,
             files: files?,
             sets: self.sets.clone(),
+            texts: self.texts()?,
             environment: session.environment.clone(),
             ..Layers::default()
         })
+    }
+}
+
+impl ValuesArgs {
+    /// What the files of `--set-file` hold.
+    fn texts(&self) -> Result<Vec<(String, String)>, CliError> {
+        let read = |given: &String| {
+            let (key, file) = given
+                .split_once('=')
+                .ok_or_else(|| CliError::usage(format!("`--set-file {given}` must be KEY=FILE")))?;
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| CliError::usage(format!("cannot read `{file}`")).because(error))?;
+            Ok((key.to_owned(), text))
+        };
+        self.set_files.iter().map(read).collect()
     }
 }
 

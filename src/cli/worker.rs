@@ -30,6 +30,7 @@ use crate::workers::{api_gateway, collector, streamer};
 
 use super::error::CliError;
 use super::session::Session;
+use super::worker_fetch;
 use super::worker_probe::{self, ProbeArgs};
 
 /// Longest time for blocking work to end after everything else has.
@@ -52,6 +53,8 @@ enum Worker {
     Collector,
     /// Answer queries over HTTP
     ApiGateway,
+    /// Download the file that a streamer reads, then end
+    Fetch,
     /// Look at what a worker depends on, from where it is, and report
     Probe(ProbeArgs),
 }
@@ -69,6 +72,7 @@ pub(super) fn run(args: &WorkerArgs, session: &Session) -> Result<ExitCode, CliE
         Worker::Streamer => Component::Streamer,
         Worker::Collector => Component::Collector,
         Worker::ApiGateway => Component::ApiGateway,
+        Worker::Fetch => return worker_fetch::run(session),
         Worker::Probe(probe) => return worker_probe::run(probe, session),
     };
     let mut problems = Problems::default();

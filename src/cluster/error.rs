@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::model::object::ObjectRef;
+use crate::model::object::{ObjectKind, ObjectRef};
 
 /// An error of one cluster; the cluster is named by its context.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +76,17 @@ pub enum ClusterError {
         action: String,
         /// How long it was waited.
         after: Duration,
+    },
+    /// The definition of a kind is not installed.
+    #[error(
+        "cluster {cluster} does not know the kind {kind} ({}): its definition is not installed",
+        kind.api_version()
+    )]
+    UnknownKind {
+        /// Context.
+        cluster: String,
+        /// Which.
+        kind: ObjectKind,
     },
     /// The API server says no.
     #[error("cluster {cluster}: {action} was refused ({code} {reason}): {message}")]

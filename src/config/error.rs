@@ -209,12 +209,7 @@ pub enum Warning {
         why: String,
     },
     /// Settings that make little sense together.
-    Combination {
-        /// A key that is part of it.
-        key: &'static str,
-        /// What is odd, in a sentence.
-        text: String,
-    },
+    Combination(String),
 }
 
 impl fmt::Display for Warning {
@@ -239,7 +234,7 @@ impl fmt::Display for Warning {
                 }
                 write!(formatter, "`{key}` {why}")
             }
-            Self::Combination { text, .. } => formatter.write_str(text),
+            Self::Combination(text) => formatter.write_str(text),
         }
     }
 }

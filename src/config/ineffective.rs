@@ -7,7 +7,6 @@ use super::layer::Merged;
 use super::source::Source;
 use super::values::{AutoscalingOverride, Values};
 
-const NOT_YET: &str = "telectl does not render this yet";
 const RESTRICTED: &str = "the restricted security context is always applied";
 const NEXUS: &str = "the chart's second generation; use streamer, collector and apiGateway";
 
@@ -17,10 +16,6 @@ const KEYS: &[(&str, &str)] = &[
     ("fullnameOverride", "use nameOverride"),
     ("securityContext", RESTRICTED),
     ("podSecurityContext.runAsNonRoot", RESTRICTED),
-    (
-        "streamer.config.csvSource.url",
-        "download into a claimed volume and use type pvc",
-    ),
     (
         "streamer.config.csvSource.refreshInterval",
         "sources have fixed content",
@@ -33,7 +28,6 @@ const KEYS: &[(&str, &str)] = &[
         "apiGateway.service.targetPort",
         "the Service always finds the container's port",
     ),
-    ("apiGateway.ingress", NOT_YET),
     (
         "postgresql.auth.postgresPassword",
         "the one user is postgresql.auth.username",
@@ -43,24 +37,20 @@ const KEYS: &[(&str, &str)] = &[
         "the collectors make and migrate the schema",
     ),
     (
-        "redis.architecture",
-        "the deployed Redis is standalone; use externalRedis for another",
+        "monitoring.serviceMonitor.namespace",
+        "it is in the workload's namespace: let serviceMonitorNamespaceSelector of Prometheus \
+         select that",
     ),
-    (
-        "externalRedis.tls.skipVerify",
-        "certificates are always verified: give caCert or caSecret",
-    ),
-    ("monitoring", NOT_YET),
     ("extraManifests", "apply them yourself"),
     ("csvData", "use streamer.config.csvSource"),
-    ("backup", NOT_YET),
     (
         "etcd.replicaCount",
         "the deployed etcd has one member; use etcd.endpoints for another",
     ),
     (
-        "etcd.auth",
-        "clients log in with the certificate of etcd.tls.clientSecret",
+        "etcd.auth.rbac",
+        "use etcd.auth.enabled for endpoints elsewhere; the deployed etcd takes the certificate of \
+         etcd.tls.clientSecret",
     ),
     ("nexusStreamer", NEXUS),
     ("nexusCollector", NEXUS),

@@ -58,12 +58,12 @@ pub(super) const SETTINGS: &[SecretSetting] = &[
     SecretSetting {
         key: "backup.storage.accessKey",
         content: None,
-        instead: "nothing: backups are not rendered yet",
+        instead: "backup.storage.existingSecret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     },
     SecretSetting {
         key: "backup.storage.secretKey",
         content: None,
-        instead: "nothing: backups are not rendered yet",
+        instead: "backup.storage.existingSecret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     },
 ];
 

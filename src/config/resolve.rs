@@ -118,6 +118,8 @@ pub struct Layers {
     pub environment: Environment,
     /// Texts given with `--set`, in order.
     pub sets: Vec<String>,
+    /// Keys and the content of their files, given with `--set-file`, in order.
+    pub texts: Vec<(String, String)>,
     /// Other flags.
     pub flags: Vec<FlagValue>,
 }
@@ -238,6 +240,15 @@ pub fn resolve(profile: Profile, layers: &Layers) -> Result<Resolved, ConfigErro
             merged.add(&layer, &schema);
         }
     }
+    for (key, text) in &layers.texts {
+        let path = KeyPath::parse(key);
+        let value = Value::String(text.clone());
+        let layer = Layer::single(Source::Set(key.clone()), &path, value);
+        // A file is taken as it is, unless it is for no text: that is refused as ever.
+        let is_text = matches!(schema.at(&path), Known::Leaf(Value::String(_)));
+        let layer = if is_text { layer } else { intake.take(layer) };
+        merged.add(&layer, &schema);
+    }
     for given in &layers.flags {
         let source = Source::Flag(given.flag.clone());
         let layer = Layer::single(source, &given.key.as_str().into(), given.value.clone());
@@ -344,8 +355,7 @@ fn odd(values: &Values, merged: &Merged) -> Vec<Warning> {
         key,
         why,
     });
-    let combinations = check::odd(values).into_iter();
-    let combinations = combinations.map(|(key, text)| Warning::Combination { key, text });
+    let combinations = check::odd(values).into_iter().map(Warning::Combination);
     short.chain(combinations).collect()
 }
 

@@ -32,6 +32,7 @@ const FREE: &[(&str, Freedom)] = &[
     ("annotations", Freedom::Texts),
     ("podAnnotations", Freedom::Texts),
     ("podLabels", Freedom::Texts),
+    ("labels", Freedom::Texts),
     ("nodeSelector", Freedom::Texts),
     ("commonLabels", Freedom::Texts),
     ("commonAnnotations", Freedom::Texts),

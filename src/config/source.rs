@@ -21,7 +21,7 @@ pub enum Source {
     File(String),
     /// An environment variable.
     Environment(String),
-    /// `--set`, with its key; not with its value, which may be a secret.
+    /// `--set` or `--set-file`, with its key; not with its value, which may be a secret.
     Set(String),
     /// Another flag, or what telectl found out itself, by name.
     Flag(String),

@@ -131,12 +131,14 @@ fn kinds(set: &RenderedSet, record: Option<&Value>) -> Vec<ObjectKind> {
             ObjectKind::Namespace | ObjectKind::Secret | ObjectKind::Lease
         )
     };
+    let is_rendered_now = |kind: &ObjectKind| {
+        let mut rendered = set.manifests.iter();
+        rendered.any(|manifest| manifest.object.kind == *kind)
+    };
+    // Listing a kind that the cluster does not know would fail.
     let may_be_there = |kind: &ObjectKind| match &named {
-        None => true,
-        Some(named) => {
-            let mut rendered = set.manifests.iter();
-            named.contains(kind) || rendered.any(|manifest| manifest.object.kind == *kind)
-        }
+        None => kind.is_built_in() || is_rendered_now(kind),
+        Some(named) => named.contains(kind) || is_rendered_now(kind),
     };
     ObjectKind::ALL
         .into_iter()
@@ -221,6 +223,7 @@ fn reason_to_keep(object: &ObjectRef, live: &Value) -> Option<&'static str> {
         {
             Some("its volumes would be deleted with it")
         }
+        ObjectKind::PersistentVolumeClaim => Some("it holds data"),
         _ => None,
     }
 }

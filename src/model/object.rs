@@ -22,25 +22,31 @@ pub enum ObjectKind {
     Secret,
     /// `v1 ConfigMap`.
     ConfigMap,
+    /// `v1 PersistentVolumeClaim`; only those that no StatefulSet makes.
+    PersistentVolumeClaim,
     /// `apps/v1 StatefulSet`.
     StatefulSet,
     /// `apps/v1 Deployment`.
     Deployment,
     /// `batch/v1 Job`.
     Job,
+    /// `batch/v1 CronJob`.
+    CronJob,
     /// `policy/v1 PodDisruptionBudget`.
     PodDisruptionBudget,
     /// `autoscaling/v2 HorizontalPodAutoscaler`.
     HorizontalPodAutoscaler,
     /// `networking.k8s.io/v1 Ingress`.
     Ingress,
+    /// `monitoring.coreos.com/v1 ServiceMonitor`, where the Prometheus operator is installed.
+    ServiceMonitor,
     /// `coordination.k8s.io/v1 Lease`; never rendered, held while a deploy writes.
     Lease,
 }
 
 impl ObjectKind {
     /// Every kind, in the order in which objects are applied.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Namespace,
         Self::ResourceQuota,
         Self::NetworkPolicy,
@@ -48,12 +54,15 @@ impl ObjectKind {
         Self::Service,
         Self::Secret,
         Self::ConfigMap,
+        Self::PersistentVolumeClaim,
         Self::StatefulSet,
         Self::Deployment,
         Self::Job,
+        Self::CronJob,
         Self::PodDisruptionBudget,
         Self::HorizontalPodAutoscaler,
         Self::Ingress,
+        Self::ServiceMonitor,
         Self::Lease,
     ];
 
@@ -64,6 +73,7 @@ impl ObjectKind {
             Self::ServiceAccount => ("", "v1", "serviceaccounts"),
             Self::Secret => ("", "v1", "secrets"),
             Self::ConfigMap => ("", "v1", "configmaps"),
+            Self::PersistentVolumeClaim => ("", "v1", "persistentvolumeclaims"),
             Self::Service => ("", "v1", "services"),
             Self::ResourceQuota => ("", "v1", "resourcequotas"),
             Self::NetworkPolicy => ("networking.k8s.io", "v1", "networkpolicies"),
@@ -71,8 +81,10 @@ impl ObjectKind {
             Self::Deployment => ("apps", "v1", "deployments"),
             Self::StatefulSet => ("apps", "v1", "statefulsets"),
             Self::Job => ("batch", "v1", "jobs"),
+            Self::CronJob => ("batch", "v1", "cronjobs"),
             Self::PodDisruptionBudget => ("policy", "v1", "poddisruptionbudgets"),
             Self::HorizontalPodAutoscaler => ("autoscaling", "v2", "horizontalpodautoscalers"),
+            Self::ServiceMonitor => ("monitoring.coreos.com", "v1", "servicemonitors"),
             Self::Lease => ("coordination.k8s.io", "v1", "leases"),
         }
     }
@@ -84,6 +96,7 @@ impl ObjectKind {
             Self::ServiceAccount => "ServiceAccount",
             Self::Secret => "Secret",
             Self::ConfigMap => "ConfigMap",
+            Self::PersistentVolumeClaim => "PersistentVolumeClaim",
             Self::Service => "Service",
             Self::ResourceQuota => "ResourceQuota",
             Self::NetworkPolicy => "NetworkPolicy",
@@ -91,8 +104,10 @@ impl ObjectKind {
             Self::Deployment => "Deployment",
             Self::StatefulSet => "StatefulSet",
             Self::Job => "Job",
+            Self::CronJob => "CronJob",
             Self::PodDisruptionBudget => "PodDisruptionBudget",
             Self::HorizontalPodAutoscaler => "HorizontalPodAutoscaler",
+            Self::ServiceMonitor => "ServiceMonitor",
             Self::Lease => "Lease",
         }
     }
@@ -108,6 +123,11 @@ impl ObjectKind {
             ("", version, _) => version.to_owned(),
             (group, version, _) => format!("{group}/{version}"),
         }
+    }
+
+    /// Whether every cluster knows this kind; another is there only once its definition is.
+    pub const fn is_built_in(self) -> bool {
+        !matches!(self, Self::ServiceMonitor)
     }
 
     /// Whether objects of this kind live in a namespace.

@@ -172,7 +172,10 @@ async fn probe_redis(
             ca: settings.ca_cert.as_deref(),
             ca_variable: "REDIS_CA_CERT",
             scrutiny: Scrutiny::Full,
-            client: None,
+            client: settings
+                .client
+                .as_ref()
+                .map(|(certificate, key)| (certificate.as_str(), key)),
             protocol: None,
         };
         let witness = sight.witness.clone();

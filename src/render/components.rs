@@ -4,10 +4,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::Resolved;
-use crate::config::quantity::Quantity;
-use crate::config::values::{
-    CsvSourceType, Persistence, PullPolicy, Resources, Service, Texts, Values,
-};
+use crate::config::values::{Persistence, PullPolicy, Resources, Service, Texts, Values};
 use crate::model::component::Component;
 
 use super::engine::Engine;
@@ -16,17 +13,14 @@ use super::facts::Facts;
 use super::images;
 use super::labels;
 use super::policies;
+use super::redis;
+use super::source;
 use super::view::{IdentityView, ObjectView, Parts, VolumeView, canonical};
 
 /// User and group of the official Redis and PostgreSQL images.
-const SERVER_USER: (i64, i64) = (999, 999);
+pub(super) const SERVER_USER: (i64, i64) = (999, 999);
 /// User and group of etcd, which needs none in particular.
 const ETCD_USER: (i64, i64) = (65_534, 65_534);
-/// Part of Redis' memory that data may take; the rest is for clients and the append-only file.
-const REDIS_DATA_PERCENT: u64 = 70;
-
-/// Where the sample file is in the image.
-const IMAGE_DATA: &str = "/data";
 
 /// The values of all templates of one component.
 pub(super) struct Filled {
@@ -74,7 +68,7 @@ pub(super) fn fill(
         "component": parts.view(resolved, rules, files),
         "server": server,
     });
-    if let Value::Object(worker) = worker(resolved, facts, component)? {
+    if let Value::Object(worker) = worker(resolved, facts, component) {
         for (name, value) in worker {
             context[name] = value;
         }
@@ -176,52 +170,11 @@ fn server_parts(values: &Values, component: Component) -> Parts<'_> {
 /// What only the server's own templates need.
 fn server(resolved: &Resolved, component: Component) -> Value {
     match component {
-        Component::Redis => redis(resolved),
+        Component::Redis => redis::server(resolved),
         Component::Postgresql => postgresql(resolved),
         Component::Etcd => etcd(resolved),
         Component::Streamer | Component::Collector | Component::ApiGateway => Value::Null,
     }
-}
-
-fn redis(resolved: &Resolved) -> Value {
-    let redis = &resolved.values.redis;
-    let tls = if redis.tls.enabled {
-        "--tls --cacert /tls/ca.crt "
-    } else {
-        ""
-    };
-    let ping = format!("redis-cli {tls}-h 127.0.0.1 -p 6379 ping");
-    let memory = redis
-        .master
-        .resources
-        .limits
-        .get("memory")
-        .and_then(|limit| Quantity::parse(limit))
-        .map(|limit| limit.whole() / 100 * REDIS_DATA_PERCENT);
-    json!({
-        "tls": redis.tls.enabled,
-        "tlsSecret": redis.tls.existing_secret,
-        "auth": redis.auth.enabled,
-        "passwordSecret": redis.auth.existing_secret,
-        "passwordKey": redis.auth.existing_secret_password_key,
-        "appendonly": redis.appendonly,
-        "snapshots": redis.master.persistence.enabled && !redis.appendonly,
-        "maxMemory": memory,
-        "configMap": labels::prefixed(resolved, "redis-config"),
-        "ready": ["sh", "-c", format!("test \"$({ping})\" = PONG")],
-        "alive": ["sh", "-c", alive(&ping)],
-    })
-}
-
-/// Any answer of the server itself shows that it is alive. Starting it again helps neither after a
-/// change of its password, nor while it loads its data or runs a script, nor on a full disk, nor
-/// with too many clients.
-fn alive(ping: &str) -> String {
-    format!(
-        "answer=$({ping} 2>&1); case \"$answer\" in \
-         *PONG*|*NOAUTH*|*WRONGPASS*|*NOPERM*|*LOADING*|*MISCONF*|*BUSY*|*clients*) ;; \
-         *) echo \"$answer\"; exit 1 ;; esac"
-    )
 }
 
 fn postgresql(resolved: &Resolved) -> Value {
@@ -258,7 +211,7 @@ fn etcd(resolved: &Resolved) -> Value {
     })
 }
 
-/// Configuration files of the servers that have any.
+/// Configuration files of the servers that have any, and the source that the values hold.
 fn files(
     engine: &Engine,
     resolved: &Resolved,
@@ -273,6 +226,10 @@ fn files(
                 "redis.conf".to_owned(),
                 engine.text("redis.conf", &context)?,
             );
+            if redis::is_cluster(&resolved.values) {
+                let script = engine.text("redis-cluster.sh", &context)?;
+                files.insert("form.sh".to_owned(), script);
+            }
         }
         Component::Postgresql => {
             let mut text = engine.text("postgresql.conf", &context)?;
@@ -283,6 +240,10 @@ fn files(
                 "pg_hba.conf".to_owned(),
                 engine.text("pg_hba.conf", &context)?,
             );
+        }
+        Component::Streamer => {
+            let source = source::config_map(&resolved.values);
+            files.extend(source.map(|(_, key, text)| (key.to_owned(), text.to_owned())));
         }
         _ => {}
     }
@@ -301,21 +262,24 @@ fn checksum(files: &Texts) -> String {
 }
 
 /// What only the worker's own template needs; null for a server.
-fn worker(resolved: &Resolved, facts: &Facts, component: Component) -> Result<Value, RenderError> {
+fn worker(resolved: &Resolved, facts: &Facts, component: Component) -> Value {
     let values = &resolved.values;
-    let identity =
-        |advertise, log_level| IdentityView::new(resolved, component, advertise, log_level);
-    Ok(match component {
+    let (streamer, collector) = (&values.streamer, &values.collector);
+    let gateway = &values.api_gateway;
+    let identity = |exposed, log_level| IdentityView::new(resolved, component, exposed, log_level);
+    match component {
         Component::Streamer => json!({
-            "identity": identity(&values.streamer.advertise, &values.streamer.config.log_level),
+            "identity": identity(
+                (&streamer.advertise, &streamer.service), &streamer.config.log_level,
+            ),
             "redis": facts.redis,
             "etcd": facts.etcd,
-            "streamer": streamer(values)?,
+            "streamer": source::streamer(values),
         }),
         Component::Collector => {
-            let config = &values.collector.config;
+            let config = &collector.config;
             json!({
-                "identity": identity(&values.collector.advertise, &config.log_level),
+                "identity": identity((&collector.advertise, &collector.service), &config.log_level),
                 "redis": facts.redis,
                 "etcd": facts.etcd,
                 "database": facts.database,
@@ -327,14 +291,14 @@ fn worker(resolved: &Resolved, facts: &Facts, component: Component) -> Result<Va
             })
         }
         Component::ApiGateway => {
-            let config = &values.api_gateway.config;
+            let config = &gateway.config;
             let secret = if values.gateway_asks_for_token() {
                 config.auth.existing_secret.as_str()
             } else {
                 ""
             };
             json!({
-                "identity": identity(&values.api_gateway.advertise, &config.log_level),
+                "identity": identity((&gateway.advertise, &gateway.service), &config.log_level),
                 "etcd": facts.etcd,
                 "database": facts.database,
                 "gateway": {
@@ -344,56 +308,5 @@ fn worker(resolved: &Resolved, facts: &Facts, component: Component) -> Result<Va
             })
         }
         Component::Redis | Component::Postgresql | Component::Etcd => Value::Null,
-    })
-}
-
-fn streamer(values: &Values) -> Result<Value, RenderError> {
-    let streamer = &values.streamer;
-    let config = &streamer.config;
-    let source = &config.csv_source;
-    let (folder, name, volume) = match source.kind {
-        CsvSourceType::Embedded => (IMAGE_DATA, &config.csv_file, Value::Null),
-        CsvSourceType::ConfigMap => (
-            source.mount_path.as_str(),
-            &source.config_map_key,
-            json!({ "name": "csv", "configMap": { "name": source.config_map_name } }),
-        ),
-        CsvSourceType::Pvc => {
-            let claim = json!({ "claimName": source.pvc_name, "readOnly": true });
-            let name = if source.file_name.is_empty() {
-                &config.csv_file
-            } else {
-                &source.file_name
-            };
-            (
-                source.mount_path.as_str(),
-                name,
-                json!({ "name": "csv", "persistentVolumeClaim": claim }),
-            )
-        }
-        CsvSourceType::Url => {
-            return Err(RenderError::Unsupported {
-                key: "streamer.config.csvSource.type",
-                what: "a download",
-                instead: "pvc, and download the file into the volume",
-            });
-        }
-    };
-    let limit = Quantity::parse(&config.spool.limit).unwrap_or_default();
-    let scaling = values.autoscaling.overridden(&streamer.autoscaling);
-    let fewest = if scaling.enabled {
-        scaling.min_replicas
-    } else {
-        0
-    };
-    Ok(json!({
-        "file": if name.starts_with('/') { name.clone() } else { format!("{folder}/{name}") },
-        "batchSize": config.batch_size.to_string(),
-        "interval": config.stream_interval,
-        "loopMode": config.loop_mode.to_string(),
-        "replicas": streamer.replica_count.max(fewest).to_string(),
-        "spoolLimit": limit.whole().to_string(),
-        "volume": volume,
-        "mountPath": source.mount_path,
-    }))
+    }
 }

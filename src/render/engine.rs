@@ -3,8 +3,11 @@
 use handlebars::{Context, Handlebars, Helper, HelperResult, Output, RenderContext, Template};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::{ConfigMap, ResourceQuota, Service, ServiceAccount};
-use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::batch::v1::CronJob;
+use k8s_openapi::api::core::v1::{
+    ConfigMap, PersistentVolumeClaim, ResourceQuota, Service, ServiceAccount,
+};
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,6 +16,7 @@ use serde_json::Value;
 use crate::model::object::ObjectKind;
 
 use super::error::RenderError;
+use super::monitor::ServiceMonitor;
 use super::paths;
 use super::strict;
 
@@ -74,15 +78,17 @@ impl Engine {
             ObjectKind::HorizontalPodAutoscaler => {
                 typed::<HorizontalPodAutoscaler>(kind, name, &text)
             }
-            ObjectKind::Namespace
-            | ObjectKind::Secret
-            | ObjectKind::Ingress
-            | ObjectKind::Job
-            | ObjectKind::Lease => Err(RenderError::Template {
-                template: name.to_owned(),
-                line: 1,
-                reason: format!("a {kind} is not rendered"),
-            }),
+            ObjectKind::Ingress => typed::<Ingress>(kind, name, &text),
+            ObjectKind::PersistentVolumeClaim => typed::<PersistentVolumeClaim>(kind, name, &text),
+            ObjectKind::CronJob => typed::<CronJob>(kind, name, &text),
+            ObjectKind::ServiceMonitor => typed::<ServiceMonitor>(kind, name, &text),
+            ObjectKind::Namespace | ObjectKind::Secret | ObjectKind::Job | ObjectKind::Lease => {
+                Err(RenderError::Template {
+                    template: name.to_owned(),
+                    line: 1,
+                    reason: format!("a {kind} is not rendered"),
+                })
+            }
         }
     }
 }

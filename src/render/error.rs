@@ -32,16 +32,6 @@ pub enum RenderError {
         /// Which.
         missing: Vec<MissingSetting>,
     },
-    /// A setting asks for something that telectl cannot do yet.
-    #[error("`{key}` asks for {what}, which telectl cannot do yet; use {instead}")]
-    Unsupported {
-        /// The key.
-        key: &'static str,
-        /// What it asks for.
-        what: &'static str,
-        /// What to use.
-        instead: &'static str,
-    },
     /// A template is none.
     #[error("template `{template}` cannot be parsed")]
     Syntax {

@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use crate::config::Resolved;
+use crate::config::values::PasswordAuth;
 use crate::model::component::Component;
 use crate::model::endpoint::Endpoint;
 
@@ -31,6 +32,8 @@ pub(super) struct RedisFacts {
     pub(super) ca_cert: String,
     /// Empty if there is no TLS, or `ca_cert` has the text.
     pub(super) ca_secret: String,
+    /// Empty if the server asks for no certificate.
+    pub(super) client_secret: String,
     pub(super) pipeline: String,
     pub(super) shards: String,
     pub(super) claim_idle: String,
@@ -66,8 +69,14 @@ pub(super) struct EtcdFacts {
     /// Comma-separated; empty if workers do not register.
     pub(super) endpoints: String,
     pub(super) lease_ttl: String,
-    pub(super) tls: bool,
+    /// Empty if there is no TLS.
+    pub(super) ca_secret: String,
+    /// Empty if workers log in without a certificate.
     pub(super) client_secret: String,
+    /// Empty if workers log in without a password.
+    pub(super) username: String,
+    pub(super) password_secret: String,
+    pub(super) password_key: String,
     #[serde(skip)]
     pub(super) ports: Vec<u16>,
     #[serde(skip)]
@@ -142,55 +151,93 @@ fn or_placeholder(text: &str, placeholder: &str) -> String {
 }
 
 fn redis(resolved: &Resolved) -> RedisFacts {
+    if resolved.values.deploys_redis() {
+        own_redis(resolved)
+    } else {
+        external_redis(resolved)
+    }
+}
+
+/// What holds wherever Redis is.
+fn any_redis(resolved: &Resolved, auth: &PasswordAuth) -> RedisFacts {
     let values = &resolved.values;
-    let is_here = values.deploys_redis();
-    let (host, port, tls, database) = if is_here {
-        let host = service_host(resolved, Component::Redis);
-        (host, values.redis.service.port, values.redis.tls.enabled, 0)
-    } else {
-        let external = &values.external_redis;
-        let host = or_placeholder(&external.host, PLACEHOLDER_REDIS);
-        (host, external.port, external.tls.enabled, external.database)
-    };
-    let (auth, username, ca_cert, ca_secret) = if is_here {
-        let redis = &values.redis;
-        (
-            &redis.auth,
-            String::new(),
-            String::new(),
-            redis.tls.ca_secret.clone(),
-        )
-    } else {
-        let external = &values.external_redis;
-        let tls = &external.tls;
-        let secret = if tls.ca_cert.is_empty() {
-            tls.ca_secret.clone()
-        } else {
-            String::new()
-        };
-        (
-            &external.auth,
-            external.username.clone(),
-            tls.ca_cert.clone(),
-            secret,
-        )
-    };
-    let when = |condition: bool, text: String| if condition { text } else { String::new() };
-    let scheme = if tls { "rediss" } else { "redis" };
     RedisFacts {
-        url: format!("{scheme}://{}/{database}", Endpoint::new(host, port)),
-        tls_text: tls.to_string(),
-        username: when(auth.enabled, username),
-        password_secret: when(auth.enabled, auth.existing_secret.clone()),
+        url: String::new(),
+        tls_text: String::new(),
+        username: String::new(),
+        password_secret: when(auth.enabled, &auth.existing_secret),
         password_key: auth.existing_secret_password_key.clone(),
-        ca_cert: when(tls, ca_cert),
-        ca_secret: when(tls, ca_secret),
+        ca_cert: String::new(),
+        ca_secret: String::new(),
+        client_secret: String::new(),
         pipeline: resolved.pipeline().to_owned(),
         shards: values.queue.shards.to_string(),
         claim_idle: values.queue.claim_idle.clone(),
-        port,
-        is_here,
+        port: values.redis.service.port,
+        is_here: true,
     }
+}
+
+fn own_redis(resolved: &Resolved) -> RedisFacts {
+    let redis = &resolved.values.redis;
+    let host = service_host(resolved, Component::Redis);
+    RedisFacts {
+        url: redis_url(
+            redis.tls.enabled,
+            Endpoint::new(host, redis.service.port),
+            0,
+        ),
+        tls_text: redis.tls.enabled.to_string(),
+        ca_secret: when(redis.tls.enabled, &redis.tls.ca_secret),
+        ..any_redis(resolved, &redis.auth)
+    }
+}
+
+fn external_redis(resolved: &Resolved) -> RedisFacts {
+    let external = &resolved.values.external_redis;
+    let tls = &external.tls;
+    // The certificate names the host, not the Service that stands for it.
+    let host = match external.service_name.as_str() {
+        alias if !alias.is_empty() && !tls.enabled => {
+            format!("{alias}.{}.svc", resolved.namespace())
+        }
+        _ => or_placeholder(&external.host, PLACEHOLDER_REDIS),
+    };
+    let address = Endpoint::new(host, external.port);
+    RedisFacts {
+        url: redis_url(tls.enabled, address, external.database),
+        tls_text: tls.enabled.to_string(),
+        username: when(external.auth.enabled, &external.username),
+        ca_cert: when(tls.enabled, &tls.ca_cert),
+        ca_secret: when(tls.enabled && tls.ca_cert.is_empty(), &tls.ca_secret),
+        client_secret: when(tls.enabled, &tls.client_secret),
+        port: external.port,
+        is_here: false,
+        ..any_redis(resolved, &external.auth)
+    }
+}
+
+fn redis_url(tls: bool, address: Endpoint, database: u32) -> String {
+    let scheme = if tls { "rediss" } else { "redis" };
+    format!("{scheme}://{address}/{database}")
+}
+
+fn when(condition: bool, text: &str) -> String {
+    if condition { text } else { "" }.to_owned()
+}
+
+/// The Service that stands for a Redis elsewhere: its name, and what it stands for.
+pub(super) fn redis_alias(resolved: &Resolved) -> Option<(String, Endpoint)> {
+    let values = &resolved.values;
+    let external = &values.external_redis;
+    let is_wanted = external.enabled && values.uses_queue() && !external.service_name.is_empty();
+    let host = || or_placeholder(&external.host, PLACEHOLDER_REDIS);
+    is_wanted.then(|| {
+        (
+            external.service_name.clone(),
+            Endpoint::new(host(), external.port),
+        )
+    })
 }
 
 fn database(resolved: &Resolved) -> DatabaseFacts {
@@ -256,11 +303,25 @@ fn etcd(resolved: &Resolved) -> EtcdFacts {
     let mut ports: Vec<u16> = endpoints.iter().map(|endpoint| port_of(endpoint)).collect();
     ports.sort_unstable();
     ports.dedup();
+    let (tls, auth) = (&values.etcd.tls, &values.etcd.auth);
+    let takes_ca_only = !is_here && !tls.ca_secret.is_empty();
+    let (ca_secret, client_secret) = match (tls.enabled, takes_ca_only) {
+        (false, _) => ("", ""),
+        (true, false) => (&*tls.client_secret, &*tls.client_secret),
+        (true, true) => (&*tls.ca_secret, ""),
+    };
+    let username = match (auth.enabled, is_here) {
+        (true, false) => auth.username.as_str(),
+        _ => "",
+    };
     EtcdFacts {
         endpoints: endpoints.join(","),
         lease_ttl: values.discovery.lease_ttl.clone(),
-        tls: values.etcd.tls.enabled,
-        client_secret: values.etcd.tls.client_secret.clone(),
+        ca_secret: ca_secret.to_owned(),
+        client_secret: client_secret.to_owned(),
+        username: username.to_owned(),
+        password_secret: auth.existing_secret.clone(),
+        password_key: auth.existing_secret_password_key.clone(),
         ports,
         is_here,
     }

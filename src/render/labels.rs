@@ -48,10 +48,7 @@ pub fn prefixed(resolved: &Resolved, name: &str) -> String {
 
 /// What a network policy selects: every pod of the component, probe pods too.
 pub fn policy_selector(resolved: &Resolved, component: Component) -> Labels {
-    Labels::from([
-        ("app.kubernetes.io/instance".to_owned(), instance(resolved)),
-        (COMPONENT.to_owned(), component.name().to_owned()),
-    ])
+    part_selector(resolved, component.name())
 }
 
 /// What workloads, Services, budgets and autoscalers select: the pods that serve.
@@ -75,12 +72,22 @@ pub fn common(resolved: &Resolved) -> Labels {
 
 /// The labels of a component's objects, whatever their kind.
 pub fn object(resolved: &Resolved, component: Component) -> Labels {
+    part(resolved, component.name())
+}
+
+/// What selects the pods of a part that is no component, such as the backup.
+pub fn part_selector(resolved: &Resolved, part: &str) -> Labels {
+    Labels::from([
+        ("app.kubernetes.io/instance".to_owned(), instance(resolved)),
+        (COMPONENT.to_owned(), part.to_owned()),
+    ])
+}
+
+/// The labels of such a part's objects and pods.
+pub fn part(resolved: &Resolved, part: &str) -> Labels {
     let mut labels = common(resolved);
-    labels.extend(policy_selector(resolved, component));
-    labels.insert(
-        "app.kubernetes.io/name".to_owned(),
-        component.name().to_owned(),
-    );
+    labels.extend(part_selector(resolved, part));
+    labels.insert("app.kubernetes.io/name".to_owned(), part.to_owned());
     labels
 }
 

@@ -2,15 +2,20 @@
 //!
 //! Pure: the same values give the same bytes. No Secret is rendered; what has to exist is listed.
 
+mod backup;
 mod components;
 mod engine;
 mod error;
 mod facts;
 pub mod images;
+mod ingress;
 pub mod labels;
+mod monitor;
 mod paths;
 mod policies;
+mod redis;
 mod secrets;
+mod source;
 pub mod strict;
 mod templates;
 mod view;
@@ -22,6 +27,7 @@ use serde_json::{Value, json};
 use crate::config::Resolved;
 use crate::config::values::Values;
 use crate::model::component::Component;
+use crate::model::endpoint::Endpoint;
 use crate::model::manifest::{Manifest, RenderedSet};
 use crate::model::object::{ObjectKind, ObjectRef};
 
@@ -68,6 +74,12 @@ fn render_with(resolved: &Resolved, unknown: Unknown) -> Result<RenderedSet, Ren
             let filled = components::fill(engine, resolved, &facts, component)?;
             set.component(resolved, component, &filled)?;
         }
+    }
+    if resolved.values.dumps_database() {
+        set.backup(resolved, &facts)?;
+    }
+    if let Some((name, stands_for)) = facts::redis_alias(resolved) {
+        set.alias(resolved, &name, &stands_for)?;
     }
     if resolved.values.resource_quota.enabled {
         set.quota(resolved)?;
@@ -134,11 +146,20 @@ impl SetBuilder<'_> {
         let mut workload = context.clone();
         workload["object"]["labels"][labels::VERSION] = filled.version.clone().into();
         self.add(kind, name, &template, &workload)?;
-        if matches!(component, Component::Redis | Component::Postgresql) {
-            let name = format!("{name}-config");
+        let config_map = match component {
+            Component::Redis | Component::Postgresql => Some(format!("{name}-config")),
+            Component::Streamer => {
+                source::config_map(values).map(|(config_map, _, _)| config_map.to_owned())
+            }
+            _ => None,
+        };
+        if let Some(name) = config_map {
             let mut context = context.clone();
             context["object"]["name"] = Value::String(name.clone());
             self.add(ObjectKind::ConfigMap, &name, "configmap.yaml", &context)?;
+        }
+        if component == Component::Redis {
+            self.redis_nodes(resolved, context)?;
         }
         if values.network_policy.enabled {
             self.add(
@@ -156,7 +177,84 @@ impl SetBuilder<'_> {
             let kind = ObjectKind::PodDisruptionBudget;
             self.add(kind, name, "poddisruptionbudget.yaml", context)?;
         }
+        self.reach(resolved, component, filled)
+    }
+
+    /// The Services of a cluster's nodes.
+    fn redis_nodes(&mut self, resolved: &Resolved, context: &Value) -> Result<(), RenderError> {
+        for node in redis::node_services(resolved) {
+            let mut context = context.clone();
+            let name = node["name"].as_str().unwrap_or_default().to_owned();
+            context["node"] = node;
+            let template = "redis-node.service.yaml";
+            self.add(ObjectKind::Service, &name, template, &context)?;
+        }
         Ok(())
+    }
+
+    /// What leads to a component from outside, and what scrapes it.
+    fn reach(
+        &mut self,
+        resolved: &Resolved,
+        component: Component,
+        filled: &Filled,
+    ) -> Result<(), RenderError> {
+        let name = &filled.object.name;
+        let mut context = filled.context.clone();
+        if let Some(ingress) = ingress::of(&resolved.values, component) {
+            context["ingress"] = ingress::view(resolved, ingress, name, view::port_name(component));
+            self.add(ObjectKind::Ingress, name, "ingress.yaml", &context)?;
+        }
+        if monitor::is_scraped(&resolved.values, component) {
+            context["monitor"] = monitor::view(resolved, component, &filled.object.labels);
+            let kind = ObjectKind::ServiceMonitor;
+            self.add(kind, name, "servicemonitor.yaml", &context)?;
+        }
+        Ok(())
+    }
+
+    /// The dumps of the database: a CronJob and what it needs.
+    fn backup(&mut self, resolved: &Resolved, facts: &Facts) -> Result<(), RenderError> {
+        let mut context = backup::fill(resolved, facts);
+        let name = labels::prefixed(resolved, backup::BACKUP);
+        let script = self.engine.text("backup.sh", &context)?;
+        context["component"]["files"] = json!({ "backup.sh": script });
+        let kind = ObjectKind::ServiceAccount;
+        self.add(kind, &name, "serviceaccount.yaml", &context)?;
+        self.add(ObjectKind::ConfigMap, &name, "configmap.yaml", &context)?;
+        if resolved.values.network_policy.enabled {
+            let kind = ObjectKind::NetworkPolicy;
+            self.add(kind, &name, "networkpolicy.yaml", &context)?;
+        }
+        if backup::has_own_claim(&resolved.values.backup.storage) {
+            let kind = ObjectKind::PersistentVolumeClaim;
+            self.add(kind, &name, "persistentvolumeclaim.yaml", &context)?;
+        }
+        self.add(ObjectKind::CronJob, &name, "backup.cronjob.yaml", &context)
+    }
+
+    /// A Service that stands for a Redis elsewhere.
+    fn alias(
+        &mut self,
+        resolved: &Resolved,
+        name: &str,
+        stands_for: &Endpoint,
+    ) -> Result<(), RenderError> {
+        let context = json!({
+            "object": self.common(resolved, name),
+            "alias": { "host": stands_for.host, "port": stands_for.port },
+        });
+        self.add(ObjectKind::Service, name, "externalname.yaml", &context)
+    }
+
+    /// The metadata of an object that belongs to no component.
+    fn common(&self, resolved: &Resolved, name: &str) -> view::ObjectView {
+        view::ObjectView {
+            name: name.to_owned(),
+            namespace: self.namespace.to_owned(),
+            labels: labels::common(resolved),
+            annotations: view::filled(resolved.values.common_annotations.clone()),
+        }
     }
 
     fn quota(&mut self, resolved: &Resolved) -> Result<(), RenderError> {
@@ -169,12 +267,7 @@ impl SetBuilder<'_> {
             .map(|(resource, amount)| (resource.clone(), view::canonical(amount)))
             .collect();
         let context = json!({
-            "object": view::ObjectView {
-                name: name.clone(),
-                namespace: self.namespace.to_owned(),
-                labels: labels::common(resolved),
-                annotations: view::filled(resolved.values.common_annotations.clone()),
-            },
+            "object": self.common(resolved, &name),
             "hard": hard,
         });
         self.add(

@@ -8,13 +8,17 @@
 use serde_json::{Value, json};
 
 use crate::config::Resolved;
-use crate::config::values::ServiceType;
+use crate::config::values::{BackupStorageType, ServiceType};
 use crate::model::component::Component;
 
+use super::backup::BACKUP;
 use super::facts::Facts;
 use super::labels;
+use super::redis::{BUS, is_cluster};
+use super::source::download_port;
 
 const DNS: u16 = 53;
+const HTTPS: u16 = 443;
 
 /// The rules of one component, as Kubernetes has them.
 #[derive(Debug, Clone)]
@@ -46,12 +50,16 @@ fn ingress(resolved: &Resolved, component: Component) -> Vec<Value> {
         Component::Streamer | Component::Collector | Component::ApiGateway => {
             vec![json!({ "ports": [tcp(super::view::listen_port(values, component))] })]
         }
-        Component::Redis => server_ingress(
-            resolved,
-            component,
-            values.redis.service.kind,
-            &[Component::Streamer, Component::Collector],
-        ),
+        Component::Redis => {
+            let kind = values.redis.service.kind;
+            let clients = [Component::Streamer, Component::Collector];
+            let mut rules = server_ingress(resolved, component, kind, &clients);
+            rules.extend(is_cluster(values).then(|| {
+                let ports = json!([tcp(component.default_port()), tcp(BUS)]);
+                json!({ "from": [pods(resolved, component.name())], "ports": ports })
+            }));
+            rules
+        }
         Component::Etcd => server_ingress(
             resolved,
             component,
@@ -78,11 +86,29 @@ fn server_ingress(
     if service.is_external() || !resolved.values.has_workers() {
         return vec![json!({ "ports": ports })];
     }
-    let from: Vec<Value> = clients
+    let mut from: Vec<Value> = clients
         .iter()
-        .map(|client| pods(resolved, *client))
+        .map(|client| pods(resolved, client.name()))
         .collect();
+    if component == Component::Postgresql && resolved.values.dumps_database() {
+        from.push(pods(resolved, BACKUP));
+    }
     vec![json!({ "from": from, "ports": ports })]
+}
+
+/// The rules of the backup's pods: nobody calls them.
+pub(super) fn of_backup(resolved: &Resolved, facts: &Facts) -> Rules {
+    let mut egress = vec![names(), to_database(resolved, facts)];
+    let storage = &resolved.values.backup.storage;
+    if storage.kind == BackupStorageType::S3 {
+        let endpoint = url::Url::parse(&storage.endpoint).ok();
+        let port = endpoint.and_then(|url| url.port_or_known_default());
+        egress.push(to(resolved, None, &[port.unwrap_or(HTTPS)]));
+    }
+    Rules {
+        ingress: Vec::new(),
+        egress,
+    }
 }
 
 fn egress(resolved: &Resolved, facts: &Facts, component: Component) -> Vec<Value> {
@@ -90,22 +116,25 @@ fn egress(resolved: &Resolved, facts: &Facts, component: Component) -> Vec<Value
         Component::Streamer => (true, false),
         Component::Collector => (true, true),
         Component::ApiGateway => (false, true),
+        // The nodes of a cluster call each other.
+        Component::Redis if is_cluster(&resolved.values) => {
+            let ports = json!([tcp(component.default_port()), tcp(BUS)]);
+            let nodes = json!({ "to": [pods(resolved, component.name())], "ports": ports });
+            return vec![names(), nodes];
+        }
         // The servers answer; they call nobody.
         Component::Redis | Component::Etcd | Component::Postgresql => return Vec::new(),
     };
-    let mut rules = vec![json!({ "ports": [udp(DNS), tcp(DNS)] })];
+    let mut rules = vec![names()];
     if queue {
         let (port, is_here) = (facts.redis.port, facts.redis.is_here);
         rules.push(to(resolved, is_here.then_some(Component::Redis), &[port]));
     }
     if database {
-        let (port, is_here) = (facts.database.port_number, facts.database.is_here);
-        rules.push(to(
-            resolved,
-            is_here.then_some(Component::Postgresql),
-            &[port],
-        ));
+        rules.push(to_database(resolved, facts));
     }
+    let download = (component == Component::Streamer).then(|| download_port(&resolved.values));
+    rules.extend(download.flatten().map(|port| to(resolved, None, &[port])));
     if !facts.etcd.ports.is_empty() {
         let here = facts.etcd.is_here.then_some(Component::Etcd);
         rules.push(to(resolved, here, &facts.etcd.ports));
@@ -113,11 +142,20 @@ fn egress(resolved: &Resolved, facts: &Facts, component: Component) -> Vec<Value
     rules
 }
 
+fn names() -> Value {
+    json!({ "ports": [udp(DNS), tcp(DNS)] })
+}
+
+fn to_database(resolved: &Resolved, facts: &Facts) -> Value {
+    let here = facts.database.is_here.then_some(Component::Postgresql);
+    to(resolved, here, &[facts.database.port_number])
+}
+
 /// The way to a server: by its pods and their port, or by the Service's port to anywhere.
 fn to(resolved: &Resolved, server: Option<Component>, ports: &[u16]) -> Value {
     match server {
         Some(server) => json!({
-            "to": [pods(resolved, server)],
+            "to": [pods(resolved, server.name())],
             "ports": [tcp(server.default_port())],
         }),
         None => {
@@ -127,8 +165,8 @@ fn to(resolved: &Resolved, server: Option<Component>, ports: &[u16]) -> Value {
     }
 }
 
-fn pods(resolved: &Resolved, component: Component) -> Value {
-    json!({ "podSelector": { "matchLabels": labels::policy_selector(resolved, component) } })
+fn pods(resolved: &Resolved, part: &str) -> Value {
+    json!({ "podSelector": { "matchLabels": labels::part_selector(resolved, part) } })
 }
 
 fn tcp(port: u16) -> Value {

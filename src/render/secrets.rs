@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 
 use crate::config::Resolved;
+use crate::config::values::BackupStorageType;
 use crate::model::component::Component;
 use crate::model::manifest::{SecretContent, SecretKey, SecretNeed};
 
+use super::backup::CREDENTIALS;
 use super::components::is_enabled;
 use super::facts::Facts;
+use super::ingress;
+use super::source::download_port;
 
 /// Collects needs; one Secret may be needed by several components.
 #[derive(Debug, Default)]
@@ -37,7 +41,14 @@ pub(super) fn needs(resolved: &Resolved, facts: &Facts) -> Vec<SecretNeed> {
     for component in Component::ALL {
         if is_enabled(&resolved.values, component) {
             of_component(&mut needs, resolved, facts, component);
+            of_ingress(&mut needs, resolved, component);
         }
+    }
+    if resolved.values.streamer.enabled {
+        download(&mut needs, resolved);
+    }
+    if resolved.values.dumps_database() {
+        backup(&mut needs, resolved, facts);
     }
     needs
         .0
@@ -115,9 +126,50 @@ fn of_component(needs: &mut Needs, resolved: &Resolved, facts: &Facts, component
     }
 }
 
+/// Certificates of an Ingress, unless cert-manager makes them.
+fn of_ingress(needs: &mut Needs, resolved: &Resolved, component: Component) {
+    let Some(ingress) = ingress::of(&resolved.values, component) else {
+        return;
+    };
+    if ingress.is_issued() {
+        return;
+    }
+    for tls in &ingress.tls {
+        needs.add(&tls.secret_name, "tls.crt", SecretContent::Given);
+        needs.add(&tls.secret_name, "tls.key", SecretContent::Given);
+    }
+}
+
+fn backup(needs: &mut Needs, resolved: &Resolved, facts: &Facts) {
+    database(needs, facts);
+    let storage = &resolved.values.backup.storage;
+    if storage.kind == BackupStorageType::S3 {
+        for key in CREDENTIALS {
+            needs.add(&storage.existing_secret, key, SecretContent::Given);
+        }
+    }
+}
+
+fn download(needs: &mut Needs, resolved: &Resolved) {
+    if download_port(&resolved.values).is_some() {
+        let name = &resolved.values.streamer.config.csv_source.ca_secret;
+        needs.add(name, "ca.crt", SecretContent::Given);
+    }
+}
+
 fn registration(needs: &mut Needs, facts: &Facts) {
-    if facts.etcd.tls && !facts.etcd.endpoints.is_empty() {
-        etcd_client(needs, &facts.etcd.client_secret);
+    let etcd = &facts.etcd;
+    if etcd.endpoints.is_empty() {
+        return;
+    }
+    needs.add(&etcd.ca_secret, "ca.crt", SecretContent::CaCertificate);
+    etcd_client(needs, &etcd.client_secret);
+    if !etcd.username.is_empty() {
+        needs.add(
+            &etcd.password_secret,
+            &etcd.password_key,
+            SecretContent::Given,
+        );
     }
 }
 
@@ -137,6 +189,9 @@ fn queue(needs: &mut Needs, facts: &Facts) {
         SecretContent::RedisPassword,
     );
     needs.add(&redis.ca_secret, "ca.crt", SecretContent::CaCertificate);
+    // The authority that signs it is the one that its server trusts: not ours.
+    needs.add(&redis.client_secret, "tls.crt", SecretContent::Given);
+    needs.add(&redis.client_secret, "tls.key", SecretContent::Given);
 }
 
 fn database(needs: &mut Needs, facts: &Facts) {

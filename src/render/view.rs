@@ -13,6 +13,7 @@ use crate::config::values::{
 use crate::model::component::Component;
 
 use super::images;
+use super::ingress;
 use super::labels::{self, Labels};
 use super::policies::Rules;
 
@@ -100,14 +101,12 @@ impl IdentityView {
     pub(super) fn new(
         resolved: &Resolved,
         component: Component,
-        advertise: &Advertise,
+        (advertise, service): (&Advertise, &Service),
         log_level: &str,
     ) -> Self {
         let listen_port = listen_port(&resolved.values, component);
-        let advertised_port = match advertise.port {
-            0 => listen_port,
-            chosen => chosen,
-        };
+        let ingress = ingress::of(&resolved.values, component);
+        let outside = ingress::outside(advertise, ingress, service, listen_port);
         Self {
             cluster_id: resolved.cluster_id().to_owned(),
             id_variable: match component {
@@ -116,9 +115,9 @@ impl IdentityView {
                 _ => "GATEWAY_ID",
             },
             service_address: advertise.service_address.clone(),
-            external_service_address: advertise.external_service_address.clone(),
-            scheme: advertise.scheme.clone(),
-            advertised_port: advertised_port.to_string(),
+            external_service_address: outside.address,
+            scheme: outside.scheme,
+            advertised_port: outside.port.to_string(),
             listen_port: listen_port.to_string(),
             log_level: log_level.to_owned(),
             shutdown_grace: format!("{SHUTDOWN_GRACE_SECONDS}s"),
@@ -261,7 +260,7 @@ pub(super) const fn workload_kind(component: Component) -> &'static str {
     }
 }
 
-const fn port_name(component: Component) -> &'static str {
+pub(super) const fn port_name(component: Component) -> &'static str {
     match component {
         Component::Streamer | Component::Collector | Component::ApiGateway => "http",
         server => server.name(),
@@ -277,7 +276,7 @@ pub(super) fn service_account(resolved: &Resolved, component: Component) -> Stri
     labels::object_name(resolved, component)
 }
 
-fn pull_secrets(values: &Values) -> Option<Vec<Value>> {
+pub(super) fn pull_secrets(values: &Values) -> Option<Vec<Value>> {
     let names = &values.global.image_pull_secrets;
     (!names.is_empty()).then(|| names.iter().map(|name| json!({ "name": name })).collect())
 }
@@ -292,7 +291,7 @@ fn service(values: &Values, service: &Service) -> Value {
 }
 
 /// The annotations of every object and an object's own.
-fn annotations(values: &Values, own: Option<&Texts>) -> Option<Texts> {
+pub(super) fn annotations(values: &Values, own: Option<&Texts>) -> Option<Texts> {
     let mut all = values.common_annotations.clone();
     all.extend(own.cloned().unwrap_or_default());
     filled(all)
@@ -334,7 +333,7 @@ fn disruption(budget: &Budget) -> Value {
     })
 }
 
-fn resources(resources: &Resources) -> Value {
+pub(super) fn resources(resources: &Resources) -> Value {
     let quantities = |texts: &Texts| -> Option<Texts> {
         filled(
             texts

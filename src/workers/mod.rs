@@ -3,6 +3,7 @@
 pub mod api_gateway;
 pub mod collector;
 pub mod demo;
+pub mod fetch;
 pub mod probe;
 pub mod runtime;
 pub mod streamer;

@@ -56,6 +56,7 @@ fn r07_later_layers_win_and_losers_are_shown() {
         fleet: vec![file("telectl.yaml", &text(4))],
         files: vec![file("one.yaml", &text(5)), file("two.yaml", &text(6))],
         environment: Environment::from([("TELECTL_STREAMER_REPLICA_COUNT", "7")]),
+        texts: Vec::new(),
         sets: vec![
             "streamer.replicaCount=8".into(),
             "streamer.replicaCount=9".into(),

@@ -24,7 +24,7 @@ fn r36_a_literal_secret_is_refused_with_its_replacement_and_not_repeated() {
             "externalRedis.auth.existingSecret",
         ),
         ("redis.tls.key", "redis.tls.existingSecret"),
-        ("backup.storage.secretKey", "backups are not rendered yet"),
+        ("backup.storage.secretKey", "backup.storage.existingSecret"),
     ];
     for (key, replacement) in keys {
         for layers in [
@@ -143,14 +143,14 @@ fn r39_a_value_of_the_wrong_type_is_refused_with_key_and_line() {
 
 #[test]
 fn r39_keys_of_the_original_chart_without_effect_are_reported() {
-    let text = "rbac: {create: true}\nmonitoring:\n  enabled: true\n  serviceMonitor: {enabled: true}\n\
+    let text = "rbac: {create: true}\nextraManifests:\n  - kind: ConfigMap\n\
                 collector:\n  config: {bufferSize: 1000}\n";
     let resolved = resolved(Profile::Dev, &with_file(text));
     assert_eq!(
         warnings(&resolved),
         [
             "values.yaml:1: `rbac` has no effect: the workers never call the Kubernetes API",
-            "values.yaml:2: `monitoring` has no effect: telectl does not render this yet",
+            "values.yaml:2: `extraManifests` has no effect: apply them yourself",
             "values.yaml: `collector.config.bufferSize` has no effect: memory is bounded by \
              collector.config.batchSize",
         ]

@@ -92,6 +92,7 @@ fn w06_tls_is_never_unverified() {
         username: None,
         password: None,
         database: 0,
+        client: None,
         shards: 2,
         claim_idle: IDLE,
     };
@@ -170,4 +171,38 @@ async fn w19_causes_of_an_unreachable_server_are_told_apart() {
         chain(&error)
     );
     assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+/// The server asks each client for a certificate that its authority signed.
+#[tokio::test]
+async fn r17_redis_with_a_client_certificate() {
+    let certificates = Certificates::for_names(&["127.0.0.1"]);
+    let pair = (
+        certificates.certificate.clone(),
+        Secret::from(certificates.key.as_str()),
+    );
+    let options = RedisOptions {
+        certificates: Some(certificates),
+        arguments: vec!["--tls-auth-clients", "yes"],
+        ..RedisOptions::default()
+    };
+    let Some(server) = RedisServer::start_with(options).await else {
+        return;
+    };
+    let known = RedisSettings {
+        client: Some(pair),
+        ..settings(&server)
+    };
+    let queue = RedisQueue::new(&known).expect("sound settings");
+    queue.ping().await.expect("it is let in");
+    let unknown = RedisQueue::new(&settings(&server)).expect("sound settings");
+    unknown.ping().await.expect_err("it shows no certificate");
+    let broken = RedisSettings {
+        client: Some(("no certificate".to_owned(), Secret::from("no key"))),
+        ..settings(&server)
+    };
+    let error = RedisQueue::new(&broken)
+        .err()
+        .expect("it is no certificate");
+    assert!(error.to_string().contains("REDIS_CLIENT_CERT"), "{error}");
 }

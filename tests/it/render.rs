@@ -7,8 +7,8 @@ use telectl::model::profile::Profile;
 use telectl::render;
 
 use crate::render_support::{
-    environment, every_set, host, object, pods, prefixed, preview, replicas, resolved, selects,
-    workloads,
+    all_pods, environment, fullest_sets, host, object, pods, prefixed, preview, replicas, resolved,
+    selects, workloads,
 };
 
 #[test]
@@ -228,27 +228,6 @@ fn r09_another_tag_changes_workers_workloads_and_nothing_else() {
 }
 
 #[test]
-fn r31_a_csv_source_is_mounted_where_the_streamer_reads_it() {
-    let set = preview(Profile::Dev, &["streamer.config.csvSource.type=configmap"]);
-    let pod = &object(&set, ObjectKind::StatefulSet, "streamer")["spec"]["template"]["spec"];
-    assert_eq!(pod["volumes"][1]["configMap"]["name"], "telemetry-csv-data");
-    assert_eq!(
-        pod["containers"][0]["volumeMounts"][2]["mountPath"],
-        "/data/csv"
-    );
-    assert_eq!(
-        environment(pod)["CSV_FILE"]["value"],
-        "/data/csv/telemetry.csv"
-    );
-    let url = resolved(Profile::Dev, &["streamer.config.csvSource.type=url"]);
-    let error = render::render(&url).expect_err("downloads are not supported");
-    assert!(
-        error.to_string().contains("streamer.config.csvSource.type"),
-        "{error}"
-    );
-}
-
-#[test]
 fn r38_the_same_values_give_the_same_bytes() {
     let once = |profile| -> String {
         let set = preview(profile, &[]);
@@ -264,7 +243,7 @@ fn r38_the_same_values_give_the_same_bytes() {
 
 #[test]
 fn r38_objects_stand_in_the_order_in_which_they_are_applied() {
-    for set in every_set() {
+    for set in fullest_sets() {
         let order: Vec<_> = set
             .manifests
             .iter()
@@ -308,8 +287,8 @@ fn r41_addresses_are_names_of_rendered_services() {
 /// A selector that finds another component's pods, or a Service without pods, is a wrong name.
 #[test]
 fn r41_every_selector_finds_the_pods_of_its_own_component_only() {
-    for set in every_set() {
-        let pods = pods(&set);
+    for set in fullest_sets() {
+        let pods = all_pods(&set);
         for manifest in &set.manifests {
             let spec = &manifest.value["spec"];
             let selector = match manifest.object.kind {

@@ -5,14 +5,15 @@ use telectl::model::manifest::RenderedSet;
 use telectl::model::object::ObjectKind;
 use telectl::model::profile::Profile;
 
-use crate::render_support::{pods, preview, selects};
+use crate::render_support::{all_pods, fullest_sets, preview, selects};
 
 /// One end of a way.
 #[derive(Clone, Copy)]
 enum End<'a> {
     /// Pods of the set, by their labels.
     Pod(&'a Value),
-    /// An address outside the cluster.
+    /// Pods of another namespace, by theirs: of a Prometheus, of an Ingress controller; and every
+    /// address outside the cluster.
     Outside,
 }
 
@@ -66,7 +67,7 @@ fn peer_matches(peers: &Value, peer: End<'_>) -> bool {
 }
 
 fn labels<'a>(set: &'a RenderedSet, component: &str) -> End<'a> {
-    let pods = pods(set);
+    let pods = all_pods(set);
     let found = pods.iter().find(|(name, _)| name == component);
     End::Pod(&found.unwrap_or_else(|| panic!("no {component}")).1["metadata"]["labels"])
 }
@@ -217,4 +218,95 @@ fn n04_rules_of_the_values_are_added_for_every_worker() {
     ));
     let port = json!([{ "protocol": "TCP", "port": 443 }]);
     assert!(port_matches(&port, ("TCP", 443)) && !port_matches(&port, ("UDP", 443)));
+}
+
+/// Every profile that has policies has one for each workload, both ways, and what has to be reached
+/// from other namespaces is: the workers, by scrapers and Ingress controllers.
+#[test]
+fn r33_every_workload_of_a_profile_has_a_policy_and_is_scraped_through_it() {
+    for set in fullest_sets() {
+        let policies: Vec<_> = set
+            .manifests
+            .iter()
+            .filter(|manifest| manifest.object.kind == ObjectKind::NetworkPolicy)
+            .collect();
+        if set.profile == Profile::Dev {
+            assert!(policies.is_empty());
+            continue;
+        }
+        let mut names: Vec<&str> = policies.iter().map(|one| &*one.object.name).collect();
+        let pods = all_pods(&set);
+        let mut workloads: Vec<&str> = pods.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        workloads.sort_unstable();
+        assert_eq!(names, workloads, "{}", set.profile);
+        for policy in policies {
+            let types = &policy.value["spec"]["policyTypes"];
+            assert_eq!(*types, json!(["Ingress", "Egress"]), "{}", policy.object);
+        }
+        for (worker, port) in [
+            ("streamer", 8081),
+            ("collector", 8082),
+            ("api-gateway", 8080),
+        ] {
+            if workloads.contains(&worker) {
+                let reached = allows(&set, End::Outside, labels(&set, worker), ("TCP", port));
+                assert!(reached, "{}: {worker}", set.profile);
+                let other = allows(&set, End::Outside, labels(&set, worker), ("TCP", port + 10));
+                assert!(!other, "{}: {worker}", set.profile);
+            }
+        }
+    }
+}
+
+#[test]
+fn r33_the_backup_reaches_the_database_and_nobody_reaches_it() {
+    let set = preview(Profile::Central, &[]);
+    let (backup, database) = (labels(&set, "backup"), labels(&set, "postgresql"));
+    assert!(allows(&set, backup, database, ("TCP", 5432)));
+    for port in DNS {
+        assert!(allows(&set, backup, End::Outside, port));
+    }
+    assert!(!allows(&set, backup, End::Outside, ("TCP", 443)));
+    assert!(!allows(&set, End::Outside, backup, ("TCP", 8080)));
+    let without = preview(Profile::Central, &["backup.enabled=false"]);
+    let stranger = json!({ "app.kubernetes.io/component": "backup" });
+    let database = labels(&without, "postgresql");
+    assert!(!allows(
+        &without,
+        End::Pod(&stranger),
+        database,
+        ("TCP", 5432)
+    ));
+    let bucket = preview(Profile::Central, &["backup.storage.type=s3"]);
+    assert!(allows(
+        &bucket,
+        labels(&bucket, "backup"),
+        End::Outside,
+        ("TCP", 443)
+    ));
+}
+
+#[test]
+fn r33_a_streamer_that_downloads_may_and_another_may_not() {
+    let digest = "streamer.config.csvSource.sha256=\
+                  0000000000000000000000000000000000000000000000000000000000000000";
+    let sets = [
+        "streamer.config.csvSource.type=url",
+        "streamer.config.csvSource.url=https://data.example.com:8443/a.csv",
+        digest,
+    ];
+    let set = preview(Profile::Edge, &sets);
+    assert!(allows(
+        &set,
+        labels(&set, "streamer"),
+        End::Outside,
+        ("TCP", 8443)
+    ));
+    assert!(!allows(
+        &set,
+        labels(&set, "streamer"),
+        End::Outside,
+        ("TCP", 443)
+    ));
 }

@@ -4,10 +4,10 @@ use serde_json::Value;
 use telectl::model::object::ObjectKind;
 use telectl::model::profile::Profile;
 
-use crate::render_support::{every_set, object, pods, preview};
+use crate::render_support::{all_pods, containers, fullest_sets, object, preview};
 
 /// What a pod breaks of the "restricted" standard (which includes "baseline").
-fn violations(pod: &Value) -> Vec<String> {
+pub(crate) fn violations(pod: &Value) -> Vec<String> {
     let spec = &pod["spec"];
     let shared = ["hostNetwork", "hostPID", "hostIPC"]
         .into_iter()
@@ -100,27 +100,28 @@ fn rules(pod: &Value, container: &Value) -> Vec<(&'static str, bool)> {
 
 #[test]
 fn n11_every_pod_is_restricted_and_cannot_write_its_image() {
-    for set in every_set() {
-        for (name, pod) in pods(&set) {
+    for set in fullest_sets() {
+        for (name, pod) in all_pods(&set) {
             assert_eq!(
                 violations(pod),
                 Vec::<String>::new(),
                 "{}: {name}",
                 set.profile
             );
-            let container = &pod["spec"]["containers"][0];
-            assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
             assert_eq!(pod["spec"]["automountServiceAccountToken"], false);
             assert_eq!(pod["spec"]["enableServiceLinks"], false);
-            for part in ["limits", "requests"] {
-                assert!(
-                    container["resources"][part]["cpu"].is_string(),
-                    "{name}: {part}"
-                );
-                assert!(
-                    container["resources"][part]["memory"].is_string(),
-                    "{name}: {part}"
-                );
+            for container in containers(pod) {
+                assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+                for part in ["limits", "requests"] {
+                    assert!(
+                        container["resources"][part]["cpu"].is_string(),
+                        "{name}: {part}"
+                    );
+                    assert!(
+                        container["resources"][part]["memory"].is_string(),
+                        "{name}: {part}"
+                    );
+                }
             }
         }
     }
@@ -146,36 +147,49 @@ fn n11_the_checker_of_restricted_pods_finds_what_is_wrong() {
 
 #[test]
 fn n10_secrets_come_by_reference_never_as_text_or_argument() {
-    const SECRET: [&str; 6] = [
+    const SECRET: [&str; 11] = [
         "REDIS_PASSWORD",
+        "REDIS_CLIENT_KEY",
         "REDISCLI_AUTH",
         "DB_PASSWORD",
         "POSTGRES_PASSWORD",
+        "PGPASSWORD",
         "API_TOKEN",
         "ETCD_CLIENT_KEY",
+        "ETCD_PASSWORD",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
     ];
     let mut seen = std::collections::BTreeSet::new();
-    for set in every_set() {
-        for (name, pod) in pods(&set) {
-            let container = &pod["spec"]["containers"][0];
-            for variable in container["env"].as_array().into_iter().flatten() {
-                let variable_name = variable["name"].as_str().unwrap_or_default().to_owned();
-                if SECRET.contains(&variable_name.as_str()) {
-                    assert!(variable["value"].is_null(), "{name}: {variable}");
-                    assert!(
-                        variable["valueFrom"]["secretKeyRef"].is_object(),
-                        "{name}: {variable}"
-                    );
-                    // Kubernetes would put the secret into the arguments.
-                    let expansion = format!("$({variable_name})");
-                    assert!(!container["args"].to_string().contains(&expansion));
-                    assert!(!container["command"].to_string().contains(&expansion));
-                    seen.insert(variable_name);
-                }
+    for set in fullest_sets() {
+        for (name, pod) in all_pods(&set) {
+            for container in containers(pod) {
+                seen.extend(secrets_of(&name, container, &SECRET));
             }
         }
     }
     assert_eq!(seen.len(), SECRET.len(), "{seen:?}");
+}
+
+/// The secret variables of a container, once they are known to be references.
+fn secrets_of(name: &str, container: &Value, secret: &[&str]) -> Vec<String> {
+    let variables = container["env"].as_array().into_iter().flatten();
+    let named = variables.filter_map(|variable| Some((variable["name"].as_str()?, variable)));
+    let secret = named.filter(|(variable_name, _)| secret.contains(variable_name));
+    secret
+        .map(|(variable_name, variable)| {
+            assert!(variable["value"].is_null(), "{name}: {variable}");
+            assert!(
+                variable["valueFrom"]["secretKeyRef"].is_object(),
+                "{name}: {variable}"
+            );
+            // Kubernetes would put the secret into the arguments.
+            let expansion = format!("$({variable_name})");
+            assert!(!container["args"].to_string().contains(&expansion));
+            assert!(!container["command"].to_string().contains(&expansion));
+            variable_name.to_owned()
+        })
+        .collect()
 }
 
 #[test]

@@ -101,6 +101,27 @@ pub(crate) fn pods(set: &RenderedSet) -> Vec<(String, &Value)> {
         .collect()
 }
 
+/// Pod templates of workloads and of what runs now and then.
+pub(crate) fn all_pods(set: &RenderedSet) -> Vec<(String, &Value)> {
+    let mut found = pods(set);
+    let jobs = set
+        .manifests
+        .iter()
+        .filter(|manifest| manifest.object.kind == ObjectKind::CronJob);
+    found.extend(jobs.map(|manifest| {
+        let template = &manifest.value["spec"]["jobTemplate"]["spec"]["template"];
+        (manifest.object.name.clone(), template)
+    }));
+    found
+}
+
+/// The containers of a pod, those that run first included.
+pub(crate) fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
+    ["initContainers", "containers"]
+        .into_iter()
+        .flat_map(|list| pod["spec"][list].as_array().into_iter().flatten())
+}
+
 pub(crate) fn selects(selector: &Value, labels: &Value) -> bool {
     let wanted = selector.as_object().expect("a selector is a map");
     wanted
@@ -126,10 +147,8 @@ pub(crate) fn environment(pod: &Value) -> BTreeMap<String, Value> {
 /// Secrets that a pod refers to: by key in the environment, as a whole in volumes.
 pub(crate) fn references(pod: &Value) -> Vec<(String, Option<String>)> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
-    let variables = pod["spec"]["containers"][0]["env"]
-        .as_array()
-        .into_iter()
-        .flatten();
+    let variables =
+        containers(pod).flat_map(|container| container["env"].as_array().into_iter().flatten());
     let by_key = variables.filter_map(|variable| {
         let reference = &variable["valueFrom"]["secretKeyRef"];
         Some((text(&reference["name"])?, text(&reference["key"])))
@@ -137,4 +156,55 @@ pub(crate) fn references(pod: &Value) -> Vec<(String, Option<String>)> {
     let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
     let whole = volumes.filter_map(|volume| Some((text(&volume["secret"]["secretName"])?, None)));
     by_key.chain(whole).collect()
+}
+
+/// Sets in which every optional object is there, besides those of [`every_set`].
+pub(crate) fn fullest_sets() -> Vec<RenderedSet> {
+    let sets = [
+        "monitoring.enabled=true",
+        "apiGateway.ingress.enabled=true",
+        "streamer.ingress.enabled=true,streamer.ingress.hosts[0].host=streamer.example.com",
+        "streamer.config.csvSource.type=url",
+        "streamer.config.csvSource.url=https://data.example.com/gpus.csv",
+        "streamer.config.csvSource.sha256=\
+         0000000000000000000000000000000000000000000000000000000000000000",
+        "streamer.config.csvSource.caSecret=data-ca",
+        "backup.enabled=true",
+        "externalRedis.tls.clientSecret=redis-client-tls",
+        "etcd.auth.enabled=true",
+    ];
+    let in_bucket = [
+        "backup.enabled=true",
+        "backup.storage.type=s3",
+        "backup.storage.bucket=dumps",
+    ];
+    let mut found: Vec<RenderedSet> = [Profile::SameCluster, Profile::Edge, Profile::Central]
+        .into_iter()
+        .map(|profile| preview(profile, &sets))
+        .collect();
+    found.push(preview(Profile::Central, &in_bucket));
+    found.extend(every_set());
+    found
+}
+
+/// The pod of a workload.
+pub(crate) fn pod_of<'a>(set: &'a RenderedSet, name: &str) -> &'a Value {
+    let kind = match name {
+        "collector" | "api-gateway" => ObjectKind::Deployment,
+        _ => ObjectKind::StatefulSet,
+    };
+    &object(set, kind, name)["spec"]["template"]["spec"]
+}
+
+/// A profile with a file of values on top, with placeholders for addresses.
+pub(crate) fn from_file(profile: Profile, text: &str) -> RenderedSet {
+    let layers = Layers {
+        files: vec![ValuesFile {
+            name: "values.yaml".to_owned(),
+            text: text.to_owned(),
+        }],
+        ..Layers::default()
+    };
+    let resolved = config::resolve(profile, &layers).unwrap_or_else(|error| panic!("{error}"));
+    render::preview(&resolved).unwrap_or_else(|error| panic!("{error}"))
 }

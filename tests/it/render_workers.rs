@@ -12,11 +12,13 @@ use telectl::model::object::ObjectKind;
 use telectl::model::profile::Profile;
 use telectl::render;
 
-use crate::render_support::{environment, every_set, object, pods, preview, references, resolved};
+use crate::render_support::{
+    all_pods, environment, every_set, fullest_sets, object, pods, preview, references, resolved,
+};
 
 #[test]
 fn r36_no_secret_is_rendered_and_every_reference_is_listed() {
-    for set in every_set() {
+    for set in fullest_sets() {
         let needed: BTreeSet<(String, String)> = set
             .secrets
             .iter()
@@ -29,7 +31,7 @@ fn r36_no_secret_is_rendered_and_every_reference_is_listed() {
         for manifest in &set.manifests {
             assert_ne!(manifest.object.kind, ObjectKind::Secret);
         }
-        for (name, pod) in pods(&set) {
+        for (name, pod) in all_pods(&set) {
             for (secret, key) in references(pod) {
                 let known = needed.iter().any(|(name, known)| {
                     *name == secret && key.as_ref().is_none_or(|key| key == known)

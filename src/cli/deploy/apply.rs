@@ -296,6 +296,8 @@ impl From<ClusterError> for CliError {
             ClusterError::BrokenContext { context, .. } => made.hint(format!(
                 "mend its cluster and user; then `kubectl --context {context} version` answers"
             )),
+            ClusterError::UnknownKind { .. } => made
+                .hint("install the Prometheus operator first, or --set monitoring.enabled=false"),
             ClusterError::LockHeld { .. } => {
                 made.hint("wait for the other run; a lock that nobody renews expires after 30 s")
             }

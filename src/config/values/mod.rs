@@ -3,6 +3,8 @@
 //! A test holds the two together. A key that is set to null takes the field's default where there
 //! is one; elsewhere it is an error.
 
+mod ingress;
+mod operation;
 mod scaling;
 mod server;
 mod worker;
@@ -12,10 +14,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use ingress::{Ingress, IngressHost, IngressPath, IngressTls, PathType};
+pub use operation::{Backup, BackupStorage, BackupStorageType, Monitoring, ServiceMonitor};
 pub use scaling::{Autoscaling, AutoscalingOverride, Budget, BudgetOverride};
 pub use server::{
     CaSource, Etcd, EtcdTls, ExternalDatabase, ExternalRedis, PasswordAuth, Persistence,
-    Postgresql, PostgresqlAuth, PostgresqlPrimary, Redis, RedisMaster, ServerTls,
+    Postgresql, PostgresqlAuth, PostgresqlPrimary, Redis, RedisArchitecture, RedisCluster,
+    RedisMaster, RedisNodeService, ServerTls,
 };
 pub use worker::{
     Advertise, CollectorConfig, CsvSource, CsvSourceType, GatewayAuth, GatewayConfig,
@@ -69,6 +74,10 @@ pub struct Values {
     pub pod_disruption_budget: Budget,
     /// Network policies.
     pub network_policy: NetworkPolicy,
+    /// Metrics for Prometheus.
+    pub monitoring: Monitoring,
+    /// Dumps of the database.
+    pub backup: Backup,
     /// Labels of every object.
     #[serde(default)]
     pub common_labels: Texts,
@@ -215,6 +224,11 @@ impl Values {
         self.collector.enabled || self.api_gateway.enabled
     }
 
+    /// Whether dumps are made here: of the database that is deployed here, or that is used here.
+    pub const fn dumps_database(&self) -> bool {
+        self.backup.enabled && (self.postgresql.enabled || self.uses_database())
+    }
+
     /// Whether any worker is deployed here that uses the queue.
     pub const fn uses_queue(&self) -> bool {
         self.streamer.enabled || self.collector.enabled
@@ -228,7 +242,7 @@ impl Values {
     /// Whether the gateway asks for a token.
     pub fn gateway_asks_for_token(&self) -> bool {
         let gateway = &self.api_gateway;
-        let exposed = gateway.service.kind.is_external();
+        let exposed = gateway.service.kind.is_external() || gateway.ingress.enabled;
         gateway.config.auth.enabled.unwrap_or(exposed)
     }
 }

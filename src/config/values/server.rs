@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Resources, Service, Texts};
+use super::{Resources, Service, ServiceType, Texts};
 
 /// A volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +126,10 @@ pub struct Redis {
     pub enabled: bool,
     /// Image, honouring the official image's contract.
     pub image: String,
+    /// One server, or several that are one cluster.
+    pub architecture: RedisArchitecture,
+    /// What only a cluster has.
+    pub cluster: RedisCluster,
     /// Whether every write goes to a log on the volume.
     pub appendonly: bool,
     /// Password.
@@ -136,6 +140,55 @@ pub struct Redis {
     pub service: Service,
     /// The server.
     pub master: RedisMaster,
+}
+
+/// One Redis, or several that are one cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RedisArchitecture {
+    /// One server.
+    Standalone,
+    /// Redis Cluster.
+    Cluster,
+}
+
+/// Redis Cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RedisCluster {
+    /// Number of masters, from 3 on.
+    pub masters: u32,
+    /// Replicas of each master.
+    pub replicas: u32,
+    /// Milliseconds of silence after which a node counts as lost.
+    pub node_timeout: u32,
+    /// `host` or `host:port` of each node, as its clients reach it; empty for the pods' names.
+    #[serde(default)]
+    pub announce: Vec<String>,
+    /// A Service in front of each node.
+    pub node_service: RedisNodeService,
+}
+
+impl RedisCluster {
+    /// Number of nodes.
+    pub const fn nodes(&self) -> u32 {
+        self.masters.saturating_mul(self.replicas.saturating_add(1))
+    }
+}
+
+/// A Service in front of each node of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RedisNodeService {
+    /// From where it is reached; inside the cluster, the pods' names do, and there is none.
+    #[serde(rename = "type")]
+    pub kind: ServiceType,
+    /// The nodes' ports, one after the other; empty for what Kubernetes chooses.
+    #[serde(default)]
+    pub node_ports: Vec<u16>,
+    /// Their annotations.
+    #[serde(default)]
+    pub annotations: Texts,
 }
 
 /// The Redis server.
@@ -159,6 +212,7 @@ pub struct RedisMaster {
 
 /// A queue elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ExternalRedis {
     /// Whether the workers use it; then no Redis is deployed here.
     pub enabled: bool,
@@ -172,6 +226,9 @@ pub struct ExternalRedis {
     pub username: String,
     /// Number of the database.
     pub database: u32,
+    /// Name of a Service of this namespace that stands for the host; empty for none.
+    #[serde(default)]
+    pub service_name: String,
     /// TLS.
     pub tls: CaSource,
     /// Password.
@@ -184,11 +241,17 @@ pub struct ExternalRedis {
 pub struct CaSource {
     /// Whether it speaks TLS.
     pub enabled: bool,
+    /// Must be false: certificates are always verified.
+    #[serde(default)]
+    pub skip_verify: bool,
     /// PEM text of the authority; empty for `ca_secret`.
     #[serde(default)]
     pub ca_cert: String,
     /// Secret with `ca.crt`.
     pub ca_secret: String,
+    /// Secret with `tls.crt` and `tls.key` of a client; empty if the server asks for none.
+    #[serde(default)]
+    pub client_secret: String,
 }
 
 /// The registry that telectl deploys, or where it is.
@@ -202,6 +265,8 @@ pub struct Etcd {
     /// URLs of a registry elsewhere.
     #[serde(default)]
     pub endpoints: Vec<String>,
+    /// User and password of a registry elsewhere.
+    pub auth: EtcdAuth,
     /// TLS.
     pub tls: EtcdTls,
     /// The Service in front of it.
@@ -221,6 +286,20 @@ pub struct Etcd {
     pub affinity: Map<String, Value>,
 }
 
+/// User and password of a registry elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EtcdAuth {
+    /// Whether workers log in with them.
+    pub enabled: bool,
+    /// The user.
+    pub username: String,
+    /// Secret with the password.
+    pub existing_secret: String,
+    /// Its key.
+    pub existing_secret_password_key: String,
+}
+
 /// TLS of etcd; the clients' certificates are their login.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -231,4 +310,8 @@ pub struct EtcdTls {
     pub existing_secret: String,
     /// Secret with the clients' `tls.crt`, `tls.key` and `ca.crt`.
     pub client_secret: String,
+    /// Secret with `ca.crt` of a registry elsewhere that asks for no certificate of its clients;
+    /// empty for `client_secret`.
+    #[serde(default)]
+    pub ca_secret: String,
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::{AutoscalingOverride, BudgetOverride, PullPolicy, Texts};
+use super::{AutoscalingOverride, BudgetOverride, Ingress, PullPolicy, Texts};
 
 /// One worker; `C` is what only this kind of worker has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ pub struct Worker<C> {
     pub advertise: Advertise,
     /// The Service in front of it.
     pub service: Service,
+    /// The Ingress in front of that.
+    pub ingress: Ingress,
     /// What it asks of its node.
     pub resources: Resources,
     /// Labels of the nodes that it runs on.
@@ -115,15 +117,29 @@ pub struct CsvSource {
     /// Key in the ConfigMap.
     #[serde(default)]
     pub config_map_key: String,
+    /// Its content, for telectl to make the ConfigMap; empty if somebody else does.
+    #[serde(default)]
+    pub data: String,
     /// Name of the PersistentVolumeClaim.
     #[serde(default)]
     pub pvc_name: String,
     /// Folder at which the volume is mounted.
     #[serde(default)]
     pub mount_path: String,
-    /// File in the claim; empty for `csvFile`.
+    /// File in the claim, or name of a download; empty for `csvFile`.
     #[serde(default)]
     pub file_name: String,
+    /// Where to download the file from.
+    #[serde(default)]
+    pub url: String,
+    /// SHA-256 of the download, 64 hexadecimal digits.
+    #[serde(default)]
+    pub sha256: String,
+    /// Longest download, a Kubernetes quantity.
+    pub max_size: String,
+    /// Secret with `ca.crt` of the authority behind an `https` URL; empty for the public ones.
+    #[serde(default)]
+    pub ca_secret: String,
 }
 
 /// Where the streamer's file comes from.

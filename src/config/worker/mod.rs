@@ -61,6 +61,11 @@ pub const VARIABLES: &[(&str, &str)] = &[
         "PEM text of the authority that signed the server's certificate",
     ),
     (
+        "REDIS_CLIENT_CERT",
+        "PEM text of a client certificate, if the server asks for one",
+    ),
+    ("REDIS_CLIENT_KEY", "PEM text of that certificate's key"),
+    (
         "PIPELINE",
         "name of the pipeline, the same for all its workers; telemetry-system if unset",
     ),
@@ -98,7 +103,17 @@ pub const VARIABLES: &[(&str, &str)] = &[
         "DB_CA_CERT",
         "PEM text of the authority that signed the server's certificate",
     ),
-    ("CSV_FILE", "file to stream"),
+    ("CSV_FILE", "file to stream, or to download to"),
+    ("SOURCE_URL", "http or https URL to download the file from"),
+    (
+        "SOURCE_SHA256",
+        "SHA-256 of that file, in hexadecimal digits",
+    ),
+    ("SOURCE_LIMIT", "most bytes of that file"),
+    (
+        "SOURCE_CA_CERT",
+        "PEM text of the authority behind SOURCE_URL; the public ones if unset",
+    ),
     (
         "COMMIT_INTERVAL",
         "pause between transactions; unpaced if unset",
@@ -202,6 +217,8 @@ pub struct RedisSettings {
     pub password: Option<Secret<String>>,
     /// Number of the database.
     pub database: i64,
+    /// PEM texts of the client's certificate and key, if the server asks for them.
+    pub client: Option<(String, Secret<String>)>,
     /// Name of the pipeline, part of every key.
     pub pipeline: String,
     /// Number of streams.
@@ -274,6 +291,21 @@ pub struct StreamerSettings {
     pub spool_limit: u64,
     /// How many streamers start together.
     pub replicas: u32,
+}
+
+/// What is downloaded before a streamer starts.
+#[derive(Debug, Clone)]
+pub struct FetchSettings {
+    /// From where.
+    pub url: url::Url,
+    /// SHA-256 of the content, in lower-case hexadecimal digits.
+    pub sha256: String,
+    /// Most bytes.
+    pub limit: u64,
+    /// Where to.
+    pub file: std::path::PathBuf,
+    /// PEM text of the authority; the public ones if unset.
+    pub ca_cert: Option<String>,
 }
 
 /// What a collector does.

@@ -10,8 +10,9 @@ use crate::model::endpoint::Endpoint;
 use crate::model::secret::Secret;
 
 use super::{
-    AdvertiseSettings, CollectorSettings, DatabaseSettings, EtcdSettings, GatewaySettings,
-    IdentitySettings, RedisSettings, SettingError, SslMode, StreamerSettings, VARIABLES,
+    AdvertiseSettings, CollectorSettings, DatabaseSettings, EtcdSettings, FetchSettings,
+    GatewaySettings, IdentitySettings, RedisSettings, SettingError, SslMode, StreamerSettings,
+    VARIABLES,
 };
 
 /// The pipeline of workers that are told of none: the namespace that the profiles use.
@@ -163,6 +164,8 @@ impl RedisSettings {
                 .map(Secret::new)
                 .or_else(|| secret(environment, "REDIS_PASSWORD")),
             database,
+            client: text(environment, "REDIS_CLIENT_CERT")
+                .zip(secret(environment, "REDIS_CLIENT_KEY")),
             pipeline: text(environment, "PIPELINE").unwrap_or_else(|| DEFAULT_PIPELINE.to_owned()),
             shards: parsed(environment, "QUEUE_SHARDS", "a number of streams from 1 on")?
                 .unwrap_or(2)
@@ -260,6 +263,34 @@ impl StreamerSettings {
             replicas: parsed(environment, "STREAMER_REPLICAS", "a number from 1 on")?
                 .unwrap_or(1)
                 .max(1),
+        })
+    }
+}
+
+impl FetchSettings {
+    /// From the variables of the download.
+    pub fn from_environment(environment: &Environment) -> Result<Self, SettingError> {
+        const URL: SettingError = SettingError::Malformed {
+            name: "SOURCE_URL",
+            expected: "an http or https URL",
+        };
+        let url = url::Url::parse(required(environment, "SOURCE_URL")?).map_err(|_| URL)?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(URL);
+        }
+        let sha256 = required(environment, "SOURCE_SHA256")?.to_ascii_lowercase();
+        if sha256.len() != 64 || hex::decode(&sha256).is_err() {
+            return Err(SettingError::Malformed {
+                name: "SOURCE_SHA256",
+                expected: "64 hexadecimal digits",
+            });
+        }
+        Ok(Self {
+            url,
+            sha256,
+            limit: parsed(environment, "SOURCE_LIMIT", "a number of bytes")?.unwrap_or(u64::MAX),
+            file: PathBuf::from(required(environment, "CSV_FILE")?),
+            ca_cert: text(environment, "SOURCE_CA_CERT"),
         })
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use ::redis::aio::MultiplexedConnection;
 use ::redis::io::tcp::TcpSettings;
 use ::redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo as _, RedisConnectionInfo,
-    RedisResult, TlsCertificates,
+    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo as _,
+    RedisConnectionInfo, RedisResult, TlsCertificates,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -14,6 +14,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::config::worker::RedisSettings;
+use crate::model::secret::Secret;
 use crate::queue::QueueError;
 
 use super::failure::Failure;
@@ -63,17 +64,20 @@ impl Connector {
             .set_tcp_settings(TcpSettings::default().set_nodelay(true));
         let client = if settings.tls {
             let root_cert = Some(authority(settings).map_err(misconfigured)?);
+            let client_tls = settings.client.as_ref().map(client_certificate);
             Client::build_with_tls(
                 info,
                 TlsCertificates {
-                    client_tls: None,
+                    client_tls,
                     root_cert,
                 },
             )
         } else {
             Client::open(info)
         };
-        let client = client.map_err(|_| misconfigured("REDIS_CA_CERT is not a certificate"))?;
+        let client = client.map_err(|_| {
+            misconfigured("REDIS_CA_CERT, REDIS_CLIENT_CERT or REDIS_CLIENT_KEY is not valid")
+        })?;
         Ok(Self { client, address })
     }
 
@@ -118,6 +122,13 @@ fn authority(settings: &RedisSettings) -> Result<Vec<u8>, &'static str> {
         Ok(pem.clone().into_bytes())
     } else {
         Err("REDIS_CA_CERT is not a certificate in PEM form")
+    }
+}
+
+fn client_certificate((certificate, key): &(String, Secret<String>)) -> ClientTlsConfig {
+    ClientTlsConfig {
+        client_cert: certificate.clone().into_bytes(),
+        client_key: key.expose().clone().into_bytes(),
     }
 }
 

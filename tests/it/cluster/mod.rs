@@ -9,6 +9,7 @@ mod drift;
 mod faults;
 mod identity;
 mod lab;
+mod objects;
 mod one_cluster;
 mod prune;
 mod refusals;

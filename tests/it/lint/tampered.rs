@@ -229,7 +229,6 @@ fn r39_a_policy_that_shuts_its_pods_in_is_found() {
     assert_eq!(found, ["TEL-LNT-015", "TEL-LNT-017"]);
 }
 
-/// By construction: the deployed Redis and its Services are made together.
 #[test]
 fn r30_nodes_of_redis_that_are_no_cluster_are_found() {
     let found = after(Profile::Shared, &[], |set| {
@@ -267,7 +266,7 @@ fn r39_what_is_excluded_by_construction_is_in_nothing_that_is_rendered() {
         .filter(|rule| !rule.by_construction.is_empty())
         .map(|rule| rule.id)
         .collect();
-    assert_eq!(excluded, ["TEL-LNT-006", "TEL-LNT-015", "TEL-LNT-018"]);
+    assert_eq!(excluded, ["TEL-LNT-006", "TEL-LNT-015"]);
     let variants: &[&[&str]] = &[
         &[],
         &["networkPolicy.enabled=true"],

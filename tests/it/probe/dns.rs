@@ -53,6 +53,7 @@ fn redis_at(host: &str) -> Target {
         username: None,
         password: None,
         database: 0,
+        client: None,
         pipeline: "lab".to_owned(),
         shards: 1,
         claim_idle: std::time::Duration::from_secs(1),

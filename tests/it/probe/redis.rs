@@ -103,6 +103,7 @@ fn settings_at(port: u16) -> RedisSettings {
         username: None,
         password: Some(Secret::from(PASSWORD)),
         database: 0,
+        client: None,
         pipeline: "lab".to_owned(),
         shards: 1,
         claim_idle: std::time::Duration::from_secs(1),

@@ -92,6 +92,7 @@ fn redis_at(port: u16, certificates: &Certificates) -> Target {
         username: None,
         password: None,
         database: 0,
+        client: None,
         pipeline: "lab".to_owned(),
         shards: 1,
         claim_idle: std::time::Duration::from_secs(1),

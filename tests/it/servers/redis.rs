@@ -81,6 +81,7 @@ impl RedisServer {
         RedisSettings {
             endpoint: Endpoint::new("127.0.0.1", self.port),
             tls: self.options.certificates.is_some(),
+            client: None,
             ca_cert: self
                 .options
                 .certificates

@@ -6,6 +6,10 @@ use super::quantity::Quantity;
 use super::values::{Autoscaling, Budget, Resources, Texts, Values, Worker};
 use super::worker::parse_duration;
 
+mod exposure;
+mod operation;
+mod servers;
+
 /// A rule that a value breaks: its key, and a text that follows "`key`".
 pub(super) type Broken = (String, String);
 
@@ -19,6 +23,9 @@ pub(super) fn check(values: &Values) -> Vec<Broken> {
     names(values, &mut broken);
     numbers(values, &mut broken);
     quantities(values, &mut broken);
+    exposure::check(values, &mut broken);
+    servers::check(values, &mut broken);
+    operation::check(values, &mut broken);
     broken
 }
 
@@ -230,11 +237,6 @@ fn names(values: &Values, broken: &mut Vec<Broken>) {
             broken.push((key.to_owned(), text));
         }
     }
-    const SSL_MODES: [&str; 5] = ["disable", "prefer", "require", "verify-ca", "verify-full"];
-    if !SSL_MODES.contains(&values.external_database.ssl_mode.as_str()) {
-        let text = format!("must be one of {}", SSL_MODES.join(", "));
-        broken.push(("externalDatabase.sslMode".to_owned(), text));
-    }
 }
 
 fn numbers(values: &Values, broken: &mut Vec<Broken>) {
@@ -284,6 +286,11 @@ fn quantities(values: &Values, broken: &mut Vec<Broken>) {
             &values.redis.master.persistence.size,
         ),
         ("etcd.persistence.size", &values.etcd.persistence.size),
+        (
+            "streamer.config.csvSource.maxSize",
+            &values.streamer.config.csv_source.max_size,
+        ),
+        ("backup.storage.size", &values.backup.storage.size),
     ];
     let maps = [
         ("streamer.resources", &values.streamer.resources),
@@ -295,6 +302,7 @@ fn quantities(values: &Values, broken: &mut Vec<Broken>) {
         ),
         ("redis.master.resources", &values.redis.master.resources),
         ("etcd.resources", &values.etcd.resources),
+        ("backup.resources", &values.backup.resources),
     ];
     let mut all: Vec<(String, &str)> = single
         .into_iter()
@@ -353,6 +361,7 @@ fn short(values: &Values, demand: Demand, broken: &mut Vec<Broken>) {
         ),
         (values.deploys_redis(), &values.redis.master.resources),
         (values.etcd.enabled, &values.etcd.resources),
+        (values.dumps_database(), &values.backup.resources),
     ];
     for (name, hard) in &values.resource_quota.hard {
         let Some((part, resource)) = name.split_once('.') else {
@@ -394,23 +403,28 @@ fn short(values: &Values, demand: Demand, broken: &mut Vec<Broken>) {
     }
 }
 
-/// Settings that make little sense together, but may be meant: a key that is part of it, and a
-/// whole sentence.
-pub(super) fn odd(values: &Values) -> Vec<(&'static str, String)> {
+/// Settings that make little sense together, but may be meant.
+pub(super) fn odd(values: &Values) -> Vec<String> {
     let mut odd = Vec::new();
     if values.redis.enabled && values.external_redis.enabled {
-        let text = "redis.enabled has no effect: externalRedis.enabled is true";
-        odd.push(("redis.enabled", text.to_owned()));
+        odd.push("redis.enabled has no effect: externalRedis.enabled is true".to_owned());
     }
     let gateway = &values.api_gateway;
-    if gateway.enabled && gateway.service.kind.is_external() && !values.gateway_asks_for_token() {
-        let text = "the gateway is reachable from outside the cluster and asks for no token: \
-                    apiGateway.config.auth.enabled is false";
-        odd.push(("apiGateway.config.auth.enabled", text.to_owned()));
+    let is_exposed = gateway.service.kind.is_external() || gateway.ingress.enabled;
+    if gateway.enabled && is_exposed && !values.gateway_asks_for_token() {
+        odd.push(
+            "the gateway is reachable from outside the cluster and asks for no token: \
+             apiGateway.config.auth.enabled is false"
+                .to_owned(),
+        );
     }
     if values.has_workers() && values.external_redis.enabled && !values.external_redis.tls.enabled {
-        let text = "the way to Redis is not encrypted: externalRedis.tls.enabled is false";
-        odd.push(("externalRedis.tls.enabled", text.to_owned()));
+        odd.push(
+            "the way to Redis is not encrypted: externalRedis.tls.enabled is false".to_owned(),
+        );
     }
+    exposure::odd(values, &mut odd);
+    servers::odd(values, &mut odd);
+    operation::odd(values, &mut odd);
     odd
 }

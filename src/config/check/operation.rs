@@ -1,0 +1,154 @@
+//! Sources, scrapers and backups.
+
+use super::{Broken, Quantity, parse_duration};
+use crate::config::values::{BackupStorageType, CsvSourceType, Values};
+
+/// Most bytes that the API server takes in a ConfigMap, keys and texts together.
+const CONFIG_MAP_LIMIT: usize = 1 << 20;
+
+pub(super) fn check(values: &Values, broken: &mut Vec<Broken>) {
+    let source = &values.streamer.config.csv_source;
+    let size = source.data.len() + source.config_map_key.len();
+    if size > CONFIG_MAP_LIMIT {
+        let text = format!(
+            "has {size} bytes, and a ConfigMap holds {CONFIG_MAP_LIMIT} at most: use type pvc, or \
+             url"
+        );
+        broken.push(("streamer.config.csvSource.data".to_owned(), text));
+    }
+    if values.streamer.enabled && values.streamer.config.csv_source.kind == CsvSourceType::Url {
+        download(values, broken);
+    }
+    monitoring(values, broken);
+    if values.backup.enabled {
+        backup(values, broken);
+    }
+}
+
+/// Every streamer downloads for itself, so the checksum is what makes their sources one.
+fn download(values: &Values, broken: &mut Vec<Broken>) {
+    let config = &values.streamer.config;
+    let source = &config.csv_source;
+    let key = |name: &str| format!("streamer.config.csvSource.{name}");
+    let url = url::Url::parse(&source.url);
+    if !url.is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
+        let text = "must be an http or https URL while type is url".to_owned();
+        broken.push((key("url"), text));
+    }
+    let is_digest = source.sha256.len() == 64
+        && source
+            .sha256
+            .bytes()
+            .all(|symbol| symbol.is_ascii_hexdigit());
+    if !is_digest {
+        let text = "must be the file's SHA-256, 64 hexadecimal digits (sha256sum FILE)".to_owned();
+        broken.push((key("sha256"), text));
+    }
+    if source.file_name.contains('/') {
+        let text = "must be a name without `/` while type is url".to_owned();
+        broken.push((key("fileName"), text));
+    }
+    let quantity = |text: &str| Quantity::parse(text);
+    let (largest, limit, size) = (
+        quantity(&source.max_size),
+        quantity(&config.spool.limit),
+        quantity(&config.spool.size),
+    );
+    if let (Some(largest), Some(limit), Some(size)) = (largest, limit, size)
+        && size < largest.plus(limit)
+    {
+        let text = format!(
+            "is {}: with a spool of up to {} it does not fit onto the volume of {} \
+             (streamer.config.spool)",
+            source.max_size, config.spool.limit, config.spool.size
+        );
+        broken.push((key("maxSize"), text));
+    }
+}
+
+fn monitoring(values: &Values, broken: &mut Vec<Broken>) {
+    let monitor = &values.monitoring.service_monitor;
+    let times = [
+        ("interval", &monitor.interval),
+        ("scrapeTimeout", &monitor.scrape_timeout),
+    ];
+    for (name, text) in times {
+        if parse_duration(text).is_none() {
+            let text = format!("is `{text}`, but must be a time such as 15s or 1m");
+            broken.push((format!("monitoring.serviceMonitor.{name}"), text));
+        }
+    }
+    let (interval, longest) = (
+        parse_duration(&monitor.interval),
+        parse_duration(&monitor.scrape_timeout),
+    );
+    if interval
+        .zip(longest)
+        .is_some_and(|(every, longest)| longest > every)
+    {
+        let text = format!(
+            "is {}, longer than the interval of {}; Prometheus refuses that",
+            monitor.scrape_timeout, monitor.interval
+        );
+        broken.push(("monitoring.serviceMonitor.scrapeTimeout".to_owned(), text));
+    }
+}
+
+fn backup(values: &Values, broken: &mut Vec<Broken>) {
+    let backup = &values.backup;
+    let fields = backup.schedule.split_whitespace().count();
+    if fields != 5 && !backup.schedule.starts_with('@') {
+        let text = format!(
+            "is `{}`, but must have the five fields of cron, such as `0 2 * * *`",
+            backup.schedule
+        );
+        broken.push(("backup.schedule".to_owned(), text));
+    }
+    if backup.retention_days().is_none() {
+        let text = format!(
+            "is `{}`, but must be a number of days such as 30d",
+            backup.retention
+        );
+        broken.push(("backup.retention".to_owned(), text));
+    }
+    if backup.storage.kind == BackupStorageType::S3 {
+        if backup.storage.bucket.is_empty() {
+            let text = "must be given while backup.storage.type is s3".to_owned();
+            broken.push(("backup.storage.bucket".to_owned(), text));
+        }
+        if backup.storage.upload_command.is_empty() {
+            let text = "must be the command that uploads /backup".to_owned();
+            broken.push(("backup.storage.uploadCommand".to_owned(), text));
+        }
+    }
+}
+
+/// Settings that have no effect.
+pub(super) fn odd(values: &Values, odd: &mut Vec<String>) {
+    let source = &values.streamer.config.csv_source;
+    if values.streamer.enabled && source.kind != CsvSourceType::Url && !source.url.is_empty() {
+        odd.push(
+            "streamer.config.csvSource.url has no effect: streamer.config.csvSource.type is not \
+             url"
+            .to_owned(),
+        );
+    }
+    let is_in_map = source.kind == CsvSourceType::ConfigMap;
+    if values.streamer.enabled && !is_in_map && !source.data.is_empty() {
+        odd.push(
+            "streamer.config.csvSource.data has no effect: streamer.config.csvSource.type is not \
+             configmap"
+                .to_owned(),
+        );
+    }
+    let backup = &values.backup;
+    if backup.enabled && !values.dumps_database() {
+        odd.push("backup.enabled has no effect: no database is used here".to_owned());
+    }
+    if values.dumps_database() && backup.storage.kind == BackupStorageType::S3 {
+        odd.push(
+            "backup.retention has no effect on a bucket: give it a rule that expires old objects"
+                .to_owned(),
+        );
+    }
+}

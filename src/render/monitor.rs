@@ -1,0 +1,73 @@
+//! `ServiceMonitor`s: what the Prometheus operator reads. It is no kind of Kubernetes itself, so
+//! its shape stands here, as far as it is used.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::config::Resolved;
+use crate::config::values::Values;
+use crate::model::component::Component;
+
+use super::labels::{self, Labels};
+
+/// `monitoring.coreos.com/v1 ServiceMonitor`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ServiceMonitor {
+    api_version: ApiVersion,
+    kind: Kind,
+    metadata: ObjectMeta,
+    spec: Spec,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum ApiVersion {
+    #[serde(rename = "monitoring.coreos.com/v1")]
+    V1,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Kind {
+    ServiceMonitor,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Spec {
+    selector: LabelSelector,
+    target_labels: Vec<String>,
+    endpoints: Vec<Endpoint>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Endpoint {
+    port: String,
+    path: String,
+    interval: String,
+    scrape_timeout: String,
+}
+
+/// Whether a component is scraped: only the workers have metrics.
+pub(super) fn is_scraped(values: &Values, component: Component) -> bool {
+    let monitoring = &values.monitoring;
+    monitoring.enabled
+        && monitoring.service_monitor.enabled
+        && Component::WORKERS.contains(&component)
+}
+
+/// What the template is filled with.
+pub(super) fn view(resolved: &Resolved, component: Component, own: &Labels) -> Value {
+    let monitor = &resolved.values.monitoring.service_monitor;
+    let mut all: BTreeMap<String, String> = monitor.labels.clone();
+    all.extend(own.clone());
+    json!({
+        "labels": all,
+        "selector": labels::policy_selector(resolved, component),
+        "interval": monitor.interval,
+        "scrapeTimeout": monitor.scrape_timeout,
+    })
+}

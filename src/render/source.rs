@@ -1,0 +1,126 @@
+//! Where the streamer's file comes from.
+
+use serde_json::{Value, json};
+
+use crate::config::quantity::Quantity;
+use crate::config::values::{CsvSource, CsvSourceType, Values};
+
+/// Where the sample file is in the image.
+const IMAGE_DATA: &str = "/data";
+/// Where a download lies: on the spool's volume, beside the spool's own files.
+const DOWNLOADS: &str = "/var/lib/telectl/spool/source";
+/// What a download is called whose URL ends in no name.
+const NAMELESS: &str = "source.csv";
+
+/// A file and how it gets there.
+struct Place<'a> {
+    folder: &'a str,
+    name: String,
+    volume: Value,
+}
+
+/// What the streamer's template is filled with.
+pub(super) fn streamer(values: &Values) -> Value {
+    let streamer = &values.streamer;
+    let config = &streamer.config;
+    let Place {
+        folder,
+        name,
+        volume,
+    } = place(values);
+    let limit = Quantity::parse(&config.spool.limit).unwrap_or_default();
+    let scaling = values.autoscaling.overridden(&streamer.autoscaling);
+    let fewest = if scaling.enabled {
+        scaling.min_replicas
+    } else {
+        0
+    };
+    json!({
+        "file": if name.starts_with('/') { name } else { format!("{folder}/{name}") },
+        "batchSize": config.batch_size.to_string(),
+        "interval": config.stream_interval,
+        "loopMode": config.loop_mode.to_string(),
+        "replicas": streamer.replica_count.max(fewest).to_string(),
+        "spoolLimit": limit.whole().to_string(),
+        "volume": volume,
+        "download": download(&config.csv_source),
+        "mountPath": config.csv_source.mount_path,
+    })
+}
+
+fn place(values: &Values) -> Place<'_> {
+    let config = &values.streamer.config;
+    let source = &config.csv_source;
+    match source.kind {
+        CsvSourceType::Embedded => Place {
+            folder: IMAGE_DATA,
+            name: config.csv_file.clone(),
+            volume: Value::Null,
+        },
+        CsvSourceType::ConfigMap => Place {
+            folder: &source.mount_path,
+            name: source.config_map_key.clone(),
+            volume: json!({ "name": "csv", "configMap": { "name": source.config_map_name } }),
+        },
+        CsvSourceType::Pvc => {
+            let claim = json!({ "claimName": source.pvc_name, "readOnly": true });
+            Place {
+                folder: &source.mount_path,
+                name: first(&source.file_name, &config.csv_file),
+                volume: json!({ "name": "csv", "persistentVolumeClaim": claim }),
+            }
+        }
+        CsvSourceType::Url => Place {
+            folder: DOWNLOADS,
+            name: download_name(source),
+            volume: Value::Null,
+        },
+    }
+}
+
+fn first(chosen: &str, other: &str) -> String {
+    if chosen.is_empty() { other } else { chosen }.to_owned()
+}
+
+/// The name is part of the source's identity: the URL's last part, unless the values have one.
+fn download_name(source: &CsvSource) -> String {
+    let url = url::Url::parse(&source.url).ok();
+    let last = url
+        .as_ref()
+        .and_then(|url| url.path_segments()?.next_back())
+        .filter(|last| !last.is_empty())
+        .unwrap_or(NAMELESS);
+    first(&source.file_name, last)
+}
+
+/// The URL is empty if the file comes from elsewhere.
+fn download(source: &CsvSource) -> Value {
+    let most = Quantity::parse(&source.max_size).unwrap_or_default();
+    let is_one = source.kind == CsvSourceType::Url;
+    json!({
+        "url": if is_one { source.url.as_str() } else { "" },
+        "sha256": source.sha256.to_ascii_lowercase(),
+        "limit": most.whole().to_string(),
+        "caSecret": source.ca_secret,
+    })
+}
+
+/// The ConfigMap that telectl makes of the values' own text: its name, key and content.
+pub(super) fn config_map(values: &Values) -> Option<(&str, &str, &str)> {
+    let source = &values.streamer.config.csv_source;
+    let is_made = source.kind == CsvSourceType::ConfigMap && !source.data.is_empty();
+    is_made.then_some((
+        &source.config_map_name,
+        &source.config_map_key,
+        &source.data,
+    ))
+}
+
+/// The port that a download comes from; `None` if there is none.
+pub(super) fn download_port(values: &Values) -> Option<u16> {
+    let source = &values.streamer.config.csv_source;
+    if source.kind != CsvSourceType::Url {
+        return None;
+    }
+    url::Url::parse(&source.url).ok()?.port_or_known_default()
+}

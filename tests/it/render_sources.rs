@@ -1,0 +1,135 @@
+//! Where the streamer's file comes from.
+
+use telectl::model::object::ObjectKind;
+use telectl::model::profile::Profile;
+use telectl::render;
+
+use crate::render_support::{environment, object, preview};
+
+#[test]
+fn r31_a_csv_source_is_mounted_where_the_streamer_reads_it() {
+    let set = preview(Profile::Dev, &["streamer.config.csvSource.type=configmap"]);
+    let pod = &object(&set, ObjectKind::StatefulSet, "streamer")["spec"]["template"]["spec"];
+    assert_eq!(pod["volumes"][1]["configMap"]["name"], "telemetry-csv-data");
+    assert_eq!(
+        pod["containers"][0]["volumeMounts"][2]["mountPath"],
+        "/data/csv"
+    );
+    assert_eq!(
+        environment(pod)["CSV_FILE"]["value"],
+        "/data/csv/telemetry.csv"
+    );
+}
+
+/// As `--set-file` gives it, braces and all.
+fn with_data(kind: &str, data: &str) -> Result<telectl::config::Resolved, String> {
+    let layers = telectl::config::Layers {
+        sets: vec![format!("streamer.config.csvSource.type={kind}")],
+        texts: vec![("streamer.config.csvSource.data".to_owned(), data.to_owned())],
+        ..telectl::config::Layers::default()
+    };
+    telectl::config::resolve(Profile::Dev, &layers).map_err(|error| error.to_string())
+}
+
+#[test]
+fn r31_a_file_that_fits_becomes_a_configmap_and_a_longer_one_is_refused() {
+    let rendered = |data: &str| {
+        let resolved = with_data("configmap", data).unwrap_or_else(|error| panic!("{error}"));
+        render::render(&resolved).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let set = rendered("a,${NOT_A_VARIABLE}\n");
+    let map = object(&set, ObjectKind::ConfigMap, "telemetry-csv-data");
+    assert_eq!(map["data"]["telemetry.csv"], "a,${NOT_A_VARIABLE}\n");
+    // Other content starts the streamers again.
+    let restarts = |set: &telectl::model::manifest::RenderedSet| {
+        let streamer = object(set, ObjectKind::StatefulSet, "streamer");
+        streamer["spec"]["template"]["metadata"]["annotations"].clone()
+    };
+    assert_ne!(restarts(&set), restarts(&rendered("b\n")));
+    let sample = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/data/dcgm_metrics_20250718_134233.csv"
+    );
+    let sample = std::fs::read_to_string(sample).expect("the sample can be read");
+    let error = with_data("configmap", &sample).expect_err("it does not fit");
+    assert!(
+        error.contains("has 1107468 bytes, and a ConfigMap holds 1048576 at most"),
+        "{error}"
+    );
+    let unused = with_data("embedded", "a\n").unwrap_or_else(|error| panic!("{error}"));
+    let told: Vec<String> = unused.warnings.iter().map(ToString::to_string).collect();
+    assert!(told[0].contains("csvSource.data has no effect"), "{told:?}");
+}
+
+const DIGEST: &str = "streamer.config.csvSource.sha256=\
+                      ABCDEF00000000000000000000000000000000000000000000000000000000FF";
+
+#[test]
+fn r31_a_url_is_downloaded_by_a_container_that_runs_first() {
+    let sets = [
+        "streamer.config.csvSource.type=url",
+        "streamer.config.csvSource.url=https://data.example.com/2025/gpus.csv?version=3",
+        "streamer.config.csvSource.caSecret=data-ca",
+        DIGEST,
+    ];
+    let set = preview(Profile::Dev, &sets);
+    let pod = &object(&set, ObjectKind::StatefulSet, "streamer")["spec"]["template"]["spec"];
+    let fetch = &pod["initContainers"][0];
+    assert_eq!(fetch["image"], pod["containers"][0]["image"]);
+    assert_eq!(fetch["args"], serde_json::json!(["worker", "fetch"]));
+    // Both have the same volume at the same place.
+    let spool = &pod["containers"][0]["volumeMounts"][0];
+    assert_eq!(&fetch["volumeMounts"][0], spool);
+    let file = "/var/lib/telectl/spool/source/gpus.csv";
+    assert_eq!(environment(pod)["CSV_FILE"]["value"], file);
+    let variables = fetch["env"].as_array().expect("there are variables");
+    let texts: Vec<(&str, &str)> = variables
+        .iter()
+        .map(|variable| {
+            let name = variable["name"].as_str().expect("it has a name");
+            (name, variable["value"].as_str().unwrap_or("given"))
+        })
+        .collect();
+    let pairs: [(&str, &str); 8] =
+        std::array::from_fn(|index| texts.get(index).copied().unwrap_or(("UNUSED", "")));
+    let environment = telectl::config::environment::Environment::from(pairs);
+    let settings = telectl::config::worker::FetchSettings::from_environment(&environment)
+        .expect("it is understood");
+    assert_eq!(settings.file.to_str(), Some(file));
+    assert_eq!(settings.limit, 128 << 20);
+    assert!(settings.sha256.starts_with("abcdef") && settings.ca_cert.is_some());
+    assert!(set.secrets.iter().any(|need| need.name == "data-ca"));
+}
+
+#[test]
+fn r31_a_download_that_cannot_be_right_is_refused() {
+    let refused = |sets: &[&str]| {
+        let layers = telectl::config::Layers {
+            sets: sets.iter().map(|text| (*text).to_owned()).collect(),
+            ..telectl::config::Layers::default()
+        };
+        let error = telectl::config::resolve(Profile::Dev, &layers).expect_err("it is wrong");
+        error.to_string()
+    };
+    let url = "streamer.config.csvSource.type=url";
+    let address = "streamer.config.csvSource.url=https://data.example.com/gpus.csv";
+    let nothing = refused(&[url]);
+    for part in [
+        "`streamer.config.csvSource.url`",
+        "`streamer.config.csvSource.sha256`",
+    ] {
+        assert!(nothing.contains(part), "{nothing}");
+    }
+    let scheme = refused(&[url, "streamer.config.csvSource.url=ftp://a/b", DIGEST]);
+    assert!(scheme.contains("http or https"), "{scheme}");
+    let large = refused(&[
+        url,
+        address,
+        DIGEST,
+        "streamer.config.csvSource.maxSize=1Gi",
+    ]);
+    assert!(
+        large.contains("does not fit onto the volume of 1Gi"),
+        "{large}"
+    );
+}
