@@ -224,8 +224,27 @@ fn r31_the_chart_s_files_for_csv_sources_choose_the_source() {
             "{name}"
         );
     }
+}
+
+/// A download needs its checksum, which the chart did not have.
+#[test]
+fn r31_the_chart_s_file_for_a_download_lacks_the_checksum_only() {
+    let url = include_str!("../data/chart/csv-url.yaml");
+    let said = refused(&with_file(url));
     assert!(
-        ValuesFile::open("csv-pvc").is_err(),
-        "these are no overlays"
+        said.contains("`streamer.config.csvSource.sha256` must be"),
+        "{said}"
+    );
+    let digest = "0".repeat(64);
+    let known = format!("sha256: \"{digest}\", refreshInterval");
+    let resolved = resolved(
+        Profile::Edge,
+        &with_file(&url.replace("refreshInterval", &known)),
+    );
+    let said = warnings(&resolved);
+    assert!(
+        said.iter()
+            .any(|text| text.contains("refreshInterval` has no effect")),
+        "{said:?}"
     );
 }

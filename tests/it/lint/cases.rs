@@ -130,6 +130,11 @@ pub(super) const CASES: &[(&str, Profile, &str)] = &[
     ),
     ("TEL-LNT-030", Profile::Shared, "redis.tls.enabled=false"),
     (
+        "TEL-LNT-030",
+        Profile::Central,
+        "backup.storage.type=s3,backup.storage.endpoint=http://s3.example.com",
+    ),
+    (
         "TEL-LNT-031",
         Profile::Edge,
         "externalRedis.host=redis.shared-infrastructure.svc",
