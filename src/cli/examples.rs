@@ -65,6 +65,29 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "lint",
+        &[
+            (
+                "telectl lint -f my-values.yaml",
+                "what is wrong with values, without a cluster",
+            ),
+            (
+                "telectl lint edge central --fail-on warning -o json",
+                "for a pipeline",
+            ),
+        ],
+    ),
+    (
+        "explain",
+        &[
+            (
+                "telectl explain TEL-RED-001",
+                "what a check looks at, and what to do",
+            ),
+            ("telectl explain modes", "one cluster or several"),
+        ],
+    ),
+    (
         "resume",
         &[(
             "telectl resume -c central",

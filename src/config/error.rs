@@ -216,13 +216,8 @@ pub enum Warning {
         /// How much is missing.
         why: String,
     },
-    /// Settings that make little sense together.
-    Combination {
-        /// A key that is part of it.
-        key: String,
-        /// What is odd, in a sentence.
-        text: String,
-    },
+    /// Settings that make little sense together, in a sentence that begins with a key.
+    Combination(String),
 }
 
 impl fmt::Display for Warning {
@@ -247,7 +242,7 @@ impl fmt::Display for Warning {
                 }
                 write!(formatter, "`{key}` {why}")
             }
-            Self::Combination { text, .. } => formatter.write_str(text),
+            Self::Combination(text) => formatter.write_str(text),
         }
     }
 }

@@ -375,8 +375,7 @@ fn odd(values: &Values, merged: &Merged) -> Vec<Warning> {
         key,
         why,
     });
-    let combinations = check::odd(values).into_iter();
-    let combinations = combinations.map(|(key, text)| Warning::Combination { key, text });
+    let combinations = check::odd(values).into_iter().map(Warning::Combination);
     short.chain(combinations).collect()
 }
 

@@ -58,12 +58,11 @@ fn refusal(profile: Profile, problem: Problem) -> Finding {
 /// What is odd about values that can be used; a combination that another finding tells better is
 /// left out.
 pub(super) fn odd(resolved: &Resolved, found: &[Finding]) -> Vec<Finding> {
-    let is_told = |key: &str| found.iter().any(|finding| finding.subject == key);
-    let told = |warning: &&Warning| match warning {
-        Warning::Combination { key, .. } => !is_told(key),
+    let is_new = |warning: &&Warning| match warning {
+        Warning::Combination(text) => !found.iter().any(|one| text.contains(&one.subject)),
         _ => true,
     };
-    let warnings = resolved.warnings.iter().filter(told);
+    let warnings = resolved.warnings.iter().filter(is_new);
     warnings
         .map(|warning| oddity(resolved.profile, warning))
         .collect()
@@ -93,10 +92,18 @@ fn oddity(profile: Profile, warning: &Warning) -> Finding {
         Warning::QuotaTooSmall { key, place, why } => {
             Finding::new(&rule::QUOTA, profile, key.clone(), why.clone()).at(place.clone())
         }
-        Warning::Combination { key, text } => {
-            Finding::new(&rule::CONTRADICTION, profile, key.clone(), text.clone())
+        Warning::Combination(text) => {
+            Finding::new(&rule::CONTRADICTION, profile, first_key(text), text.clone())
         }
     }
+}
+
+/// The key that a sentence is about: the first word with a dot in it.
+fn first_key(sentence: &str) -> &str {
+    let mut words = sentence.split(|symbol: char| symbol.is_whitespace() || "`:,".contains(symbol));
+    words
+        .find(|word| word.trim_end_matches('.').contains('.'))
+        .unwrap_or("values")
 }
 
 /// Ids that are allowed to be broken and that no rule has.

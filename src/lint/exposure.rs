@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use crate::config::values::{Service, ServiceType, Texts};
+use crate::config::values::{
+    BackupStorageType, RedisArchitecture, Service, ServiceType, Texts, Values,
+};
 use crate::model::profile::Profile;
 
 use super::finding::Finding;
@@ -58,32 +60,51 @@ fn leaves(profile: Profile, host: &str) -> bool {
 pub(super) fn plaintext(subject: Subject<'_>) -> Vec<Finding> {
     let mut found = outgoing(subject);
     let values = subject.values();
+    let (etcd, postgresql) = (&values.etcd, &values.postgresql);
     let offered = [
         (
             "redis.tls.enabled",
             values.deploys_redis() && !values.redis.tls.enabled,
-            &values.redis.service,
+            way_to_redis(values),
         ),
         (
             "etcd.tls.enabled",
-            values.etcd.enabled && !values.etcd.tls.enabled,
-            &values.etcd.service,
+            etcd.enabled && !etcd.tls.enabled,
+            etcd.service.kind,
         ),
         (
             "postgresql.tls.enabled",
-            values.postgresql.enabled && !values.postgresql.tls.enabled,
-            &values.postgresql.service,
+            postgresql.enabled && !postgresql.tls.enabled,
+            postgresql.service.kind,
         ),
     ];
     let offered = offered
         .into_iter()
-        .filter(|(_, is_plain, service)| *is_plain && service.kind.is_external());
-    found.extend(offered.map(|(key, _, service)| {
-        let kind = kind(service);
-        let says = format!("is false, and the Service is a {kind}, reached from outside");
+        .filter(|(_, is_plain, way)| *is_plain && way.is_external());
+    found.extend(offered.map(|(key, _, way)| {
+        let says = format!(
+            "is false, and the Service is a {}, reached from outside",
+            name(way)
+        );
         subject.about_key(&rule::PLAINTEXT, key, says)
     }));
+    let storage = &values.backup.storage;
+    let in_bucket = values.dumps_database() && storage.kind == BackupStorageType::S3;
+    if in_bucket && storage.endpoint.starts_with("http://") {
+        let says = "has no TLS, and dumps of the database go there";
+        found.push(subject.about_key(&rule::PLAINTEXT, "backup.storage.endpoint", says));
+    }
     found
+}
+
+/// How Redis is reached: by its Service, or node by node.
+const fn way_to_redis(values: &Values) -> ServiceType {
+    let redis = &values.redis;
+    if matches!(redis.architecture, RedisArchitecture::Cluster) && !redis.service.kind.is_external()
+    {
+        return redis.cluster.node_service.kind;
+    }
+    redis.service.kind
 }
 
 fn outgoing(subject: Subject<'_>) -> Vec<Finding> {
@@ -171,7 +192,10 @@ pub(super) fn public_database(subject: Subject<'_>) -> Vec<Finding> {
     if !postgresql.enabled || !service.kind.is_external() || is_internal(service) {
         return Vec::new();
     }
-    let says = format!("is {}, which offers the database outside", kind(service));
+    let says = format!(
+        "is {}, which offers the database outside",
+        name(service.kind)
+    );
     vec![subject.about_key(&rule::PUBLIC_DATABASE, "postgresql.service.type", says)]
 }
 
@@ -188,35 +212,34 @@ fn is_internal(service: &Service) -> bool {
 pub(super) fn open_servers(subject: Subject<'_>) -> Vec<Finding> {
     let values = subject.values();
     let gateway = &values.api_gateway;
-    let servers = [
-        (
-            "redis.auth.enabled",
-            values.deploys_redis() && !values.redis.auth.enabled,
-            &values.redis.service,
-        ),
-        (
-            "etcd.tls.enabled",
-            values.etcd.enabled && !values.etcd.tls.enabled,
-            &values.etcd.service,
-        ),
-        (
-            "apiGateway.config.auth.enabled",
-            gateway.enabled && !values.gateway_asks_for_token(),
-            &gateway.service,
-        ),
-    ];
-    servers
-        .into_iter()
-        .filter(|(_, is_open, service)| *is_open && service.kind.is_external())
-        .map(|(key, _, service)| {
-            let says = format!("is false, and the Service is a {}", kind(service));
-            subject.about_key(&rule::OPEN_SERVER, key, says)
+    let mut open = Vec::new();
+    if values.deploys_redis() && !values.redis.auth.enabled {
+        open.push(("redis.auth.enabled", way_in(&values.redis.service)));
+    }
+    if values.etcd.enabled && !values.etcd.tls.enabled {
+        open.push(("etcd.tls.enabled", way_in(&values.etcd.service)));
+    }
+    if gateway.enabled && !values.gateway_asks_for_token() {
+        let ingress = gateway.ingress.enabled.then(|| "an Ingress".to_owned());
+        let way = way_in(&gateway.service).or(ingress);
+        open.push(("apiGateway.config.auth.enabled", way));
+    }
+    open.into_iter()
+        .filter_map(|(key, way)| {
+            let says = format!("is false, and there is {} in front of it", way?);
+            Some(subject.about_key(&rule::OPEN_SERVER, key, says))
         })
         .collect()
 }
 
-const fn kind(service: &Service) -> &'static str {
-    match service.kind {
+/// How a Service is reached from outside, if it is.
+fn way_in(service: &Service) -> Option<String> {
+    let is_external = service.kind.is_external();
+    is_external.then(|| format!("a {}", name(service.kind)))
+}
+
+const fn name(kind: ServiceType) -> &'static str {
+    match kind {
         ServiceType::ClusterIp => "ClusterIP",
         ServiceType::NodePort => "NodePort",
         ServiceType::LoadBalancer => "LoadBalancer",

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::model::likeness::nearest;
 use crate::model::manifest::Manifest;
 
@@ -28,39 +30,64 @@ const OF_ANNOTATIONS: &[&str] = &[
 /// Prefixes of the labels that telectl selects by.
 const OWN: &[&str] = &["app.kubernetes.io/", "telectl.io/"];
 
-/// Annotations of the Ingress that its controller ignores, or that break its paths.
+/// Annotations of an Ingress that its controller ignores, or that break its paths: those of the
+/// values, since render leaves the worst of them out, and those that are rendered all the same.
 pub(super) fn ingress_annotations(subject: Subject<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
+    for worker in ["streamer", "collector", "apiGateway"] {
+        let ingress = &subject.resolved.tree()[worker]["ingress"];
+        let wrong = texts(&ingress["annotations"]).filter_map(|(name, value)| wrong(name, value));
+        let key = format!("{worker}.ingress.annotations");
+        let is_there =
+            ingress["enabled"] == true && subject.resolved.tree()[worker]["enabled"] == true;
+        found.extend(
+            wrong
+                .filter(|_| is_there)
+                .map(|says| subject.about_key(&rule::INGRESS_ANNOTATIONS, &key, says)),
+        );
+    }
+    if !found.is_empty() {
+        return found;
+    }
     for ingress in subject.of_kind("Ingress") {
-        for (name, value) in texts(&ingress.value["metadata"]["annotations"]) {
-            let Some(short) = name.strip_prefix(PREFIX) else {
-                continue;
-            };
-            let says = if !names().any(|known| known == short) {
-                let nearest = nearest(short, names(), ALIKE)
-                    .map(|nearest| format!("; the nearest is `{PREFIX}{nearest}`"));
-                let nearest = nearest.unwrap_or_default();
-                format!("has the annotation `{name}`, which ingress-nginx does not know{nearest}")
-            } else if short == "rewrite-target" && !value.contains('$') {
-                format!("sends every path to `{value}`")
-            } else {
-                continue;
-            };
-            found.push(subject.about_object(&rule::INGRESS_ANNOTATIONS, ingress, says));
-        }
+        let annotations = texts(&ingress.value["metadata"]["annotations"]);
+        let wrong = annotations.filter_map(|(name, value)| wrong(name, value));
+        found.extend(
+            wrong.map(|says| subject.about_object(&rule::INGRESS_ANNOTATIONS, ingress, says)),
+        );
     }
     found
+}
+
+/// What is wrong with an annotation for ingress-nginx.
+fn wrong(name: &str, value: &str) -> Option<String> {
+    let short = name.strip_prefix(PREFIX)?;
+    if !names().any(|known| known == short) {
+        let nearest = nearest(short, names(), ALIKE)
+            .map(|nearest| format!("; the nearest is `{PREFIX}{nearest}`"));
+        let nearest = nearest.unwrap_or_default();
+        return Some(format!(
+            "has the annotation `{name}`, which ingress-nginx does not know{nearest}"
+        ));
+    }
+    let is_rewrite = short == "rewrite-target" && !value.contains('$');
+    is_rewrite.then(|| format!("sends every path to `{value}`"))
+}
+
+/// The metadata of every object and of every pod that it makes.
+fn metadata<'a>(subject: Subject<'a>) -> impl Iterator<Item = (&'a Manifest, &'a Value)> {
+    let objects = subject.set.manifests.iter();
+    let objects = objects.map(|manifest| (manifest, &manifest.value["metadata"]));
+    let pods = subject.pods();
+    objects.chain(pods.map(|pod| (pod.manifest, &pod.template["metadata"])))
 }
 
 /// Labels with what each is on, each pair of name and value once.
 fn labels<'a>(subject: Subject<'a>) -> BTreeMap<(&'a str, &'a str), &'a Manifest> {
     let mut found = BTreeMap::new();
-    for manifest in &subject.set.manifests {
-        let template = &manifest.value["spec"]["template"]["metadata"];
-        for metadata in [&manifest.value["metadata"], template] {
-            for label in texts(&metadata["labels"]) {
-                found.entry(label).or_insert(manifest);
-            }
+    for (manifest, metadata) in metadata(subject) {
+        for label in texts(&metadata["labels"]) {
+            found.entry(label).or_insert(manifest);
         }
     }
     found
@@ -129,15 +156,12 @@ pub(super) fn syntax(subject: Subject<'_>) -> Vec<Finding> {
             found.push(subject.about_object(RULE, manifest, says));
         }
     }
-    for manifest in &subject.set.manifests {
-        let template = &manifest.value["spec"]["template"]["metadata"];
-        for metadata in [&manifest.value["metadata"], template] {
-            let wrong = texts(&metadata["annotations"]).filter(|(name, _)| !is_name(name));
-            found.extend(wrong.map(|(name, _)| {
-                let says = format!("has the annotation `{name}`, which is no name of one");
-                subject.about_object(RULE, manifest, says)
-            }));
-        }
+    for (manifest, metadata) in metadata(subject) {
+        let wrong = texts(&metadata["annotations"]).filter(|(name, _)| !is_name(name));
+        found.extend(wrong.map(|(name, _)| {
+            let says = format!("has the annotation `{name}`, which is no name of one");
+            subject.about_object(RULE, manifest, says)
+        }));
     }
     found
 }

@@ -194,9 +194,7 @@ rules! {
         why: "Several nodes without cluster mode are several queues; one load balancer in front of \
               a cluster answers with redirections that lead nowhere; and client certificates that \
               the server asks for are ones that the workers do not have.",
-        remedy: "Deploy one node, or give an external Redis in externalRedis.",
-        by_construction: "The deployed Redis and its Services are made together; values choose \
-                          between whole arrangements.",
+        remedy: "Deploy one node, or give each node an address: redis.cluster.nodeService.",
     }
     /// The certificate can match.
     SERVER_NAME = "TEL-LNT-019", Error, "the host of a server is a host and nothing else" {

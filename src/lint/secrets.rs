@@ -240,7 +240,10 @@ mod tests {
             ),
             ("redis://u:p4ss@host:6379", Some("a URL with a password")),
             ("host=a password=p4ss", Some("a password")),
-            ("primary_conninfo = 'password = ''p4ss'''", None),
+            (
+                "primary_conninfo = 'password = ''p4ss'''",
+                Some("a password"),
+            ),
             ("key AKIAABCDEFGHIJKLMNOP", Some("an access token")),
             ("redis://u:$(REDIS_PASSWORD)@host", None),
             ("https://host:2379/a@b", None),

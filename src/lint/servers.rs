@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::model::component::Component;
 use crate::model::labels::COMPONENT;
+use crate::model::manifest::Manifest;
 use crate::model::profile::Profile;
 
 use super::finding::Finding;
@@ -202,12 +203,17 @@ pub(super) fn redis_nodes(subject: Subject<'_>) -> Vec<Finding> {
             let says = "has several nodes that are not one cluster";
             found.push(subject.about_object(&rule::REDIS_NODES, pod.manifest, says));
         }
-        let in_front = subject.of_kind("Service").filter(|service| {
+        let external = |service: &&Manifest| {
             let spec = &service.value["spec"];
-            let selector = &spec["selector"];
             let is_external = spec["type"] == "LoadBalancer" || spec["type"] == "NodePort";
-            is_external && is_redis(&selector[COMPONENT]) && selector[POD_NAME].is_null()
-        });
+            is_external && is_redis(&spec["selector"][COMPONENT])
+        };
+        let is_of_one = |service: &Manifest| !service.value["spec"]["selector"][POD_NAME].is_null();
+        let external: Vec<&Manifest> = subject.of_kind("Service").filter(external).collect();
+        if external.iter().any(|service| is_of_one(service)) {
+            continue;
+        }
+        let in_front = external.into_iter();
         found.extend(in_front.map(|service| {
             let says = "is in front of all nodes at once, where each needs an address of its own";
             subject.about_object(&rule::REDIS_NODES, service, says)

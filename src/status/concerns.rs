@@ -64,7 +64,11 @@ fn cluster(status: &ClusterStatus, facts: &ClusterFacts, found: &mut Vec<Concern
                 Verdict::Missing | Verdict::Unknown => why.to_owned(),
                 _ => format!("{ready} of {desired} ready: {}", first_line(why)),
             };
-            found.push(problem(place, name, says));
+            // What could not be seen need not be unwell; the verdict says that it is not known.
+            found.push(match workload.verdict {
+                Verdict::Unknown => notice(place, name, says),
+                _ => problem(place, name, says),
+            });
         }
         let Some(autoscaler) = &workload.autoscaler else {
             continue;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use telectl::config::environment::Environment;
-use telectl::config::{Layers, Resolved, ValuesFile};
+use telectl::config::{Layers, Resolved};
 use telectl::model::profile::Profile;
 
 use crate::config::{file, refused, resolved, warnings, with_file};
@@ -39,11 +39,6 @@ const FILES: &[(&str, Profile, &str)] = &[
         "csv-pvc",
         Profile::Edge,
         include_str!("../data/chart/csv-pvc.yaml"),
-    ),
-    (
-        "csv-url",
-        Profile::Edge,
-        include_str!("../data/chart/csv-url.yaml"),
     ),
 ];
 
@@ -222,7 +217,6 @@ fn r31_the_chart_s_files_for_csv_sources_choose_the_source() {
     for (name, kind) in [
         ("csv-configmap", CsvSourceType::ConfigMap),
         ("csv-pvc", CsvSourceType::Pvc),
-        ("csv-url", CsvSourceType::Url),
     ] {
         assert_eq!(
             of(name).values.streamer.config.csv_source.kind,
@@ -230,8 +224,27 @@ fn r31_the_chart_s_files_for_csv_sources_choose_the_source() {
             "{name}"
         );
     }
+}
+
+/// A download needs its checksum, which the chart did not have.
+#[test]
+fn r31_the_chart_s_file_for_a_download_lacks_the_checksum_only() {
+    let url = include_str!("../data/chart/csv-url.yaml");
+    let said = refused(&with_file(url));
     assert!(
-        ValuesFile::open("csv-pvc").is_err(),
-        "these are no overlays"
+        said.contains("`streamer.config.csvSource.sha256` must be"),
+        "{said}"
+    );
+    let digest = "0".repeat(64);
+    let known = format!("sha256: \"{digest}\", refreshInterval");
+    let resolved = resolved(
+        Profile::Edge,
+        &with_file(&url.replace("refreshInterval", &known)),
+    );
+    let said = warnings(&resolved);
+    assert!(
+        said.iter()
+            .any(|text| text.contains("refreshInterval` has no effect")),
+        "{said:?}"
     );
 }

@@ -403,9 +403,8 @@ fn short(values: &Values, demand: Demand, broken: &mut Vec<Broken>) {
     }
 }
 
-/// Settings that make little sense together, but may be meant: a key that is part of it, and a
-/// whole sentence.
-pub(super) fn odd(values: &Values) -> Vec<(String, String)> {
+/// Settings that make little sense together, but may be meant.
+pub(super) fn odd(values: &Values) -> Vec<String> {
     let mut odd = Vec::new();
     if values.redis.enabled && values.external_redis.enabled {
         odd.push("redis.enabled has no effect: externalRedis.enabled is true".to_owned());
@@ -414,24 +413,18 @@ pub(super) fn odd(values: &Values) -> Vec<(String, String)> {
     let is_exposed = gateway.service.kind.is_external() || gateway.ingress.enabled;
     if gateway.enabled && is_exposed && !values.gateway_asks_for_token() {
         odd.push(
-            "apiGateway.config.auth.enabled is false: the gateway is reachable from outside the \
-             cluster and asks for no token"
+            "the gateway is reachable from outside the cluster and asks for no token: \
+             apiGateway.config.auth.enabled is false"
                 .to_owned(),
         );
     }
     if values.has_workers() && values.external_redis.enabled && !values.external_redis.tls.enabled {
         odd.push(
-            "externalRedis.tls.enabled is false: the way to Redis is not encrypted".to_owned(),
+            "the way to Redis is not encrypted: externalRedis.tls.enabled is false".to_owned(),
         );
     }
     exposure::odd(values, &mut odd);
     servers::odd(values, &mut odd);
     operation::odd(values, &mut odd);
-    odd.into_iter().map(keyed).collect()
-}
-
-/// A sentence, with the key that it begins with.
-fn keyed(text: String) -> (String, String) {
-    let key = text.split([' ', ':']).next().unwrap_or_default();
-    (key.to_owned(), text)
+    odd
 }

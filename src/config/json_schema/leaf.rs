@@ -101,7 +101,7 @@ pub(super) fn words(reason: &str) -> Option<Vec<String>> {
     Some(quoted.map(str::to_owned).collect())
 }
 
-/// What is taken inside a list or a map; `None` where anything is.
+/// What is taken inside a list or a map; `None` where anything is, or only what has parts.
 fn inside(attempt: Try<'_>) -> Option<Value> {
     let tried = [
         ("string", json!(ANY_TEXT)),
@@ -113,7 +113,7 @@ fn inside(attempt: Try<'_>) -> Option<Value> {
     let all = tried.len();
     let taken = tried.into_iter().filter(|(_, item)| attempt(item).is_ok());
     let types: Vec<&str> = taken.map(|(name, _)| name).collect();
-    (types.len() < all).then(|| json!({ "type": one_or_list(&types) }))
+    (!types.is_empty() && types.len() < all).then(|| json!({ "type": one_or_list(&types) }))
 }
 
 #[cfg(test)]

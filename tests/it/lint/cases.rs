@@ -46,6 +46,11 @@ pub(super) const CASES: &[(&str, Profile, &str)] = &[
     ("TEL-LNT-008", Profile::Dev, "image.tag=latest"),
     ("TEL-LNT-008", Profile::Dev, "redis.image=redis"),
     (
+        "TEL-LNT-009",
+        Profile::Central,
+        r"apiGateway.ingress.enabled=true,apiGateway.ingress.annotations.nginx\.ingress\.kubernetes\.io/rate-limit=100",
+    ),
+    (
         "TEL-LNT-010",
         Profile::Dev,
         r"streamer.podAnnotations.prometheus\.io/port=9999",
@@ -92,6 +97,7 @@ pub(super) const CASES: &[(&str, Profile, &str)] = &[
         Profile::SameCluster,
         r"networkPolicy.ingress[0].from[0].podSelector.matchLabels.app\.kubernetes\.io/component=redis",
     ),
+    ("TEL-LNT-018", Profile::Shared, "redis.architecture=cluster"),
     (
         "TEL-LNT-019",
         Profile::Edge,
@@ -123,6 +129,11 @@ pub(super) const CASES: &[(&str, Profile, &str)] = &[
         "etcd.endpoints={http://etcd.example.com:2379}",
     ),
     ("TEL-LNT-030", Profile::Shared, "redis.tls.enabled=false"),
+    (
+        "TEL-LNT-030",
+        Profile::Central,
+        "backup.storage.type=s3,backup.storage.endpoint=http://s3.example.com",
+    ),
     (
         "TEL-LNT-031",
         Profile::Edge,
@@ -196,9 +207,7 @@ pub(super) const CASES: &[(&str, Profile, &str)] = &[
 /// What no `--set` can bring about: by a file, a variable, or by changing what was rendered.
 pub(super) const ELSEWHERE: &[&str] = &[
     "TEL-LNT-006",
-    "TEL-LNT-009",
     "TEL-LNT-015",
-    "TEL-LNT-018",
     "TEL-LNT-037",
     "TEL-LNT-045",
     "TEL-LNT-047",
