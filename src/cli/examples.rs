@@ -173,6 +173,27 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "config diff",
+        &[(
+            "telectl config diff edge central",
+            "the keys that differ, both values, and who set them",
+        )],
+    ),
+    (
+        "config overlays",
+        &[(
+            "telectl config overlays",
+            "what -f takes besides files, and what for",
+        )],
+    ),
+    (
+        "config schema",
+        &[(
+            "telectl config schema",
+            "the JSON Schema of values files, for an editor",
+        )],
+    ),
+    (
         "config view",
         &[("telectl config view central -f lab", "with an overlay")],
     ),

@@ -1,6 +1,6 @@
 //! What is found while the values are taken in: keys, types, variables, secrets.
 
-use crate::config::{ConfigError, Problem, ProblemKind, Resolved, Warning};
+use crate::config::{self, ConfigError, Layers, Problem, ProblemKind, Resolved, Warning};
 use crate::model::likeness::nearest;
 use crate::model::profile::Profile;
 
@@ -66,6 +66,18 @@ pub(super) fn odd(resolved: &Resolved, found: &[Finding]) -> Vec<Finding> {
     warnings
         .map(|warning| oddity(resolved.profile, warning))
         .collect()
+}
+
+/// Variables of ours in the environment that values are read from, and that mean nothing.
+pub(super) fn unknown_variables(
+    profile: Profile,
+    layers: &Layers,
+) -> Result<Vec<Finding>, ConfigError> {
+    let unknown = config::unknown_variables(&layers.environment, &[])?;
+    Ok(unknown
+        .iter()
+        .map(|warning| oddity(profile, warning))
+        .collect())
 }
 
 fn oddity(profile: Profile, warning: &Warning) -> Finding {

@@ -57,6 +57,7 @@ pub fn lint(profile: Profile, layers: &Layers) -> Result<Vec<Finding>, LintError
         Err(error) => found.push(fields::refused(profile, error)?),
     }
     found.extend(accepted::odd(&resolved, &found));
+    found.extend(accepted::unknown_variables(profile, layers)?);
     found.extend(accepted::unknown_allowances(&resolved));
     for finding in &mut found {
         let allowed = &resolved.values.lint.allow;
