@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::apply::{create, remove};
 use super::client::Cluster;
 use super::error::ClusterError;
+use super::gone;
 use super::pod::{failure, unschedulable};
 use crate::model::object::{ObjectKind, ObjectRef};
 
@@ -110,34 +111,6 @@ async fn follow(cluster: &Cluster, job: &ObjectRef, labels: &str) -> Result<JobE
 async fn clean_up(cluster: &Cluster, job: &ObjectRef, labels: &str) -> Result<(), ClusterError> {
     let parameters = DeleteParams::background().grace_period(0);
     remove(cluster, job, &parameters).await?;
-    let api = cluster.typed::<Pod>(&job.namespace);
-    let gone = async {
-        let mut left = std::collections::BTreeSet::new();
-        let mut events = std::pin::pin!(
-            watcher::watcher(api, watcher::Config::default().labels(labels)).default_backoff()
-        );
-        while let Some(event) = events.next().await {
-            let name = |pod: &Pod| pod.metadata.name.clone().unwrap_or_default();
-            match event {
-                Ok(Event::Apply(pod) | Event::InitApply(pod)) => drop(left.insert(name(&pod))),
-                Ok(Event::Delete(pod)) => {
-                    left.remove(&name(&pod));
-                    if left.is_empty() {
-                        return;
-                    }
-                }
-                Ok(Event::InitDone) if left.is_empty() => return,
-                Ok(Event::Init) => left.clear(),
-                Ok(Event::InitDone) | Err(_) => {}
-            }
-        }
-    };
-    tokio::time::timeout(CLEAN_UP_DEADLINE, gone)
-        .await
-        .map_err(|_| ClusterError::Deadline {
-            cluster: cluster.name().to_owned(),
-            waited_for: format!("the pods of {job} were not gone"),
-            state: "they are still there".to_owned(),
-            after: CLEAN_UP_DEADLINE,
-        })
+    let place = (job.namespace.as_str(), labels);
+    gone::pods(cluster, place, &job.to_string(), CLEAN_UP_DEADLINE, |_| {}).await
 }

@@ -1,15 +1,19 @@
 //! The mechanics of one cluster: connecting, reading, applying, comparing, waiting.
 
+pub mod access;
 pub mod apply;
 pub mod client;
+pub mod contents;
 pub mod diff;
 pub mod error;
+pub mod gone;
 pub mod inventory;
 pub mod job;
 pub mod kubeconfig;
 pub mod lock;
 pub mod pod;
 pub mod readiness;
+pub mod rights;
 mod scene;
 pub mod wait;
 
