@@ -17,6 +17,7 @@ mod status;
 mod targets;
 mod validate;
 mod values;
+mod who;
 mod worker;
 mod worker_probe;
 

@@ -3,6 +3,7 @@
 use super::certificates::CertificateError;
 use super::layout::{LayoutError, Stage};
 use super::plan::ObjectPlan;
+use super::preflight::{Finding, Severity};
 use super::secrets::SecretError;
 use crate::cluster::ClusterError;
 
@@ -45,6 +46,12 @@ pub enum DeployError {
         /// The objects, with their stages.
         objects: Vec<(Stage, ObjectPlan)>,
     },
+    /// The look at the clusters beforehand found what stands in the way.
+    #[error("the clusters are not ready for this: {}", errors(findings))]
+    Preflight {
+        /// All that was found, errors first.
+        findings: Vec<Finding>,
+    },
     /// A stage needs an address that no stage before it has.
     #[error("{stage} needs the external address of {server}, which is not known")]
     NoAddress {
@@ -70,6 +77,16 @@ pub enum DeployError {
         /// Which stage.
         stage: String,
     },
+}
+
+fn errors(findings: &[Finding]) -> String {
+    let errors = findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error);
+    match errors.count() {
+        1 => "1 error".to_owned(),
+        several => format!("{several} errors"),
+    }
 }
 
 fn counted(objects: &[(Stage, ObjectPlan)]) -> String {

@@ -8,7 +8,6 @@ use serde_json::Value;
 use super::belongings::{Belongings, find};
 use super::certificates::Pair;
 use super::error::DeployError;
-use super::ground;
 use super::handover::{certificate_names, is_complete, reach, service_of, values_for};
 use super::layout::Stage;
 use super::plan::{
@@ -16,7 +15,7 @@ use super::plan::{
     identity_warning, later_addresses, name_restarts, object_plan, record_plan, secret_change,
     secrets_of,
 };
-use super::preflight;
+use super::preflight::told;
 use super::refusal::{note_record, refused};
 use super::role::{held, others};
 use super::run::{Part, Run};
@@ -176,13 +175,13 @@ impl Run<'_> {
             .iter()
             .filter(|(_, part)| *part == Part::Applied);
         let applied: Vec<&Stage> = applied.map(|(stage, _)| stage).collect();
-        let mut warnings: Vec<String> = [
+        let preflight = self.findings_of(stage);
+        let warnings = [
             identity_warning(&observed.set, observed.record.as_ref()),
             authority_warning(stage, &applied, &authority),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
+        ];
+        let warnings = warnings.into_iter().flatten().chain(told(&preflight));
+        let warnings = warnings.collect();
         if is_made {
             self.authority_planned = true;
         }
@@ -191,12 +190,10 @@ impl Run<'_> {
         let cluster = self.cluster(stage);
         let belongings = find(cluster, stage, observed).await?;
         let scaling = Scaling::of(&observed.set, &belongings);
-        let (objects, ground, others) = tokio::try_join!(
+        let (objects, others) = tokio::try_join!(
             plan_objects(cluster, &scaling, manifests, observed.namespace_missing),
-            ground::read(cluster, &stage.namespace),
             others(cluster, stage)
         )?;
-        warnings.extend(preflight::warnings(&observed.set, &ground));
         let mut objects: Vec<ObjectPlan> = objects.into_iter().map(later_addresses).collect();
         note_record(&mut objects, observed.record.as_ref());
         name_restarts(&mut secrets, &observed.set.manifests, &objects);
@@ -213,6 +210,7 @@ impl Run<'_> {
             awaits_addresses: !is_complete(stage, &self.handover),
             held: held(observed.record.as_ref(), &others),
             warnings,
+            preflight,
         };
         let record = record_plan(&plan, &observed.set, observed.record.as_ref(), &members);
         plan.objects.push(record);

@@ -9,6 +9,7 @@ use super::belongings::Kept;
 use super::certificates::{Lack, Purpose};
 use super::handover::NOT_YET_KNOWN;
 use super::layout::Stage;
+use super::preflight::Finding;
 use super::refusal::Refusal;
 use super::role::Held;
 use super::secrets::{AUTHORITY_SECRET, Origin, SecretPlan};
@@ -115,6 +116,8 @@ pub struct StagePlan {
     pub held: Vec<Held>,
     /// What somebody should know before saying yes.
     pub warnings: Vec<String>,
+    /// What the look at the cluster beforehand found; warnings among it are in `warnings`, too.
+    pub preflight: Vec<Finding>,
 }
 
 impl StagePlan {

@@ -11,6 +11,7 @@ use super::event::Event;
 use super::handover::Handover;
 use super::layout::{Stage, check_identities};
 use super::plan::StagePlan;
+use super::preflight::Finding;
 use super::secrets::Vault;
 use crate::cluster::Cluster;
 use crate::cluster::apply::Ownership;
@@ -32,6 +33,8 @@ pub struct Options {
     pub who: String,
     /// The values files and overlays that were given, for the record.
     pub files: Vec<String>,
+    /// The ids of the preflight's checks whose errors are let through.
+    pub skip_preflight: BTreeSet<&'static str>,
 }
 
 /// One run. Stages that are only looked at (`observed`) give addresses and passwords; stages that
@@ -43,6 +46,8 @@ pub struct Run<'a> {
     pub(super) stages: Vec<(Stage, Part)>,
     pub(super) handover: Handover,
     pub(super) vault: Vault,
+    /// What the look beforehand found.
+    pub(super) findings: Vec<Finding>,
     /// Whether a plan has told that the private authority will be made.
     pub(super) authority_planned: bool,
     /// What the plan said is deleted: nothing else ever is.
@@ -97,6 +102,7 @@ impl<'a> Run<'a> {
             stages,
             handover,
             vault,
+            findings: Vec::new(),
             authority_planned: false,
             to_delete: BTreeSet::new(),
             stop,
@@ -104,11 +110,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Refuses clusters that do not fit their roles, then plans every stage. Writes nothing.
+    /// Looks at every cluster, refuses those that do not fit their roles, then plans every stage.
+    /// Writes nothing.
     ///
     /// # Errors
-    /// When a cluster cannot be asked, or a stage cannot be rendered or planned.
+    /// [`DeployError::Preflight`] with all that stands in the way; else when a cluster cannot be asked, or a stage cannot be rendered or planned.
     pub async fn plan(&mut self) -> Result<Vec<StagePlan>, DeployError> {
+        self.findings = self.preflight().await?;
         self.check_clusters().await?;
         let mut plans = Vec::new();
         for (stage, part) in self.stages.clone() {

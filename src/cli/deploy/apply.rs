@@ -25,9 +25,10 @@ use super::super::consent;
 use super::super::error::CliError;
 use super::super::session::Session;
 use super::super::signal;
+use super::super::who::who;
 use super::outcome::how_far;
 use super::stages::Job;
-use super::{ApplyArgs, progress, refusals, roles, view};
+use super::{ApplyArgs, preflight, progress, refusals, roles, view};
 
 /// Plans and writes nothing.
 pub(super) async fn plan_only(job: &Job, session: &Session) -> Result<Vec<StagePlan>, CliError> {
@@ -81,7 +82,7 @@ pub(super) async fn run(
     let mut progressed = Progressed::default();
     let (outcome, signalled) = {
         let signalled = Cell::new(ExitCode::Interrupted);
-        let signals = stop_on_signal(session, stop.clone(), &signalled);
+        let signals = signal::stop_on_signal(session, stop.clone(), &signalled);
         let applying = run.apply(&confirmed, &mut progressed);
         let outcome = tokio::select! {
             outcome = applying => outcome,
@@ -111,16 +112,6 @@ async fn all_ready(run: &Run<'_>, session: &Session) -> Result<bool, CliError> {
             .warn(&format!("{stage}: {object} is not ready: {why}"));
     }
     Ok(unready.is_empty())
-}
-
-/// First signal: no new write is begun, and the run says how far it got. Second: it ends here.
-async fn stop_on_signal(session: &Session, stop: CancellationToken, code: &Cell<ExitCode>) {
-    code.set(signal::received().await);
-    session
-        .ui
-        .note("Stopping after the request in flight; once more stops at once.");
-    stop.cancel();
-    signal::received().await;
 }
 
 async fn connect(job: &Job) -> Result<BTreeMap<String, Cluster>, CliError> {
@@ -193,11 +184,7 @@ fn options(
     ownership: Ownership,
     deadline: Option<Duration>,
 ) -> Options {
-    let of = |name| session.environment.get(name);
-    let user = of("USER").or_else(|| of("LOGNAME")).map(str::to_owned);
-    let user = user.unwrap_or_else(user_of_process);
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let who = format!("{user}@{} ({})", host.trim(), std::process::id());
+    let who = who(session);
     Options {
         ownership,
         deadline,
@@ -208,20 +195,8 @@ fn options(
             .iter()
             .map(|file| file.name.clone())
             .collect(),
+        skip_preflight: job.skip_preflight.clone(),
     }
-}
-
-/// The name that the system gives to the user of this process, or the user's number.
-fn user_of_process() -> String {
-    use std::os::unix::fs::MetadataExt as _;
-
-    whoami::username().unwrap_or_else(|_| {
-        let process = std::fs::metadata("/proc/self");
-        process.map_or_else(
-            |_| "somebody".to_owned(),
-            |process| format!("uid {}", process.uid()),
-        )
-    })
 }
 
 fn deadline(args: &ApplyArgs) -> Result<Option<Duration>, CliError> {
@@ -320,6 +295,8 @@ impl From<DeployError> for CliError {
                 )
             }
             DeployError::CannotChange { ref objects } => refusals::explained(&error, objects),
+            DeployError::Preflight { ref findings } => preflight::explained(&error, findings)
+                .hint("--skip-preflight ID goes on in spite of the errors of one check"),
             DeployError::Layout(ref source) => Self::from_error(ExitCode::Usage, source)
                 .hint("give contexts of different clusters, or `telectl deploy same-cluster`"),
             DeployError::Secret(ref source @ SecretError::Initialised { .. }) => {

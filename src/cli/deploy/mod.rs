@@ -3,6 +3,7 @@
 mod apply;
 mod difference;
 mod outcome;
+pub(super) mod preflight;
 mod progress;
 mod refusals;
 mod roles;
@@ -37,6 +38,10 @@ pub(super) struct SourceArgs {
     /// Where the password of the database comes from: env:NAME, file:PATH or - [env: DB_PASSWORD]
     #[arg(short, long, value_name = "REFERENCE")]
     db_password: Option<String>,
+    /// Go on in spite of the errors of this check of the clusters, such as TEL-PRE-012; may be given
+    /// several times
+    #[arg(long, value_name = "ID")]
+    skip_preflight: Vec<String>,
 }
 
 /// How a deployment is applied

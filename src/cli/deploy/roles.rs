@@ -110,6 +110,7 @@ mod tests {
                 })
                 .collect(),
             warnings: Vec::new(),
+            preflight: Vec::new(),
         }
     }
 

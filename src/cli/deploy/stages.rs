@@ -1,5 +1,7 @@
 //! From flags to the stages of a run, and what each command requires.
 
+use std::collections::BTreeSet;
+
 use crate::cluster::kubeconfig::Contexts;
 use crate::config::{self, FlagValue, Layers};
 use crate::deploy::handover::{Handover, Reach};
@@ -16,7 +18,7 @@ use super::super::error::CliError;
 use super::super::secret_reference;
 use super::super::session::Session;
 use super::super::targets::Targets;
-use super::SourceArgs;
+use super::{SourceArgs, preflight};
 
 /// A run, as far as flags and files tell.
 pub(super) struct Job {
@@ -30,6 +32,8 @@ pub(super) struct Job {
     pub(super) layers: Layers,
     /// The contexts.
     pub(super) contexts: Contexts,
+    /// The checks of the clusters whose errors are let through.
+    pub(super) skip_preflight: BTreeSet<&'static str>,
 }
 
 impl Job {
@@ -210,6 +214,7 @@ fn job(
     targets: &Targets,
     session: &Session,
 ) -> Result<Job, CliError> {
+    let skip_preflight = preflight::skipped(&source.skip_preflight)?;
     let mut layers = source.values.layers(session)?;
     let mut handover = Handover::default();
     if let Some(host) = external_redis(source, session) {
@@ -239,6 +244,7 @@ fn job(
         given: secrets,
         layers,
         contexts,
+        skip_preflight,
     })
 }
 

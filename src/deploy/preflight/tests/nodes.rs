@@ -1,52 +1,8 @@
-use serde_json::json;
+//! Volumes and nodes.
 
+use super::super::amounts::requests;
 use super::*;
-use crate::config::{Layers, ValuesFile, resolve};
-use crate::model::profile::Profile;
-
-fn rendered(profile: Profile, overlays: &[&str], sets: &[&str]) -> RenderedSet {
-    let layers = Layers {
-        files: overlays
-            .iter()
-            .map(|name| ValuesFile::open(name).unwrap())
-            .collect(),
-        sets: sets.iter().map(|set| (*set).to_owned()).collect(),
-        ..Layers::default()
-    };
-    crate::render::preview(&resolve(profile, &layers).unwrap()).unwrap()
-}
-
-fn node(labels: Value) -> Value {
-    json!({
-        "metadata": {"labels": labels},
-        "status": {
-            "conditions": [{"type": "Ready", "status": "True"}],
-            "allocatable": {"cpu": "8", "memory": "32000000Ki", "pods": "110"},
-        },
-    })
-}
-
-fn class(name: &str, default: &str) -> Value {
-    let annotation = "storageclass.kubernetes.io/is-default-class";
-    json!({"metadata": {"name": name, "annotations": {annotation: default}}})
-}
-
-fn ground(nodes: &[Value], classes: &[Value]) -> Ground {
-    Ground {
-        nodes: Ok(nodes.to_vec()),
-        classes: Ok(classes.to_vec()),
-        claims: Ok(Vec::new()),
-    }
-}
-
-fn fitting() -> Ground {
-    let node = node(json!({"node-type": "cpu"}));
-    ground(&[node], &[class("fast-ssd", "false")])
-}
-
-fn of(profile: Profile, ground: &Ground) -> Vec<String> {
-    warnings(&rendered(profile, &[], &[]), ground)
-}
+use crate::config::quantity::Quantity;
 
 #[test]
 fn a_cluster_that_has_everything_is_not_warned_of() {
@@ -62,8 +18,8 @@ fn a_cluster_without_class_and_labels_is_told_all_at_once_with_the_keys() {
         &[class("standard", "true"), class("slow", "false")],
     );
     insta::assert_snapshot!(of(Profile::Central, &plain).join("\n"), @r"
-    no StorageClass is called `fast-ssd`; asked for by StatefulSet/postgresql (there are `standard` (default), `slow`): --set postgresql.primary.persistence.storageClass= takes `standard`; or -f lab (for small machines)
-    no Ready, schedulable node has the labels node-type=cpu; asked for by Deployment/api-gateway, Deployment/collector: label a node, or --set apiGateway.nodeSelector=null,collector.nodeSelector=null, or -f lab (for small machines)
+    no StorageClass is called `fast-ssd`; asked for by StatefulSet/postgresql (there are `standard` (default), `slow`): --set postgresql.primary.persistence.storageClass= takes `standard`; or -f lab (for small machines) [TEL-PRE-007]
+    no Ready, schedulable node has the labels node-type=cpu; asked for by Deployment/api-gateway, Deployment/collector: label a node, or --set apiGateway.nodeSelector=null,collector.nodeSelector=null, or -f lab (for small machines) [TEL-PRE-008]
     ");
     let overlaid = rendered(Profile::Central, &["lab"], &[]);
     assert_eq!(warnings(&overlaid, &plain), [""; 0]);
@@ -170,7 +126,7 @@ fn a_pod_that_no_node_can_hold_names_the_amounts_and_the_key() {
         found,
         [
             "one pod of StatefulSet/postgresql asks for 1 cpu (the largest node has 940m): lower \
-          postgresql.primary.resources.requests, or -f lab (for small machines)"
+          postgresql.primary.resources.requests, or -f lab (for small machines) [TEL-PRE-008]"
         ]
     );
     let mut narrow = node(json!({"node-type": "cpu"}));
@@ -202,6 +158,7 @@ fn what_may_not_be_read_is_not_checked_and_no_error() {
         nodes: denied(),
         classes: denied(),
         claims: denied(),
+        ..ground(&[], &[])
     };
     let found = of(Profile::Central, &nothing);
     assert_eq!(found.len(), 2, "{found:?}");
