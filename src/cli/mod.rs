@@ -15,6 +15,7 @@ mod signal;
 mod sites;
 mod status;
 mod targets;
+mod uninstall;
 mod validate;
 mod values;
 mod who;
@@ -63,6 +64,8 @@ enum Command {
     Deploy(deploy::DeployArgs),
     /// Deploy shared, central and edge profiles to their clusters, in this order
     DeployAll(deploy::DeployAllArgs),
+    /// Delete what deployments made, edges first; volumes and passwords stay unless asked for
+    Uninstall(uninstall::UninstallArgs),
     /// Show how the pipeline stands, over all clusters
     Status(status::StatusArgs),
     /// Prove by real packets from the real pods that the pipeline works
@@ -112,6 +115,7 @@ fn dispatch(arguments: Arguments, session: &Session) -> Result<ExitCode, CliErro
         Command::Plan(command) => deploy::plan(&command, &targets, session),
         Command::Deploy(command) => deploy::deploy(&command, &targets, session),
         Command::DeployAll(command) => deploy::deploy_all(&command, &targets, session),
+        Command::Uninstall(command) => uninstall::run(&command, &targets, session),
         Command::Status(command) => status::run(&command, &targets, session),
         Command::Validate(command) => validate::run(&command, &targets, session),
         Command::Config(command) => config::run(&command, &targets, session),

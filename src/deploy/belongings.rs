@@ -146,7 +146,7 @@ fn kinds(set: &RenderedSet, record: Option<&Value>) -> Vec<ObjectKind> {
 }
 
 /// Which object a live one is; `None` for a kind that telectl does not write.
-fn reference(live: &Value) -> Option<ObjectRef> {
+pub(super) fn reference(live: &Value) -> Option<ObjectRef> {
     let metadata = &live["metadata"];
     Some(ObjectRef::new(
         ObjectKind::from_name(live["kind"].as_str()?)?,
@@ -200,11 +200,11 @@ fn sort(
     (unwanted, kept)
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-fn was_applied_by_us(live: &Value) -> bool {
+pub(super) fn was_applied_by_us(live: &Value) -> bool {
     let managers = live["metadata"]["managedFields"].as_array();
     managers
         .into_iter()
@@ -226,7 +226,7 @@ fn reason_to_keep(object: &ObjectRef, live: &Value) -> Option<&'static str> {
 }
 
 /// Whether a Secret of ours holds nothing but certificates, which are signed again when needed.
-fn is_signed_by_us(secret: &Value) -> bool {
+pub(super) fn is_signed_by_us(secret: &Value) -> bool {
     let is_ours = secret["metadata"]["labels"][labels::MANAGED_BY] == labels::TELECTL;
     let is_authority = secret["metadata"]["name"] == AUTHORITY_SECRET;
     let mut keys = secret["data"].as_object().into_iter().flatten();
@@ -269,7 +269,7 @@ async fn claims(
 }
 
 /// What the names of a StatefulSet's claims begin with: `TEMPLATE-SET-`.
-fn claim_prefixes(set: &Value) -> Vec<String> {
+pub(super) fn claim_prefixes(set: &Value) -> Vec<String> {
     let templates = set["spec"]["volumeClaimTemplates"].as_array();
     let templates = templates.into_iter().flatten();
     templates
@@ -280,7 +280,7 @@ fn claim_prefixes(set: &Value) -> Vec<String> {
         .collect()
 }
 
-fn is_claim_of(name: &str, prefixes: &[String]) -> bool {
+pub(super) fn is_claim_of(name: &str, prefixes: &[String]) -> bool {
     prefixes.iter().any(|prefix| {
         let ordinal = name.strip_prefix(prefix.as_str());
         ordinal.is_some_and(|ordinal| ordinal.parse::<u32>().is_ok())

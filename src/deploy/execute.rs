@@ -373,7 +373,7 @@ impl Run<'_> {
 }
 
 /// A lock that cannot be given back expires by itself.
-async fn give_back(locks: Vec<(Stage, Lock)>, consent: &Confirmed) {
+pub(super) async fn give_back(locks: Vec<(Stage, Lock)>, consent: &Confirmed) {
     for (_, lock) in locks {
         if let Err(error) = lock.release(consent).await {
             tracing::warn!(%error, "cannot give back a lock");

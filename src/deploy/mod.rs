@@ -19,6 +19,7 @@ pub mod run;
 pub mod scaling;
 pub mod secrets;
 mod settle;
+pub mod uninstall;
 
 pub use error::DeployError;
 pub use run::{Options, Run};

@@ -143,6 +143,14 @@ impl Ui {
         prompt::confirm(self.interactive, question)
     }
 
+    /// Asks for a line of text.
+    ///
+    /// # Errors
+    /// When nobody is there to answer.
+    pub fn ask(&self, question: &str) -> Result<String, PromptError> {
+        prompt::text(self.interactive, question)
+    }
+
     /// Asks for a secret without showing it.
     ///
     /// # Errors

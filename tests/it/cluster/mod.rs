@@ -14,3 +14,4 @@ mod prune;
 mod refusals;
 mod rollout;
 mod status;
+mod uninstall;
