@@ -8,6 +8,7 @@ mod deploy;
 mod error;
 #[cfg(test)]
 mod help_tests;
+mod rbac;
 mod render;
 mod secret_reference;
 mod session;
@@ -66,6 +67,8 @@ enum Command {
     DeployAll(deploy::DeployAllArgs),
     /// Delete what deployments made, edges first; volumes and passwords stay unless asked for
     Uninstall(uninstall::UninstallArgs),
+    /// Print the Roles that an operator's account needs
+    Rbac(rbac::RbacArgs),
     /// Show how the pipeline stands, over all clusters
     Status(status::StatusArgs),
     /// Prove by real packets from the real pods that the pipeline works
@@ -116,6 +119,7 @@ fn dispatch(arguments: Arguments, session: &Session) -> Result<ExitCode, CliErro
         Command::Deploy(command) => deploy::deploy(&command, &targets, session),
         Command::DeployAll(command) => deploy::deploy_all(&command, &targets, session),
         Command::Uninstall(command) => uninstall::run(&command, &targets, session),
+        Command::Rbac(command) => rbac::run(&command, &targets, session),
         Command::Status(command) => status::run(&command, &targets, session),
         Command::Validate(command) => validate::run(&command, &targets, session),
         Command::Config(command) => config::run(&command, &targets, session),

@@ -3,6 +3,7 @@
 //! `make test` starts the clusters and says where they are; a test that finds none is a visible
 //! skip on a person's machine and a failure where `CI=true`.
 
+mod account;
 mod connectivity;
 mod deploy;
 mod drift;
