@@ -33,5 +33,6 @@ templates! {
     "horizontalpodautoscaler.yaml" => "horizontalpodautoscaler.yaml.hbs",
     "poddisruptionbudget.yaml" => "poddisruptionbudget.yaml.hbs",
     "networkpolicy.yaml" => "networkpolicy.yaml.hbs",
+    "default-deny.yaml" => "default-deny.yaml.hbs",
     "resourcequota.yaml" => "resourcequota.yaml.hbs",
 }

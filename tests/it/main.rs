@@ -20,6 +20,7 @@ mod registry;
 mod registry_support;
 mod render;
 mod render_command;
+mod render_default_deny;
 mod render_network;
 mod render_security;
 mod render_support;
