@@ -2,6 +2,7 @@
 
 use crate::model::consent::Confirmed;
 use crate::model::exit::ExitCode;
+use crate::report::PromptError;
 
 use super::error::CliError;
 use super::session::Session;
@@ -24,7 +25,25 @@ pub(super) fn obtain(
     if consent == Consent::Given {
         return Ok(agreed());
     }
-    match session.ui.confirm(question) {
+    decided(session.ui.confirm(question))
+}
+
+/// Asks for a name to be typed, where more is lost than can be made again.
+pub(super) fn obtain_by_name(
+    session: &Session,
+    consent: Consent,
+    question: &str,
+    name: &str,
+) -> Result<Confirmed, CliError> {
+    if consent == Consent::Given {
+        return Ok(agreed());
+    }
+    let answer = session.ui.ask(question);
+    decided(answer.map(|answer| answer.trim() == name))
+}
+
+fn decided(answer: Result<bool, PromptError>) -> Result<Confirmed, CliError> {
+    match answer {
         Ok(true) => Ok(agreed()),
         Ok(false) => Err(CliError::with_code(
             ExitCode::Error,

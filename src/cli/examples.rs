@@ -108,6 +108,26 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "uninstall",
+        &[
+            (
+                "telectl uninstall -e edge -c central --dry-run",
+                "what would go and what would stay",
+            ),
+            (
+                "telectl uninstall -e edge -c central",
+                "edges first; volumes and passwords stay",
+            ),
+        ],
+    ),
+    (
+        "rbac",
+        &[(
+            "telectl rbac edge central",
+            "the Roles that an operator's account needs",
+        )],
+    ),
+    (
         "history",
         &[(
             "telectl history -e edge -c central",

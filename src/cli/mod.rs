@@ -15,6 +15,7 @@ mod lint;
 mod man;
 mod order;
 mod parse;
+mod rbac;
 mod render;
 mod secret_reference;
 mod session;
@@ -22,10 +23,12 @@ mod signal;
 mod sites;
 mod status;
 mod targets;
+mod uninstall;
 mod validate;
 mod values;
 mod variables;
 mod version;
+mod who;
 mod worker;
 mod worker_fetch;
 mod worker_probe;
@@ -87,6 +90,10 @@ enum Command {
     Rollback(deploy::RollbackArgs),
     /// Show what was deployed when and by whom
     History(deploy::HistoryArgs),
+    /// Delete what deployments made, edges first; volumes and passwords stay unless asked for
+    Uninstall(uninstall::UninstallArgs),
+    /// Print the Roles that an operator's account needs
+    Rbac(rbac::RbacArgs),
     /// Show how the pipeline stands, over all clusters
     Status(status::StatusArgs),
     /// Prove by real packets from the real pods that the pipeline works
@@ -184,6 +191,8 @@ fn dispatch(arguments: Arguments, session: &Session) -> Result<ExitCode, CliErro
         Command::Resume(command) => deploy::resume(&command, &targets, session),
         Command::Rollback(command) => deploy::rollback(&command, &targets, session),
         Command::History(command) => deploy::history(&command, &targets, session),
+        Command::Uninstall(command) => uninstall::run(&command, &targets, session),
+        Command::Rbac(command) => rbac::run(&command, &targets, session),
         Command::Status(command) => status::run(&command, &targets, session),
         Command::Validate(command) => validate::run(&command, &targets, session),
         Command::Config(command) => config::run(&command, &targets, session),

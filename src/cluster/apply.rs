@@ -2,7 +2,10 @@
 
 #![expect(clippy::disallowed_methods, reason = "this file is the one writer")]
 
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use kube::Api;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::client::Cluster;
@@ -145,15 +148,38 @@ impl<'a> Writer<'a> {
         name: &str,
         uid: &str,
     ) -> Result<(), ClusterError> {
-        let api = self
-            .cluster
-            .typed::<k8s_openapi::api::core::v1::Pod>(namespace);
+        let pods = self.cluster.typed::<Pod>(namespace);
         let action = format!("deleting pod {namespace}/{name}");
-        match self
-            .cluster
-            .request(&action, api.delete(name, &of_uid(uid)))
-            .await
-        {
+        self.remove_from(&pods, &action, (name, uid)).await
+    }
+
+    /// Deletes a volume claim and with it what it holds, if it still is the one with this UID.
+    ///
+    /// # Errors
+    /// As [`Self::delete`].
+    pub async fn delete_claim(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+    ) -> Result<(), ClusterError> {
+        let claims = self.cluster.typed::<PersistentVolumeClaim>(namespace);
+        let action = format!("deleting PersistentVolumeClaim {namespace}/{name}");
+        self.remove_from(&claims, &action, (name, uid)).await
+    }
+
+    async fn remove_from<K>(
+        &self,
+        api: &Api<K>,
+        action: &str,
+        (name, uid): (&str, &str),
+    ) -> Result<(), ClusterError>
+    where
+        K: Clone + DeserializeOwned + std::fmt::Debug,
+    {
+        let parameters = of_uid(uid);
+        let removing = api.delete(name, &parameters);
+        match self.cluster.request(action, removing).await {
             Ok(_) | Err(ClusterError::Refused { code: 404, .. }) => Ok(()),
             Err(error) => Err(error),
         }

@@ -114,6 +114,11 @@ impl Cluster {
         &self.server
     }
 
+    /// For requests that are about no object.
+    pub(super) const fn raw(&self) -> &Client {
+        &self.client
+    }
+
     pub(super) fn api(&self, kind: ObjectKind, namespace: &str) -> Api<DynamicObject> {
         let (group, version, plural) = kind.resource();
         let resource = ApiResource {

@@ -1,11 +1,14 @@
 //! The mechanics of one cluster: connecting, reading, applying, comparing, waiting.
 
+pub mod access;
 pub mod applied;
 pub mod apply;
 pub mod client;
+pub mod contents;
 pub mod diff;
 pub mod error;
 pub mod fields;
+pub mod gone;
 pub mod helm;
 pub mod inventory;
 pub mod job;
@@ -14,6 +17,7 @@ pub mod lock;
 pub mod managers;
 pub mod pod;
 pub mod readiness;
+pub mod rights;
 mod scene;
 pub mod snapshot;
 pub mod wait;

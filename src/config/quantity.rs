@@ -54,6 +54,16 @@ impl Quantity {
         Self(self.0 + other.0)
     }
 
+    /// What is left of this, at least nothing.
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        if other.0 >= self.0 {
+            Self(0)
+        } else {
+            Self(self.0 - other.0)
+        }
+    }
+
     /// The whole number, rounded up: bytes, for a quantity of memory.
     pub fn whole(self) -> u64 {
         u64::try_from((self.0 + 999) / 1000).unwrap_or(u64::MAX)

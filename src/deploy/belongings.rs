@@ -146,7 +146,7 @@ fn sort(
     (unwanted, kept)
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
@@ -165,7 +165,7 @@ pub(super) fn reason_to_keep(object: &ObjectRef, live: &Value) -> Option<&'stati
 }
 
 /// Whether a Secret of ours holds nothing but certificates, which are signed again when needed.
-fn is_signed_by_us(secret: &Value) -> bool {
+pub(super) fn is_signed_by_us(secret: &Value) -> bool {
     let is_ours = secret["metadata"]["labels"][labels::MANAGED_BY] == labels::TELECTL;
     let is_authority = secret["metadata"]["name"] == AUTHORITY_SECRET;
     let mut keys = secret["data"].as_object().into_iter().flatten();
@@ -198,7 +198,7 @@ fn claims(claims: &[Value], unwanted: &[Unwanted], live: &[&Value]) -> Vec<Kept>
 }
 
 /// What the names of a StatefulSet's claims begin with: `TEMPLATE-SET-`.
-fn claim_prefixes(set: &Value) -> Vec<String> {
+pub(super) fn claim_prefixes(set: &Value) -> Vec<String> {
     let templates = set["spec"]["volumeClaimTemplates"].as_array();
     let templates = templates.into_iter().flatten();
     templates
@@ -209,7 +209,7 @@ fn claim_prefixes(set: &Value) -> Vec<String> {
         .collect()
 }
 
-fn is_claim_of(name: &str, prefixes: &[String]) -> bool {
+pub(super) fn is_claim_of(name: &str, prefixes: &[String]) -> bool {
     prefixes.iter().any(|prefix| {
         let ordinal = name.strip_prefix(prefix.as_str());
         ordinal.is_some_and(|ordinal| ordinal.parse::<u32>().is_ok())

@@ -4,6 +4,7 @@ use super::certificates::CertificateError;
 use super::history::Unreadable;
 use super::layout::{LayoutError, Stage};
 use super::plan::ObjectPlan;
+use super::preflight::{Finding, Severity};
 use super::secrets::SecretError;
 use crate::cluster::ClusterError;
 use crate::probe::canary::CanaryError;
@@ -52,6 +53,12 @@ pub enum DeployError {
     NotOurs {
         /// The objects, with their stages.
         objects: Vec<(Stage, ObjectPlan)>,
+    },
+    /// The look at the clusters beforehand found what stands in the way.
+    #[error("the clusters are not ready for this: {}", errors(findings))]
+    Preflight {
+        /// All that was found, errors first.
+        findings: Vec<Finding>,
     },
     /// A stage needs an address that no stage before it has.
     #[error("{stage} needs the external address of {server}, which is not known")]
@@ -118,6 +125,16 @@ const fn edges(count: usize) -> &'static str {
 
 const fn belongs(count: usize) -> &'static str {
     if count == 1 { "belongs" } else { "belong" }
+}
+
+fn errors(findings: &[Finding]) -> String {
+    let errors = findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error);
+    match errors.count() {
+        1 => "1 error".to_owned(),
+        several => format!("{several} errors"),
+    }
 }
 
 fn counted(objects: &[(Stage, ObjectPlan)]) -> String {

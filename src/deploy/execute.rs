@@ -308,7 +308,7 @@ impl Run<'_> {
 }
 
 /// A lock that cannot be given back expires by itself.
-async fn give_back(locks: Locks, consent: &Confirmed) {
+pub(super) async fn give_back(locks: Locks, consent: &Confirmed) {
     let given = locks.into_values().map(|lock| lock.release(consent));
     for outcome in join_all(given).await {
         if let Err(error) = outcome {

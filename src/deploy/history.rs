@@ -55,6 +55,11 @@ pub struct Unreadable {
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
+/// The label selector that finds the entries of a profile.
+pub(super) fn selector(profile: Profile) -> String {
+    format!("{HISTORY}={profile}")
+}
+
 fn reference(namespace: &str, profile: Profile, number: u32) -> ObjectRef {
     let name = format!("telectl-{profile}-{number}");
     ObjectRef::new(ObjectKind::ConfigMap, namespace, name)

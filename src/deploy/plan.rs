@@ -11,6 +11,7 @@ use super::certificates::{Lack, Purpose};
 use super::claim::Claim;
 use super::handover::NOT_YET_KNOWN;
 use super::layout::Stage;
+use super::preflight::Finding;
 use super::recreate::Recreation;
 use super::refusal::Refusal;
 use super::role::Held;
@@ -156,6 +157,8 @@ pub struct StagePlan {
     pub held: Vec<Held>,
     /// What somebody should know before saying yes.
     pub warnings: Vec<String>,
+    /// What the look at the cluster beforehand found; warnings among it are in `warnings`, too.
+    pub preflight: Vec<Finding>,
 }
 
 impl StagePlan {

@@ -140,6 +140,7 @@ fn stage_plan(stage: &Stage) -> StagePlan {
         held: Vec::new(),
         awaits_addresses: false,
         warnings: Vec::new(),
+        preflight: Vec::new(),
     }
 }
 

@@ -6,7 +6,6 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use super::advertised::is_awaited;
 use super::belongings::{Belongings, find};
 use super::error::DeployError;
-use super::ground::Ground;
 use super::handover::{certificate_names, unknown_address};
 use super::knowledge::Knowledge;
 use super::layout::Stage;
@@ -17,7 +16,6 @@ use super::plan::{
     authority_warning, hosts, identity_warning, later_addresses, name_restarts, record_plan,
     secret_change,
 };
-use super::preflight;
 use super::refusal::note_record;
 use super::releases;
 use super::role::{held, others};
@@ -90,11 +88,7 @@ impl Run<'_> {
     }
 
     /// Asks the cluster about what differs, and puts the plan together.
-    pub(super) async fn plan_stage(
-        &self,
-        prepared: Prepared,
-        ground: &Ground,
-    ) -> Result<StagePlan, DeployError> {
+    pub(super) async fn plan_stage(&self, prepared: Prepared) -> Result<StagePlan, DeployError> {
         let Prepared {
             stage,
             observed,
@@ -108,11 +102,6 @@ impl Run<'_> {
         let scaling = Scaling::of(&observed.set, &belongings);
         let judging = self.judging(&scaling);
         let mut objects = plan_objects(cluster, judging, manifests, &observed).await?;
-        warnings.extend(preflight::warnings(
-            &observed.set,
-            ground,
-            observed.live.claims(),
-        ));
         warnings.extend(releases::warnings(cluster, &stage, &objects).await?);
         note_record(&mut objects, observed.record());
         name_restarts(&mut secrets, &observed.set.manifests, &objects);
@@ -128,6 +117,7 @@ impl Run<'_> {
             awaits_addresses,
             held: held(observed.record(), &others(&observed.live, &stage)),
             warnings,
+            preflight: Vec::new(),
             stage,
         };
         let record = record_plan(&plan, &observed.set, observed.record(), &members);

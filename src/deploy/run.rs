@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::DeployError;
 use super::event::Event;
-use super::ground::{self, Ground};
 use super::handover::unknown_address;
 use super::history;
 use super::knowledge::Knowledge;
@@ -17,6 +16,7 @@ use super::layout::{Stage, check_identities};
 use super::observe::Observed;
 use super::plan::StagePlan;
 use super::policy::Policy;
+use super::preflight::{Finding, told};
 use super::settle::unready;
 use crate::cluster::snapshot::Snapshot;
 use crate::cluster::{Cluster, ClusterError};
@@ -68,6 +68,8 @@ pub struct Options {
     pub files: Vec<String>,
     /// What another telectl needs in order to go on with this run, if it is one that can be.
     pub intent: Option<Value>,
+    /// The ids of the preflight's checks whose errors are let through.
+    pub skip_preflight: BTreeSet<&'static str>,
     /// What the history says about the run, such as `rollback to 3`.
     pub note: Option<String>,
 }
@@ -81,7 +83,10 @@ pub struct Run<'a> {
     pub(super) stages: Vec<(Stage, Part)>,
     pub(super) skipped: Vec<Skipped>,
     pub(super) knowledge: Knowledge,
-    pub(super) grounds: BTreeMap<String, Ground>,
+    /// The nodes of each cluster, by context; none where they may not be read.
+    nodes: BTreeMap<String, Vec<Value>>,
+    /// What the look beforehand found.
+    pub(super) findings: Vec<Finding>,
     /// The number of this run in the history of its clusters.
     pub(super) generation: u32,
     /// Whether a plan has told that the private authority will be made.
@@ -153,7 +158,8 @@ impl<'a> Run<'a> {
             stages,
             skipped: Vec::new(),
             knowledge,
-            grounds: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            findings: Vec::new(),
             generation: 1,
             authority_planned: false,
             to_delete: BTreeSet::new(),
@@ -164,11 +170,30 @@ impl<'a> Run<'a> {
     }
 
     /// Looks at all clusters at once, refuses those that do not fit their roles, and plans every
-    /// stage. Writes nothing.
+    /// stage. Where anything is to be written, or a cluster cannot be asked, every cluster is looked
+    /// at for what would stand in the way. Writes nothing.
     ///
     /// # Errors
-    /// When a cluster cannot be asked, or a stage cannot be rendered or planned.
+    /// [`DeployError::Preflight`] with all that stands in the way; else when a cluster cannot be asked, or a stage cannot be rendered or planned.
     pub async fn plan(&mut self) -> Result<Vec<StagePlan>, DeployError> {
+        let mut plans = match self.plan_stages().await {
+            Ok(plans) if plans.iter().any(StagePlan::has_changes) => plans,
+            Err(error @ DeployError::Cluster(_)) => {
+                // Whatever else is wrong is told together with it.
+                self.preflight().await?;
+                return Err(error);
+            }
+            planned => return planned,
+        };
+        self.findings = self.preflight().await?;
+        for plan in &mut plans {
+            plan.preflight = self.findings_of(&plan.stage);
+            plan.warnings.extend(told(&plan.preflight));
+        }
+        Ok(plans)
+    }
+
+    async fn plan_stages(&mut self) -> Result<Vec<StagePlan>, DeployError> {
         let Look {
             identities,
             mut snapshots,
@@ -196,10 +221,9 @@ impl<'a> Run<'a> {
         self.generation = generation + 1;
         self.unready = unready_now;
         self.knowledge = knowledge;
-        let planned = prepared.into_iter().map(|prepared| {
-            let ground = &self.grounds[&prepared.stage.context];
-            self.plan_stage(prepared, ground)
-        });
+        let planned = prepared
+            .into_iter()
+            .map(|prepared| self.plan_stage(prepared));
         let plans = try_join_all(planned).await?;
         let deleted = plans.iter().flat_map(|plan| {
             let unwanted = plan.unwanted.iter().cloned();
@@ -234,9 +258,9 @@ impl<'a> Run<'a> {
         let mut look = Look::default();
         for (context, answer) in answers {
             match answer {
-                Ok((identity, ground, snapshots)) => {
+                Ok((identity, nodes, snapshots)) => {
                     look.identities.insert(context.clone(), identity);
-                    self.grounds.insert(context.clone(), ground);
+                    self.nodes.insert(context.clone(), nodes);
                     let placed = snapshots.into_iter();
                     look.snapshots
                         .extend(placed.map(|(at, live)| ((context.clone(), at), live)));
@@ -247,11 +271,11 @@ impl<'a> Run<'a> {
         Ok(look)
     }
 
-    /// One cluster: its identity, its ground, and what its namespaces hold.
+    /// One cluster: its identity, its nodes, and what its namespaces hold.
     async fn look_at(
         &self,
         context: &str,
-    ) -> Result<(String, Ground, Vec<(String, Snapshot)>), ClusterError> {
+    ) -> Result<(String, Vec<Value>, Vec<(String, Snapshot)>), ClusterError> {
         let cluster = &self.clusters[context];
         let namespaces: BTreeSet<&String> = self
             .stages
@@ -263,12 +287,12 @@ impl<'a> Run<'a> {
             let snapshot = Snapshot::take(cluster, namespace).await?;
             Ok::<_, ClusterError>((namespace.clone(), snapshot))
         });
-        let (identity, (ground, snapshots)) = try_join(
+        let (identity, (nodes, snapshots)) = try_join(
             cluster.identity(),
-            try_join(ground::read(cluster), try_join_all(snapshots)),
+            try_join(nodes_of(cluster), try_join_all(snapshots)),
         )
         .await?;
-        Ok((identity, ground, snapshots))
+        Ok((identity, nodes, snapshots))
     }
 
     /// Goes on without a cluster that does not answer, where that is asked for and only edges are
@@ -316,10 +340,8 @@ impl<'a> Run<'a> {
 
     /// The nodes of a stage's cluster; none where they may not be read.
     pub(super) fn nodes(&self, stage: &Stage) -> &[Value] {
-        let ground = self.grounds.get(&stage.context);
-        ground
-            .and_then(|ground| ground.nodes.as_deref().ok())
-            .unwrap_or_default()
+        let nodes = self.nodes.get(&stage.context);
+        nodes.map(Vec::as_slice).unwrap_or_default()
     }
 
     pub(super) fn cluster(&self, stage: &Stage) -> &'a Cluster {
@@ -329,6 +351,15 @@ impl<'a> Run<'a> {
 
     pub(super) fn say(&self, event: Event) {
         (self.events)(event);
+    }
+}
+
+/// The nodes of a cluster; none where the user may not read them.
+async fn nodes_of(cluster: &Cluster) -> Result<Vec<Value>, ClusterError> {
+    let nodes = ("", "v1", "Node", "nodes");
+    match cluster.list_other(nodes, "", "").await {
+        Err(ClusterError::Refused { .. }) => Ok(Vec::new()),
+        listed => listed,
     }
 }
 

@@ -84,6 +84,9 @@ fn render_with(resolved: &Resolved, unknown: Unknown) -> Result<RenderedSet, Ren
     if resolved.values.resource_quota.enabled {
         set.quota(resolved)?;
     }
+    if resolved.values.network_policy.default_deny {
+        set.default_deny(resolved)?;
+    }
     let mut manifests = set.manifests;
     let place = |kind: ObjectKind| ObjectKind::ALL.iter().position(|known| *known == kind);
     manifests.sort_by(|one, other| {
@@ -161,7 +164,7 @@ impl SetBuilder<'_> {
         if component == Component::Redis {
             self.redis_nodes(resolved, context)?;
         }
-        if values.network_policy.enabled {
+        if values.network_policy.enabled || values.network_policy.default_deny {
             self.add(
                 ObjectKind::NetworkPolicy,
                 name,
@@ -276,6 +279,22 @@ impl SetBuilder<'_> {
             "resourcequota.yaml",
             &context,
         )
+    }
+
+    /// A policy that selects every pod and allows nothing. One for each profile, so that each can
+    /// be taken away by itself.
+    fn default_deny(&mut self, resolved: &Resolved) -> Result<(), RenderError> {
+        let name = format!("{}-default-deny", resolved.profile);
+        let name = labels::prefixed(resolved, &name);
+        let object = view::ObjectView {
+            name: name.clone(),
+            namespace: self.namespace.to_owned(),
+            labels: labels::common(resolved),
+            annotations: view::filled(resolved.values.common_annotations.clone()),
+        };
+        let kind = ObjectKind::NetworkPolicy;
+        let context = json!({ "object": object });
+        self.add(kind, &name, "default-deny.yaml", &context)
     }
 
     fn add(

@@ -43,5 +43,6 @@ templates! {
     "backup.cronjob.yaml" => "backup.cronjob.yaml.hbs",
     "backup-dump" => "backup-dump.partial.hbs",
     "backup.sh" => "backup.sh.hbs",
+    "default-deny.yaml" => "default-deny.yaml.hbs",
     "resourcequota.yaml" => "resourcequota.yaml.hbs",
 }

@@ -154,6 +154,14 @@ impl Ui {
         prompt::confirm(self.interactive, question)
     }
 
+    /// Asks for a line of text.
+    ///
+    /// # Errors
+    /// When nobody is there to answer.
+    pub fn ask(&self, question: &str) -> Result<String, PromptError> {
+        prompt::text(self.interactive, question)
+    }
+
     fn line(&self, label: Option<(&str, &str)>, text: &str) {
         let text = visible(text);
         let line = match label {

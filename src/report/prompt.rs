@@ -29,3 +29,13 @@ pub(super) fn confirm(interactive: bool, question: &str) -> Result<bool, PromptE
         .default(false)
         .interact()?)
 }
+
+pub(super) fn text(interactive: bool, question: &str) -> Result<String, PromptError> {
+    if !interactive {
+        return Err(PromptError::NotInteractive);
+    }
+    Ok(dialoguer::Input::new()
+        .with_prompt(question)
+        .allow_empty(true)
+        .interact_text()?)
+}

@@ -27,6 +27,7 @@ mod registry_support;
 mod render;
 mod render_backup;
 mod render_command;
+mod render_default_deny;
 mod render_network;
 mod render_reach;
 mod render_redis_cluster;

@@ -16,6 +16,19 @@ fn page() -> String {
             check.id, check.title, check.explanation
         ));
     }
+    page.push_str(
+        "\n# Before a deployment\n\n\
+         What `telectl plan`, `deploy` and `deploy-all` look at before anything is planned, in all \
+         clusters at once. Warnings stand in the plan. Errors end the run with exit code 1 before \
+         anything is written, all of them together; `--skip-preflight ID` lets one check's errors \
+         through.\n",
+    );
+    for check in telectl::deploy::preflight::catalogue::CATALOGUE {
+        page.push_str(&format!(
+            "\n## {}: {}\n\n{}\n",
+            check.id, check.title, check.explanation
+        ));
+    }
     page
 }
 

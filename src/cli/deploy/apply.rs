@@ -24,11 +24,12 @@ use super::super::consent::{self, Consent};
 use super::super::error::CliError;
 use super::super::session::Session;
 use super::super::signal;
+use super::super::who::who;
 use super::intent::Behaviour;
 use super::outcome::how_far;
 use super::saved::Saved;
 use super::stages::Job;
-use super::{ApplyArgs, policy, progress, refusals, roles, view};
+use super::{ApplyArgs, policy, preflight, progress, refusals, roles, view};
 
 /// Whether, and to what, somebody agrees.
 pub(super) struct Approval {
@@ -111,7 +112,7 @@ pub(super) async fn run(
     let ledger = Ledger::default();
     let (outcome, signalled) = {
         let signalled = Cell::new(ExitCode::Interrupted);
-        let signals = stop_on_signal(session, stop.clone(), &signalled);
+        let signals = signal::stop_on_signal(session, stop.clone(), &signalled);
         let outcome = tokio::select! {
             outcome = run.apply(&confirmed, &ledger) => outcome,
             () = signals => Err(DeployError::Stopped),
@@ -173,16 +174,6 @@ fn all_ready(run: &Run<'_>, session: &Session) -> bool {
             .warn(&format!("{stage}: {object} is not ready: {why}"));
     }
     unready.is_empty()
-}
-
-/// First signal: no new write is begun, and the run says how far it got. Second: it ends here.
-async fn stop_on_signal(session: &Session, stop: CancellationToken, code: &Cell<ExitCode>) {
-    code.set(signal::received().await);
-    session
-        .ui
-        .note("Stopping after the request in flight; once more stops at once.");
-    stop.cancel();
-    signal::received().await;
 }
 
 async fn connect(job: &Job) -> Result<BTreeMap<String, Cluster>, CliError> {
@@ -254,10 +245,6 @@ fn renderer<'a>(job: &'a Job, session: &'a Session) -> BoxedRenderer<'a> {
 }
 
 fn options(job: &Job, session: &Session, behaviour: &Behaviour) -> Result<Options, CliError> {
-    let of = |name| session.environment.get(name);
-    let user = of("USER").or_else(|| of("LOGNAME")).map(str::to_owned);
-    let user = user.unwrap_or_else(user_of_process);
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let intent = job.intent.as_ref().map(serde_json::to_value).transpose();
     let files = job.layers.files.iter().map(|file| file.name.clone());
     Ok(Options {
@@ -275,24 +262,12 @@ fn options(job: &Job, session: &Session, behaviour: &Behaviour) -> Result<Option
         },
         max_unavailable: behaviour.max_unavailable,
         pause_after: behaviour.pause_after,
-        who: format!("{user}@{} ({})", host.trim(), std::process::id()),
+        who: who(session),
         files: files.collect(),
         intent: intent
             .map_err(|error| CliError::failed("cannot note the deployment").because(error))?,
+        skip_preflight: preflight::skipped(&behaviour.skip_preflight)?,
         note: job.past.as_ref().map(|(to, _)| format!("rollback to {to}")),
-    })
-}
-
-/// The name that the system gives to the user of this process, or the user's number.
-fn user_of_process() -> String {
-    use std::os::unix::fs::MetadataExt as _;
-
-    whoami::username().unwrap_or_else(|_| {
-        let process = std::fs::metadata("/proc/self");
-        process.map_or_else(
-            |_| "somebody".to_owned(),
-            |process| format!("uid {}", process.uid()),
-        )
     })
 }
 
@@ -385,6 +360,8 @@ impl From<DeployError> for CliError {
             DeployError::Conflicts { ref objects, .. } => policy::conflicting(&error, objects),
             DeployError::NotOurs { ref objects } => policy::foreign(&error, objects),
             DeployError::CannotChange { ref objects } => refusals::explained(&error, objects),
+            DeployError::Preflight { ref findings } => preflight::explained(&error, findings)
+                .hint("--skip-preflight ID goes on in spite of the errors of one check"),
             DeployError::Layout(ref source) => Self::from_error(ExitCode::Usage, source)
                 .hint("give contexts of different clusters, or `telectl deploy same-cluster`"),
             DeployError::Secret(ref source @ SecretError::Initialised { .. }) => {

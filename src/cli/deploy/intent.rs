@@ -54,6 +54,9 @@ pub(super) struct Intent {
 pub(super) struct Behaviour {
     /// What it may do to what others own.
     pub(super) policy: PolicyArgs,
+    /// The checks of the clusters whose errors are let through.
+    #[serde(default)]
+    pub(super) skip_preflight: Vec<String>,
     /// Longest time for one stage.
     pub(super) timeout: Option<String>,
     /// Longest time for the whole run.
@@ -73,6 +76,7 @@ impl Behaviour {
     pub(super) fn of(apply: &ApplyArgs, spread: Option<&SpreadArgs>) -> Self {
         Self {
             policy: apply.policy.clone(),
+            skip_preflight: apply.skip_preflight.clone(),
             timeout: apply.timeout.clone(),
             run_timeout: apply.run_timeout.clone(),
             on_failure: apply.on_failure,

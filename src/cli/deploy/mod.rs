@@ -6,6 +6,7 @@ mod intent;
 mod outcome;
 mod past;
 mod policy;
+pub(super) mod preflight;
 mod progress;
 mod refusals;
 mod resume;
@@ -69,6 +70,10 @@ pub(super) struct ApplyArgs {
     dry_run: bool,
     #[command(flatten)]
     policy: PolicyArgs,
+    /// Go on in spite of the errors of this check of the clusters, such as TEL-PRE-012; may be given
+    /// several times
+    #[arg(long, value_name = "ID")]
+    skip_preflight: Vec<String>,
     /// With --yes: deploy also where the namespace holds another profile, for example central where
     /// edge was deployed
     #[arg(long)]
@@ -136,6 +141,10 @@ pub(super) struct PlanArgs {
     source: SourceArgs,
     #[command(flatten)]
     policy: PolicyArgs,
+    /// Go on in spite of the errors of this check of the clusters, such as TEL-PRE-012; may be given
+    /// several times
+    #[arg(long, value_name = "ID")]
+    skip_preflight: Vec<String>,
     /// Exit with 3 if there are changes; with 1, always, if an object cannot be changed in place
     #[arg(long)]
     exit_code: bool,
@@ -239,6 +248,7 @@ pub(super) fn plan(
 ) -> Result<ExitCode, CliError> {
     let mut intent = Intent::of(&args.source, targets, session)?;
     intent.behaviour.policy = args.policy.clone();
+    intent.behaviour.skip_preflight = args.skip_preflight.clone();
     let policy = args.policy.policy();
     let job = stages::all("plan", &intent, &args.source.secrets, targets, session)?;
     let plans = super::block_on(apply::plan_only(&job, &intent.behaviour, session))?;

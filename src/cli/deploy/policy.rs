@@ -250,6 +250,7 @@ mod tests {
             unwanted: Vec::new(),
             kept: Vec::new(),
             awaits_addresses: false,
+            preflight: Vec::new(),
             held: Vec::new(),
             warnings: Vec::new(),
         }

@@ -111,6 +111,7 @@ mod tests {
                 })
                 .collect(),
             warnings: Vec::new(),
+            preflight: Vec::new(),
         }
     }
 

@@ -369,6 +369,7 @@ mod tests {
             held: Vec::new(),
             awaits_addresses: false,
             warnings: Vec::new(),
+            preflight: Vec::new(),
         }
     }
 

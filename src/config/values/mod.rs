@@ -184,9 +184,14 @@ pub struct Discovery {
 
 /// Network policies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct NetworkPolicy {
     /// Whether there are any.
     pub enabled: bool,
+    /// Whether everything else in the namespace is denied, other tools' pods included; there are
+    /// policies of the components then, too.
+    #[serde(default)]
+    pub default_deny: bool,
     /// Ingress rules added for every worker, as Kubernetes has them.
     #[serde(default)]
     pub ingress: Vec<Value>,

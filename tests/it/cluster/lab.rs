@@ -233,6 +233,28 @@ impl Clusters {
         output.stdout
     }
 
+    /// Polls until there is an answer; panics at the deadline, naming what it waited for.
+    #[track_caller]
+    pub(crate) fn eventually<T>(
+        &self,
+        what: &str,
+        limit: Duration,
+        mut poll: impl FnMut() -> Option<T>,
+    ) -> T {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(answer) = poll() {
+                return answer;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "still waiting for {what} after {limit:?}"
+            );
+            // Between two looks at the clusters, not instead of one.
+            std::thread::park_timeout(Duration::from_millis(200));
+        }
+    }
+
     /// Everything that telectl could write, one line per object with its resource version. What
     /// controllers keep changing by themselves (an autoscaler's status) is shown without it.
     pub(crate) fn snapshot(&self, context: &str) -> String {
@@ -391,28 +413,6 @@ impl Lab {
             context,
             &["-n", namespace, "get", "secret", name, "-o", &template],
         )
-    }
-
-    /// Polls until there is an answer; panics at the deadline, naming what it waited for.
-    #[track_caller]
-    pub(crate) fn eventually<T>(
-        &self,
-        what: &str,
-        limit: Duration,
-        mut poll: impl FnMut() -> Option<T>,
-    ) -> T {
-        let deadline = Instant::now() + limit;
-        loop {
-            if let Some(answer) = poll() {
-                return answer;
-            }
-            assert!(
-                Instant::now() < deadline,
-                "still waiting for {what} after {limit:?}"
-            );
-            // Between two looks at the clusters, not instead of one.
-            std::thread::park_timeout(Duration::from_millis(200));
-        }
     }
 }
 

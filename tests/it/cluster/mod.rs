@@ -3,6 +3,7 @@
 //! `make test` starts the clusters and says where they are; a test that finds none is a visible
 //! skip on a person's machine and a failure where `CI=true`.
 
+mod account;
 mod applyset;
 mod canary;
 mod connectivity;
@@ -21,3 +22,4 @@ mod refusals;
 mod rights;
 mod rollout;
 mod status;
+mod uninstall;

@@ -1,55 +1,8 @@
-use serde_json::json;
+//! Volumes and nodes.
 
+use super::super::amounts::requests;
 use super::*;
-use crate::config::{Layers, ValuesFile, resolve};
-use crate::model::profile::Profile;
-
-fn rendered(profile: Profile, overlays: &[&str], sets: &[&str]) -> RenderedSet {
-    let layers = Layers {
-        files: overlays
-            .iter()
-            .map(|name| ValuesFile::open(name).unwrap())
-            .collect(),
-        sets: sets.iter().map(|set| (*set).to_owned()).collect(),
-        ..Layers::default()
-    };
-    crate::render::preview(&resolve(profile, &layers).unwrap()).unwrap()
-}
-
-fn node(labels: Value) -> Value {
-    json!({
-        "metadata": {"labels": labels},
-        "status": {
-            "conditions": [{"type": "Ready", "status": "True"}],
-            "allocatable": {"cpu": "8", "memory": "32000000Ki", "pods": "110"},
-        },
-    })
-}
-
-fn class(name: &str, default: &str) -> Value {
-    let annotation = "storageclass.kubernetes.io/is-default-class";
-    json!({"metadata": {"name": name, "annotations": {annotation: default}}})
-}
-
-fn ground(nodes: &[Value], classes: &[Value]) -> Ground {
-    Ground {
-        nodes: Ok(nodes.to_vec()),
-        classes: Ok(classes.to_vec()),
-    }
-}
-
-fn fitting() -> Ground {
-    let node = node(json!({"node-type": "cpu"}));
-    ground(&[node], &[class("fast-ssd", "false")])
-}
-
-fn of(profile: Profile, ground: &Ground) -> Vec<String> {
-    with_claims(profile, ground, &[])
-}
-
-fn with_claims(profile: Profile, ground: &Ground, claims: &[Value]) -> Vec<String> {
-    warnings(&rendered(profile, &[], &[]), ground, claims)
-}
+use crate::config::quantity::Quantity;
 
 #[test]
 fn a_cluster_that_has_everything_is_not_warned_of() {
@@ -65,11 +18,11 @@ fn a_cluster_without_class_and_labels_is_told_all_at_once_with_the_keys() {
         &[class("standard", "true"), class("slow", "false")],
     );
     insta::assert_snapshot!(of(Profile::Central, &plain).join("\n"), @r"
-    no StorageClass is called `fast-ssd`; asked for by StatefulSet/postgresql (there are `standard` (default), `slow`): --set postgresql.primary.persistence.storageClass= takes `standard`; or -f lab (for small machines)
-    no Ready, schedulable node has the labels node-type=cpu; asked for by Deployment/api-gateway, Deployment/collector: label a node, or --set apiGateway.nodeSelector=null,collector.nodeSelector=null, or -f lab (for small machines)
+    no StorageClass is called `fast-ssd`; asked for by StatefulSet/postgresql (there are `standard` (default), `slow`): --set postgresql.primary.persistence.storageClass= takes `standard`; or -f lab (for small machines) [TEL-PRE-007]
+    no Ready, schedulable node has the labels node-type=cpu; asked for by Deployment/api-gateway, Deployment/collector: label a node, or --set apiGateway.nodeSelector=null,collector.nodeSelector=null, or -f lab (for small machines) [TEL-PRE-008]
     ");
     let overlaid = rendered(Profile::Central, &["lab"], &[]);
-    assert_eq!(warnings(&overlaid, &plain, &[]), [""; 0]);
+    assert_eq!(warnings(&overlaid, &plain), [""; 0]);
 }
 
 #[test]
@@ -80,14 +33,14 @@ fn the_advice_is_taken() {
         "postgresql.primary.persistence.storageClass=",
     ];
     assert_eq!(
-        warnings(&rendered(Profile::Central, &[], &sets), &plain, &[]),
+        warnings(&rendered(Profile::Central, &[], &sets), &plain),
         [""; 0]
     );
 }
 
 #[test]
 fn volumes_without_a_class_need_a_default_unless_they_are_there() {
-    let none = ground(&[node(json!({}))], &[class("slow", "false")]);
+    let mut none = ground(&[node(json!({}))], &[class("slow", "false")]);
     let found = of(Profile::Shared, &none);
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(
@@ -101,22 +54,24 @@ fn volumes_without_a_class_need_a_default_unless_they_are_there() {
         "{found:?}"
     );
     let claim = |name: &str| json!({"metadata": {"name": name}});
-    let found = with_claims(Profile::Shared, &none, &[claim("data-etcd-0")]);
+    none.claims = Ok(vec![claim("data-etcd-0")]);
+    let found = of(Profile::Shared, &none);
     assert!(
         found[0].contains("needed by StatefulSet/redis (there"),
         "{found:?}"
     );
-    let both = [claim("data-etcd-0"), claim("data-redis-0")];
-    assert_eq!(with_claims(Profile::Shared, &none, &both), [""; 0]);
+    none.claims = Ok(vec![claim("data-etcd-0"), claim("data-redis-0")]);
+    assert_eq!(of(Profile::Shared, &none), [""; 0]);
 }
 
 #[test]
 fn every_pod_of_a_set_needs_its_claim() {
-    let none = ground(&[node(json!({"node-type": "edge"}))], &[]);
+    let mut none = ground(&[node(json!({"node-type": "edge"}))], &[]);
     let claim = |ordinal: u32| json!({"metadata": {"name": format!("spool-streamer-{ordinal}")}});
-    let claims: Vec<Value> = (0..3).map(claim).collect();
-    assert_eq!(with_claims(Profile::Edge, &none, &claims), [""; 0]);
-    let found = with_claims(Profile::Edge, &none, &claims[..2]);
+    none.claims = Ok((0..3).map(claim).collect());
+    assert_eq!(of(Profile::Edge, &none), [""; 0]);
+    none.claims = Ok((0..2).map(claim).collect());
+    let found = of(Profile::Edge, &none);
     assert!(found[0].contains("there is none at all"), "{found:?}");
 }
 
@@ -171,7 +126,7 @@ fn a_pod_that_no_node_can_hold_names_the_amounts_and_the_key() {
         found,
         [
             "one pod of StatefulSet/postgresql asks for 1 cpu (the largest node has 940m): lower \
-          postgresql.primary.resources.requests, or -f lab (for small machines)"
+          postgresql.primary.resources.requests, or -f lab (for small machines) [TEL-PRE-008]"
         ]
     );
     let mut narrow = node(json!({"node-type": "cpu"}));
@@ -202,6 +157,8 @@ fn what_may_not_be_read_is_not_checked_and_no_error() {
     let nothing = Ground {
         nodes: denied(),
         classes: denied(),
+        claims: denied(),
+        ..ground(&[], &[])
     };
     let found = of(Profile::Central, &nothing);
     assert_eq!(found.len(), 2, "{found:?}");

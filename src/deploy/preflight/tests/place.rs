@@ -1,0 +1,151 @@
+//! What a set refers to, and what its place is like.
+
+use super::*;
+
+#[test]
+fn d13_all_pods_together_need_room() {
+    let set = rendered(Profile::Shared, &[], &[]);
+    let mut ground = fitting();
+    assert_eq!(capacity::judge(&set, &ground), []);
+    let taken = json!({
+        "spec": {"nodeName": "n", "containers": [{"resources": {"requests": {"cpu": "7900m"}}}]},
+        "status": {"phase": "Running"},
+    });
+    let mut node = node(json!({}));
+    node["metadata"]["name"] = "n".into();
+    ground.nodes = Ok(vec![node]);
+    ground.pods = Ok(vec![taken]);
+    let found = capacity::judge(&set, &ground);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0]
+            .observed
+            .ends_with("cpu, and 100m is free on the usable nodes"),
+        "{}",
+        found[0]
+    );
+}
+
+#[test]
+fn d13_a_secret_that_only_a_person_can_make_has_to_exist_with_its_keys() {
+    let sets = ["externalRedis.host=r.example,etcd.endpoints={https://e:2379}"];
+    let mut prospect = prospect(rendered(Profile::Edge, &["lab"], &sets));
+    let need = crate::model::manifest::SecretNeed {
+        name: "mine".to_owned(),
+        keys: vec![crate::model::manifest::SecretKey {
+            key: "token".to_owned(),
+            content: SecretContent::Given,
+        }],
+    };
+    prospect.set.secrets.push(need);
+    let mut ground = fitting();
+    let of = |ground: &Ground| {
+        let found = needs::absent_secrets(&prospect, ground, |_| false);
+        found_by(found, &catalogue::SECRETS)
+    };
+    let namespace = &prospect.stage.namespace;
+    let absent = format!("there is no Secret {namespace}/mine");
+    assert_eq!(of(&ground), [(Severity::Error, absent)]);
+    let secret = |data: Value| LiveSecret::from_object(&json!({"data": data}));
+    let other = secret(json!({"other": "eA=="}));
+    ground.secrets.insert("mine".to_owned(), other);
+    assert!(of(&ground)[0].1.ends_with("/mine lacks token"));
+    let whole = secret(json!({"token": "eA=="}));
+    ground.secrets.insert("mine".to_owned(), whole);
+    assert_eq!(of(&ground), []);
+}
+
+#[test]
+fn d13_a_version_that_is_not_served_names_the_kinds() {
+    let set = rendered(Profile::Central, &["lab"], &[]);
+    let all = [
+        "apps/v1",
+        "networking.k8s.io/v1",
+        "policy/v1",
+        "autoscaling/v2",
+        "batch/v1",
+    ];
+    let served: BTreeSet<String> = all.map(str::to_owned).into();
+    assert_eq!(needs::unserved(&set, &served), []);
+    let old: BTreeSet<String> = all[..3].iter().map(|one| (*one).to_owned()).collect();
+    let found = needs::unserved(&set, &old);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(
+        found[0].observed,
+        "autoscaling/v2 is not served, and HorizontalPodAutoscaler needs it"
+    );
+    let mut custom = set;
+    custom.manifests[0].value["apiVersion"] = "monitoring.coreos.com/v1".into();
+    let found = needs::unserved(&custom, &served);
+    assert!(
+        found[0].remedy.starts_with("install the Custom"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn d13_a_load_balancer_needs_somebody_who_gives_addresses() {
+    let prospect = prospect(rendered(Profile::Shared, &["lab"], &[]));
+    let mut ground = fitting();
+    let found = balancer::judge(&prospect, &ground).unwrap();
+    assert!(found.observed.contains("redis"), "{found}");
+    let service = |name: &str, address: Value| {
+        json!({
+            "metadata": {"name": name, "namespace": "elsewhere"},
+            "spec": {"type": "LoadBalancer"},
+            "status": {"loadBalancer": {"ingress": address}},
+        })
+    };
+    ground.services = Ok(vec![service("pending", json!(null))]);
+    assert!(balancer::judge(&prospect, &ground).is_some());
+    ground.services = Ok(vec![service("other", json!([{"ip": "192.0.2.1"}]))]);
+    assert_eq!(balancer::judge(&prospect, &ground), None);
+    ground.services = Ok(Vec::new());
+    let pod = json!({"metadata": {"name": "speaker-x", "namespace": "metallb-system"}});
+    ground.pods = Ok(vec![pod]);
+    assert_eq!(balancer::judge(&prospect, &ground), None);
+}
+
+#[test]
+fn d13_what_is_never_pulled_has_to_be_on_a_node() {
+    let sets = ["image.pullPolicy=Never,global.imagePullSecrets={pull}"];
+    let of_images = |ground: &Ground| {
+        let prospect = prospect(rendered(Profile::Central, &["lab"], &sets));
+        found_by(images::judge(&prospect, ground), &catalogue::IMAGES)
+    };
+    let mut ground = fitting();
+    let found = of_images(&ground);
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(found[0].1.contains("no pull secret pull"), "{found:?}");
+    assert_eq!(found[1].0, Severity::Error);
+    assert!(found[1].1.contains("imagePullPolicy is Never"), "{found:?}");
+    assert_eq!(found[2].0, Severity::Note, "the server's image is pulled");
+    let prospect = prospect(rendered(Profile::Central, &["lab"], &sets));
+    let names: Vec<Value> = amounts::workloads(&prospect.set)
+        .map(|(_, pod, _)| json!({"names": [pod["containers"][0]["image"]]}))
+        .collect();
+    let mut node = node(json!({}));
+    node["status"]["images"] = names.into();
+    ground.nodes = Ok(vec![node]);
+    let pull = LiveSecret::from_object(&json!({}));
+    ground.secrets.insert("pull".to_owned(), pull);
+    assert_eq!(of_images(&ground), []);
+}
+
+#[test]
+fn n11_what_is_rendered_is_admitted_by_a_restricted_namespace() {
+    let namespace = json!({"metadata": {"labels": {(security::ENFORCE): "restricted"}}});
+    for profile in Profile::ALL {
+        let mut set = rendered(profile, &[], &[]);
+        assert_eq!(security::judge(&set, Some(&namespace)), [], "{profile}");
+        let workload = set.manifests.iter_mut();
+        let mut workload = workload.filter(|one| one.value["spec"]["template"].is_object());
+        let pod = &mut workload.next().unwrap().value["spec"]["template"]["spec"];
+        pod["hostNetwork"] = true.into();
+        let found = security::judge(&set, Some(&namespace));
+        assert_eq!(found.len(), 1, "{profile}: {found:?}");
+        assert_eq!(found[0].severity, Severity::Error);
+        assert_eq!(security::judge(&set, None), []);
+        assert_eq!(security::judge(&set, Some(&json!({}))), []);
+    }
+}
