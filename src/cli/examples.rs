@@ -283,6 +283,13 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         &[("telectl worker api-gateway", "DB_HOST names the database")],
     ),
     (
+        "worker fetch",
+        &[(
+            "telectl worker fetch",
+            "CSV_URL and CSV_SHA256 name the file, CSV_FILE where it goes",
+        )],
+    ),
+    (
         "worker probe",
         &[(
             "telectl worker probe --component collector",

@@ -30,13 +30,16 @@ pub(super) fn schema(attempt: Try<'_>) -> Map<String, Value> {
     }
     if takes(json!([])) {
         types.push("array");
-        if let Some(items) = inside(&|item| attempt(&json!([item]))) {
-            found.insert("items".to_owned(), items);
+        if let Some(types) = inside(&|item| attempt(&json!([item]))) {
+            found.insert("items".to_owned(), json!({ "type": one_or_list(&types) }));
         }
     }
     if takes(json!({})) {
         types.push("object");
-        if let Some(below) = inside(&|item| attempt(&json!({ "x": item }))) {
+        if let Some(mut types) = inside(&|item| attempt(&json!({ "x": item }))) {
+            // In a map of a file, null takes away what an earlier layer has.
+            types.push("null");
+            let below = json!({ "type": one_or_list(&types) });
             found.insert("additionalProperties".to_owned(), below);
         }
     }
@@ -102,7 +105,7 @@ pub(super) fn words(reason: &str) -> Option<Vec<String>> {
 }
 
 /// What is taken inside a list or a map; `None` where anything is, or only what has parts.
-fn inside(attempt: Try<'_>) -> Option<Value> {
+fn inside(attempt: Try<'_>) -> Option<Vec<&'static str>> {
     let tried = [
         ("string", json!(ANY_TEXT)),
         ("number", json!(1)),
@@ -113,7 +116,7 @@ fn inside(attempt: Try<'_>) -> Option<Value> {
     let all = tried.len();
     let taken = tried.into_iter().filter(|(_, item)| attempt(item).is_ok());
     let types: Vec<&str> = taken.map(|(name, _)| name).collect();
-    (!types.is_empty() && types.len() < all).then(|| json!({ "type": one_or_list(&types) }))
+    (!types.is_empty() && types.len() < all).then_some(types)
 }
 
 #[cfg(test)]
