@@ -20,6 +20,8 @@ use telectl::validate::observe::{AnsweredBy, ask, objects};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+use crate::servers::install_tls_provider;
+
 /// What no wait of these tests comes near, unless it does not end when it should.
 const LONG: Duration = Duration::from_secs(60);
 /// Within what a refusal ends a wait.
@@ -29,6 +31,8 @@ const AT_ONCE: Duration = Duration::from_secs(20);
 async fn cluster(
     answer: impl Fn(&Request) -> Response + Clone + Send + Sync + 'static,
 ) -> (Cluster, TempDir) {
+    // A client would install one by itself, in the way of the tests that do it afterwards.
+    install_tls_provider();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
     let listener = listener.expect("a port");
     let address = listener.local_addr().expect("an address");
