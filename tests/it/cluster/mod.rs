@@ -4,16 +4,20 @@
 //! skip on a person's machine and a failure where `CI=true`.
 
 mod canary;
+mod chaos;
 mod connectivity;
 mod deploy;
 mod drift;
+mod effort;
 mod faults;
 mod history;
 mod identity;
 mod lab;
 mod one_cluster;
+mod proxy;
 mod prune;
 mod refusals;
 mod rights;
 mod rollout;
 mod status;
+mod trouble;
