@@ -4,7 +4,8 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use super::lab::Lab;
-use super::proxy::{Proxies, Seen, longest_chain};
+use super::proxy::Proxies;
+use super::traffic::{Seen, longest_chain};
 
 /// Between the machine that telectl runs on and the clusters.
 const AWAY: Duration = Duration::from_millis(100);

@@ -20,4 +20,5 @@ mod refusals;
 mod rights;
 mod rollout;
 mod status;
+mod traffic;
 mod trouble;

@@ -11,7 +11,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{Method, StatusCode, header};
+use axum::http::header;
 use axum::response::Response;
 use axum::serve::IncomingStream;
 use base64::Engine as _;
@@ -27,6 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::lab::Clusters;
+use super::traffic::{Refusal, Seen, gone, refused};
 use crate::servers::{Certificates, install_tls_provider};
 
 /// What a new connection costs beside the request: TCP's round trip, and TLS's.
@@ -35,68 +36,6 @@ const CONNECTING: u32 = 2;
 const AHEAD: Duration = Duration::from_millis(50);
 /// More than any request of telectl is long.
 const LONGEST: usize = 16 << 20;
-
-/// A request as the proxy saw it.
-#[derive(Debug, Clone)]
-pub(crate) struct Seen {
-    /// The cluster's context.
-    pub(crate) cluster: String,
-    /// The method.
-    pub(crate) method: Method,
-    /// Path and query.
-    pub(crate) path: String,
-    /// What the server said, once it did.
-    pub(crate) code: Option<u16>,
-    /// From when on somebody waited for it: from the connection on, if it was made for it.
-    began: Instant,
-    /// When the last byte of the answer was sent.
-    ended: Option<Instant>,
-    /// Round trips.
-    cost: u32,
-}
-
-impl Seen {
-    /// Whether the cluster is another one after it: not a dry run, not a question about permissions.
-    pub(crate) fn is_write(&self) -> bool {
-        let is_question = self.path.contains("dryRun=All")
-            || self.path.starts_with("/apis/authorization.k8s.io/")
-            || self.path.starts_with("/apis/authentication.k8s.io/");
-        !matches!(self.method, Method::GET | Method::HEAD) && !is_question
-    }
-
-    /// The written object: plural and name (no name for what is created without one in the path).
-    pub(crate) fn object(&self) -> String {
-        let path = self.path.split('?').next().unwrap_or_default();
-        let below = path
-            .split_once("/namespaces/")
-            .and_then(|(_, rest)| rest.split_once('/'));
-        below.map_or(path, |(_, object)| object).to_owned()
-    }
-
-    /// Whether it belongs to telectl's own books and not to what is deployed: the lock, the note of
-    /// the unfinished run, the inventory's record, the history.
-    pub(crate) fn is_bookkeeping(&self) -> bool {
-        let object = self.object();
-        object == "leases"
-            || object.starts_with("leases/telectl-")
-            || object.starts_with("configmaps/telectl-")
-    }
-}
-
-impl std::fmt::Display for Seen {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{} {} {}", self.cluster, self.method, self.path)
-    }
-}
-
-/// What is said instead of what the API server would say.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Refusal {
-    /// 429, and after how many seconds to come again.
-    TooMany(u32),
-    /// 500.
-    Broken,
-}
 
 /// When a process dies: at one of its writes, counted over all clusters from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -291,26 +230,6 @@ impl Proxies {
         seen.retain(Seen::is_write);
         seen
     }
-}
-
-/// Round trips of the longest chain of requests of which each began after the one before had
-/// ended: no fewer than depend on each other. Requests that go on for ever are not in it.
-pub(crate) fn longest_chain<'s>(seen: impl Iterator<Item = &'s Seen>) -> u32 {
-    let mut by_start: Vec<&Seen> = seen.collect();
-    by_start.sort_by_key(|seen| seen.began);
-    let mut ended: Vec<(Instant, u32)> = Vec::new();
-    for seen in by_start {
-        let before = ended.iter().filter(|(end, _)| *end <= seen.began);
-        let longest = before.map(|(_, length)| *length).max().unwrap_or(0);
-        if let Some(end) = seen.ended {
-            ended.push((end, longest + seen.cost));
-        }
-    }
-    ended
-        .into_iter()
-        .map(|(_, length)| length)
-        .max()
-        .unwrap_or(0)
 }
 
 fn kubeconfig_of(servers: &BTreeMap<String, String>, ca: &str) -> serde_json::Value {
@@ -526,24 +445,6 @@ impl Books {
     }
 }
 
-fn refused(refusal: Refusal) -> Response {
-    let (code, reason) = match refusal {
-        Refusal::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"),
-        Refusal::Broken => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
-    };
-    let body = json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-        "message": "the test's proxy refuses this", "reason": reason, "code": code.as_u16(),
-    });
-    let mut answer = Response::builder()
-        .status(code)
-        .header(header::CONTENT_TYPE, "application/json");
-    if let Refusal::TooMany(seconds) = refusal {
-        answer = answer.header(header::RETRY_AFTER, seconds);
-    }
-    answer.body(Body::from(body.to_string())).expect("valid")
-}
-
 impl Proxy {
     /// What the API server says; 502 if it says nothing.
     async fn forward(&self, request: Request) -> Response {
@@ -570,11 +471,4 @@ impl Proxy {
             Err(error) => gone(&error.to_string()),
         }
     }
-}
-
-fn gone(why: &str) -> Response {
-    Response::builder()
-        .status(StatusCode::BAD_GATEWAY)
-        .body(Body::from(why.to_owned()))
-        .expect("valid")
 }

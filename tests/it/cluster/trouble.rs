@@ -8,7 +8,8 @@ use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::lab::{Done, LAB_VALUES, LONG, Lab};
-use super::proxy::{Proxies, Refusal, Seen, signal};
+use super::proxy::{Proxies, signal};
+use super::traffic::{Refusal, Seen};
 
 /// A slow API server.
 const SLOW: Duration = Duration::from_millis(500);
