@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help packages build demo down test unit lint image cluster-up cluster-down bench acceptance \
+.PHONY: help packages build demo down test unit lint image cluster-up cluster-down bench chaos acceptance \
 	helm-install-same-cluster helm-install-cross-cluster-all helm-install-cross-cluster-edge \
 	helm-install-cross-cluster-central validate-same-cluster validate-cross-cluster \
 	validate-connectivity validate-health deploy-status
@@ -47,6 +47,9 @@ unit: ## Only the tests that need no server and no cluster
 
 bench: build ## Paired measurements; not part of the tests
 	@scripts/bench
+
+chaos: packages ## telectl killed at many of its writes on real clusters (KILLS=20 SEED=…)
+	@scripts/chaos
 
 acceptance: ## Which rows of docs/acceptance.md have a test that passed in the last `make test`
 	@scripts/acceptance

@@ -286,7 +286,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         "worker fetch",
         &[(
             "telectl worker fetch",
-            "CSV_URL and CSV_SHA256 name the file, CSV_FILE where it goes",
+            "SOURCE_URL and SOURCE_SHA256 name the file, CSV_FILE where it goes",
         )],
     ),
     (

@@ -70,12 +70,18 @@ impl Done {
     }
 }
 
-pub(crate) fn done(output: Output) -> Done {
-    Done {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+impl From<Output> for Done {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
     }
+}
+
+pub(crate) fn done(output: Output) -> Done {
+    output.into()
 }
 
 /// Says that this test was skipped, and why.

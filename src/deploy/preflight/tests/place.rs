@@ -69,7 +69,7 @@ fn d13_a_version_that_is_not_served_names_the_kinds() {
     assert_eq!(needs::unserved(&set, &served), []);
     let old: BTreeSet<String> = all[..3].iter().map(|one| (*one).to_owned()).collect();
     let found = needs::unserved(&set, &old);
-    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found.len(), 2, "{found:?}");
     assert_eq!(
         found[0].observed,
         "autoscaling/v2 is not served, and HorizontalPodAutoscaler needs it"
