@@ -17,7 +17,7 @@ fn files_in(folder: &Path) -> usize {
 }
 
 async fn get(url: &str) -> Value {
-    let answer = reqwest::get(url).await.unwrap();
+    let answer = crate::servers::get(url).await.unwrap();
     assert_eq!(answer.status().as_u16(), 200, "{url}");
     serde_json::from_str(&answer.text().await.unwrap()).unwrap()
 }

@@ -112,7 +112,7 @@ fn start(worker: &str, name: &str, cluster: &str, environment: &[(&str, String)]
 }
 
 async fn get(url: &str) -> Option<Value> {
-    let answer = reqwest::get(url).await.ok()?;
+    let answer = crate::servers::get(url).await.ok()?;
     if !answer.status().is_success() {
         return None;
     }

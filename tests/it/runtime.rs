@@ -92,7 +92,9 @@ impl Running {
     }
 
     async fn get(&self, path: &str) -> (u16, String) {
-        let answer = reqwest::get(format!("{}{path}", self.url)).await.unwrap();
+        let answer = crate::servers::get(format!("{}{path}", self.url))
+            .await
+            .unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
@@ -227,7 +229,7 @@ async fn metrics_are_openmetrics_and_hold_the_dependencies() {
         Router::new()
     })
     .await;
-    let answer = reqwest::get(format!("{}/metrics", worker.url))
+    let answer = crate::servers::get(format!("{}/metrics", worker.url))
         .await
         .unwrap();
     let kind = answer.headers()["content-type"]
@@ -279,7 +281,7 @@ async fn w18_a_stopping_worker_is_unready_drains_and_then_deregisters() {
     .await;
     release.send(()).unwrap();
     assert_eq!(worker.task.await.unwrap(), Ended::Stopped);
-    reqwest::get(format!("{}/livez", worker.url))
+    crate::servers::get(format!("{}/livez", worker.url))
         .await
         .unwrap_err();
 }

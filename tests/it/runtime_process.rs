@@ -97,7 +97,7 @@ async fn w18_sigterm_deregisters_and_ends_with_0_and_no_secret_is_logged() {
     let registry = etcd.registry();
     eventually("readiness", LIMIT, async || {
         let url = format!("http://127.0.0.1:{port}/readyz");
-        let answer = reqwest::get(url).await.ok()?;
+        let answer = crate::servers::get(url).await.ok()?;
         answer.status().is_success().then_some(())
     })
     .await;
@@ -136,7 +136,7 @@ async fn w14_a_worker_without_its_servers_lives_and_says_what_is_missing() {
     );
     eventually("both failures on the page", LIMIT, async || {
         let url = format!("http://127.0.0.1:{port}/readyz?verbose");
-        let answer = reqwest::get(url).await.ok()?;
+        let answer = crate::servers::get(url).await.ok()?;
         assert_eq!(answer.status().as_u16(), 503);
         let text = answer.text().await.unwrap();
         let refused = |name: &str| {
@@ -147,7 +147,10 @@ async fn w14_a_worker_without_its_servers_lives_and_says_what_is_missing() {
     })
     .await;
     let url = format!("http://127.0.0.1:{port}/livez");
-    assert_eq!(reqwest::get(url).await.unwrap().status().as_u16(), 200);
+    assert_eq!(
+        crate::servers::get(url).await.unwrap().status().as_u16(),
+        200
+    );
     program.signal("TERM");
     let (status, log) = program.end().await;
     assert_eq!(status.code(), Some(0), "{log}");

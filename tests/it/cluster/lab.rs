@@ -368,6 +368,7 @@ impl Lab {
             "token",
         );
         runtime.block_on(async {
+            crate::servers::install_tls_provider();
             let answer = reqwest::Client::builder()
                 .timeout(Duration::from_secs(10))
                 .build()

@@ -44,6 +44,7 @@ impl Gateway {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let task = tokio::spawn(async move { axum::serve(listener, router).await });
+        crate::servers::install_tls_provider();
         Self {
             base,
             client: Client::new(),

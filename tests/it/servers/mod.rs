@@ -209,6 +209,12 @@ pub(crate) fn install_tls_provider() {
     });
 }
 
+/// A request over HTTP. The client wants a TLS provider, whatever the URL.
+pub(crate) async fn get(url: impl reqwest::IntoUrl) -> reqwest::Result<reqwest::Response> {
+    install_tls_provider();
+    reqwest::get(url).await
+}
+
 /// A private authority and a server certificate that it signed, all PEM.
 pub(crate) struct Certificates {
     /// The authority's certificate.
