@@ -5,10 +5,18 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use telectl::config::environment::Environment;
 
-use super::lab::{Done, Lab, done};
+use super::lab::{Done, LONG, Lab, done};
 use super::ownership::{PLACE, central, kubectl, object, plan};
 
-const RELEASE: &str = "telemetry";
+/// What is telectl's first and helm's then.
+const MADE: [&str; 3] = [
+    "deployment/collector",
+    "service/collector",
+    "configmap/postgresql-config",
+];
+
+/// What the chart has besides.
+const EXTRA: &str = "configmap/old-extra";
 
 /// Objects with names that telectl renders, as an earlier chart had them: with fields that telectl
 /// sets otherwise, fields that it does not set, and an object that it does not make.
@@ -53,11 +61,7 @@ spec:
     matchLabels: SELECTOR
   template:
     metadata:
-      labels:
-        app.kubernetes.io/component: collector
-        app.kubernetes.io/instance: telemetry-central
-        telectl.io/serving: "true"
-        app: old
+      labels: SELECTOR
     spec:
       containers:
       - name: collector
@@ -104,13 +108,18 @@ fn helm() -> Option<PathBuf> {
 struct Release<'a> {
     lab: &'a Lab,
     helm: PathBuf,
+    name: &'static str,
     folder: tempfile::TempDir,
 }
 
 impl<'a> Release<'a> {
-    fn new(lab: &'a Lab, helm: PathBuf) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        Self { lab, helm, folder }
+    fn new(lab: &'a Lab, helm: PathBuf, name: &'static str) -> Self {
+        Self {
+            lab,
+            helm,
+            name,
+            folder: tempfile::tempdir().expect("a folder"),
+        }
     }
 
     fn helm(&self, arguments: &[&str]) -> Done {
@@ -120,6 +129,7 @@ impl<'a> Release<'a> {
             .args(PLACE)
             .args(arguments)
             .env_clear()
+            .env("HOME", self.folder.path())
             .env("KUBECONFIG", &self.lab.kubeconfig)
             .env("HELM_CACHE_HOME", home("cache"))
             .env("HELM_CONFIG_HOME", home("config"))
@@ -130,12 +140,8 @@ impl<'a> Release<'a> {
 
     /// Puts a release in the place of what telectl made.
     fn install(&self, selector: &str, apply: &str) {
-        let made = [
-            "deployment/collector",
-            "service/collector",
-            "configmap/postgresql-config",
-        ];
-        kubectl(self.lab, &[&["delete", "--wait"][..], &made].concat());
+        let delete = ["delete", "--wait", "--ignore-not-found"];
+        kubectl(self.lab, &[&delete[..], &MADE, &[EXTRA]].concat());
         let chart = self.folder.path().join("chart");
         write(
             &chart.join("Chart.yaml"),
@@ -144,7 +150,19 @@ impl<'a> Release<'a> {
         let objects = CHART.replace("SELECTOR", selector);
         write(&chart.join("templates/all.yaml"), &objects);
         let chart = chart.display().to_string();
-        let _installed = self.helm(&["install", RELEASE, &chart, apply]).exits(0);
+        let _installed = self.helm(&["install", self.name, &chart, apply]).exits(0);
+    }
+
+    /// Lets helm forget the release with the command that the plan names, and deletes what is left
+    /// of it.
+    fn forget(&self) -> String {
+        let selector = format!("owner=helm,name={}", self.name);
+        kubectl(self.lab, &["delete", "secret", "-l", &selector]);
+        kubectl(self.lab, &["delete", EXTRA]);
+        format!(
+            "kubectl --context {} -n telemetry-system delete secret -l {selector}",
+            self.lab.central
+        )
     }
 }
 
@@ -152,6 +170,15 @@ fn write(path: &Path, text: &str) {
     let folder = path.parent().expect("it is in a folder");
     std::fs::create_dir_all(folder).expect("the folder is made");
     std::fs::write(path, text).expect("the file is written");
+}
+
+/// The names of those who own fields of an object.
+fn managers(live: &Value) -> Vec<&str> {
+    let entries = live["metadata"]["managedFields"].as_array();
+    let names = entries.into_iter().flatten();
+    names
+        .filter_map(|entry| entry["manager"].as_str())
+        .collect()
 }
 
 /// What has to hold of an object that is ours now.
@@ -163,43 +190,33 @@ fn assert_ours(live: &Value) {
     );
     let set = metadata["labels"]["applyset.kubernetes.io/part-of"].as_str();
     assert!(set.is_some(), "{live}");
-    let managers = metadata["managedFields"]
-        .as_array()
-        .expect("it has managers");
-    assert!(
-        managers.iter().all(|entry| entry["manager"] != "helm"),
-        "{live}"
-    );
+    assert!(!managers(live).contains(&"helm"), "{live}");
     let text = live.to_string();
     for dropped in DROPPED {
         assert!(!text.contains(dropped), "{dropped} is still in {text}");
     }
 }
 
-fn check_adopted(lab: &Lab) {
-    let names = [
-        "deployment/collector",
-        "service/collector",
-        "configmap/postgresql-config",
-    ];
-    for name in names {
-        assert_ours(&object(lab, name));
-    }
-    let _clean = plan(lab, &[]).exits(0);
-}
-
 #[test]
 fn d07_a_release_of_the_real_helm_is_adopted_and_its_other_fields_go() {
     let Some(helm) = helm() else { return };
     let Some(lab) = Lab::take() else { return };
-    let release = Release::new(&lab, helm);
+    let release = Release::new(&lab, helm, "telemetry");
     release.install(OUR_SELECTOR, "--server-side=true");
-    let before = lab.snapshot(&lab.central);
     let refused = central(&lab, &["--yes"]);
     let shown = plan(&lab, &[]);
     let planned = plan(&lab, &["--adopt"]);
-    assert_eq!(lab.snapshot(&lab.central), before, "nothing was written");
+    let untouched = MADE.map(|name| object(&lab, name));
     let done = central(&lab, &["--adopt", "--yes"]);
+    let adopted = MADE.map(|name| object(&lab, name));
+    let clean = plan(&lab, &[]);
+    // The plan's own command lets helm forget: nothing of ours can be uninstalled any more.
+    let forget = release.forget();
+    let gone = release.helm(&["uninstall", release.name]);
+    let left = object(&lab, MADE[0]);
+    for live in untouched {
+        assert!(!managers(&live).contains(&"telectl"), "written: {live}");
+    }
     let belongs = "Deployment/collector belongs to helm release telemetry";
     let _shown = shown.exits(1).says(belongs);
     let _refused = refused.exits(1).says(belongs).says("--adopt");
@@ -213,26 +230,18 @@ fn d07_a_release_of_the_real_helm_is_adopted_and_its_other_fields_go() {
         .says("`helm uninstall` would delete")
         .says("it, too: ConfigMap/old-extra");
     let _done = done.exits(0);
-    check_adopted(&lab);
-
-    // The plan's own command lets helm forget: nothing of ours can be uninstalled any more.
-    let selector = "owner=helm,name=telemetry";
-    let forget = format!(
-        "kubectl --context {} -n telemetry-system delete secret -l {selector}",
-        lab.central
-    );
+    adopted.iter().for_each(assert_ours);
+    let _clean = clean.exits(0);
     assert!(planned.stdout.contains(&forget), "{}", planned.stdout);
-    kubectl(&lab, &["delete", "secret", "-l", selector]);
-    let _gone = release.helm(&["uninstall", RELEASE]).exits(1);
-    assert_ours(&object(&lab, "deployment/collector"));
-    kubectl(&lab, &["delete", "configmap/old-extra"]);
+    let _gone = gone.exits(1).says("not found");
+    assert_ours(&left);
 }
 
 #[test]
 fn d07_a_release_with_another_selector_is_made_anew_and_a_persons_change_stops_it() {
     let Some(helm) = helm() else { return };
     let Some(lab) = Lab::take() else { return };
-    let release = Release::new(&lab, helm);
+    let release = Release::new(&lab, helm, "older");
     // As helm 3 does it: its fields are updated, not applied.
     release.install("{app: old}", "--server-side=false");
     let patch = r#"{"data":{"postgresql.conf":"max_connections = 7"}}"#;
@@ -244,6 +253,9 @@ fn d07_a_release_with_another_selector_is_made_anew_and_a_persons_change_stops_i
     let stopped = central(&lab, &[&flags[..], &["--yes"]].concat());
     let flags = [&flags[..], &["--take", "kubectl-edit", "--yes"]].concat();
     let done = central(&lab, &flags);
+    let adopted = MADE.map(|name| object(&lab, name));
+    let clean = plan(&lab, &[]);
+    release.forget();
     let _fixed = fixed
         .exits(1)
         .says("x Deployment/collector cannot be changed in place")
@@ -256,15 +268,11 @@ fn d07_a_release_with_another_selector_is_made_anew_and_a_persons_change_stops_i
         .exits(0)
         .says("its pods stop first")
         .says("Deployment/collector deleted and made anew");
-    check_adopted(&lab);
-    let old = kubectl(
-        &lab,
-        &["get", "replicasets,pods", "-l", "app=old", "-o", "name"],
-    );
-    assert_eq!(old, "", "nothing of the old Deployment runs on");
-    kubectl(
-        &lab,
-        &["delete", "secret", "-l", "owner=helm,name=telemetry"],
-    );
-    kubectl(&lab, &["delete", "configmap/old-extra"]);
+    adopted.iter().for_each(assert_ours);
+    let _clean = clean.exits(0);
+    // Nothing of the old Deployment runs on.
+    let old = ["get", "replicasets,pods", "-l", "app=old", "-o", "name"];
+    lab.eventually("the old pods to be gone", LONG, || {
+        kubectl(&lab, &old).is_empty().then_some(())
+    });
 }

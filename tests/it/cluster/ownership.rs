@@ -79,7 +79,10 @@ fn d07_a_strangers_object_is_named_adopted_on_request_and_made_anew_where_it_mus
         "service/api-gateway",
         "configmap/postgresql-config",
     ];
-    kubectl(&lab, &[&["delete"][..], &made].concat());
+    kubectl(
+        &lab,
+        &[&["delete", "--ignore-not-found"][..], &made].concat(),
+    );
     // An object that somebody applied on the client's side, one that somebody created, and one that
     // cannot become ours.
     let folder = tempfile::tempdir().expect("a folder");
