@@ -21,9 +21,6 @@ pub struct Record {
     pub last: Option<LastRun>,
 }
 
-/// Annotation of a record: which deployment of the profile this is, counted from 1.
-const GENERATION: &str = "telectl.io/generation";
-
 /// The last run that deployed a profile.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LastRun {
@@ -33,7 +30,7 @@ pub struct LastRun {
     pub by: String,
     /// With which version of telectl.
     pub version: String,
-    /// Which deployment it was, where that was noted.
+    /// Which generation of the history it was, where that was noted.
     pub generation: Option<u64>,
 }
 
@@ -49,9 +46,7 @@ impl Record {
                 at: recorded.at.to_owned(),
                 by: recorded.by.to_owned(),
                 version: recorded.version.to_owned(),
-                generation: object["metadata"]["annotations"][GENERATION]
-                    .as_str()
-                    .and_then(|number| number.parse().ok()),
+                generation: recorded.generation.map(u64::from),
             }),
         }
     }
