@@ -89,7 +89,7 @@ const LOCK: Row = (
 
 /// What `deploy` asks for besides the kinds that are rendered.
 const DEPLOY: &[Row] = &[
-    ("", "secrets", &["create", "delete", "get", "patch"]),
+    ("", "secrets", &["create", "delete", "get", "list", "patch"]),
     LOCK,
     ("", "namespaces", &["get"]),
     ("", "pods", &["delete", "list", "watch"]),
@@ -102,6 +102,8 @@ const DEPLOY: &[Row] = &[
 
 /// What `validate` and `status` look at.
 const LOOK: &[Row] = &[
+    // The records of what was deployed.
+    ("", "configmaps", &["get"]),
     ("", "services", &["list"]),
     ("", "events", &["list"]),
     ("", "pods", &["list", "watch"]),
@@ -190,12 +192,7 @@ pub fn rights(activity: Activity) -> Vec<Right> {
             all.extend(name_service());
             all
         }
-        Activity::Status => {
-            let record = ("", "configmaps", &["get"][..]);
-            let mut all = needed(LOOK);
-            all.push(right(Place::Namespace, record, Weight::Needed));
-            all
-        }
+        Activity::Status => needed(LOOK),
         Activity::Uninstall => {
             let mut all = needed(UNINSTALL);
             all.extend(rendered_kinds().map(|kind| {
@@ -212,25 +209,21 @@ pub fn rights(activity: Activity) -> Vec<Right> {
     }
 }
 
-/// What a run asks for where it only looks for addresses and passwords.
+/// What a run asks for where it only looks for addresses and passwords: it lists what a namespace
+/// holds, as everywhere.
 pub fn looking_on() -> Vec<Right> {
-    let rows: [Row; 5] = [
-        ("", "configmaps", &["get"]),
+    let listed = |kind: ObjectKind| {
+        let (group, _, plural) = kind.resource();
+        right(Place::Namespace, (group, plural, &["list"]), Weight::Needed)
+    };
+    let others: [Row; 2] = [
         ("", "namespaces", &["get"]),
         ("", "persistentvolumeclaims", &["list"]),
-        ("", "secrets", &["get"]),
-        ("", "services", &["get"]),
     ];
-    let rights = rows.map(|row| right(Place::Namespace, row, Weight::Needed));
-    // Whether other clusters' workers would stay at another version.
-    let workers = [ObjectKind::Deployment, ObjectKind::StatefulSet].map(|kind| {
-        let (group, _, plural) = kind.resource();
-        let row = (group, plural, &["list"][..]);
-        right(Place::Namespace, row, Weight::Helpful)
-    });
-    rights
-        .into_iter()
-        .chain(workers)
+    rendered_kinds()
+        .chain([ObjectKind::Secret])
+        .map(listed)
+        .chain(others.map(|row| right(Place::Namespace, row, Weight::Needed)))
         .chain([identity()])
         .collect()
 }
@@ -440,7 +433,7 @@ mod tests {
             "create,delete,get,list,patch,watch"
         );
         assert_eq!(of("configmaps", here), "create,delete,get,list,patch");
-        assert_eq!(of("secrets", here), "create,delete,get,patch");
+        assert_eq!(of("secrets", here), "create,delete,get,list,patch");
         assert_eq!(of("leases", here), "create,delete,get,update");
         assert_eq!(of("nodes", Place::Cluster), "list");
     }
