@@ -12,7 +12,7 @@ use super::client::Cluster;
 use super::error::ClusterError;
 use crate::model::consent::Confirmed;
 use crate::model::manifest::Manifest;
-use crate::model::object::{ObjectKind, ObjectRef};
+use crate::model::object::ObjectRef;
 
 /// The name under which telectl owns fields.
 pub const FIELD_MANAGER: &str = "telectl";
@@ -309,23 +309,11 @@ async fn patch(
         .await;
     match (outcome, conflicting) {
         (_, Some(conflict)) => Err(conflict),
-        (
-            Err(ClusterError::Refused {
-                code: 404, message, ..
-            }),
-            None,
-        ) if is_about_the_kind(object.kind, &message) => Err(ClusterError::UnknownKind {
-            cluster: cluster.name().to_owned(),
-            kind: object.kind,
-        }),
-        (outcome, None) => outcome.map(|applied| cluster.value(object.kind, applied)),
+        (outcome, None) => match outcome {
+            Ok(applied) => Ok(cluster.value(object.kind, applied)),
+            Err(error) => Err(cluster.about_kind(object.kind, error)),
+        },
     }
-}
-
-/// Whether a 404 means the kind, of which not every cluster has the definition, and not the
-/// namespace, which the server names.
-fn is_about_the_kind(kind: ObjectKind, message: &str) -> bool {
-    !kind.is_built_in() && !message.starts_with("namespaces ")
 }
 
 /// Field and manager of every cause. The manager stands in the text only:

@@ -202,6 +202,22 @@ impl Cluster {
         is_refused.then(|| self.error(action, kube::Error::Api(status.clone())))
     }
 
+    /// A 404 that means the kind, of which not every cluster has the definition, and not the object
+    /// or its namespace, which the server names.
+    pub(super) fn about_kind(&self, kind: ObjectKind, error: ClusterError) -> ClusterError {
+        match error {
+            ClusterError::Refused {
+                code: 404, message, ..
+            } if !kind.is_built_in() && !message.starts_with("namespaces ") => {
+                ClusterError::UnknownKind {
+                    cluster: self.name().to_owned(),
+                    kind,
+                }
+            }
+            error => error,
+        }
+    }
+
     /// One object; `None` if there is none.
     ///
     /// # Errors
@@ -210,7 +226,8 @@ impl Cluster {
         let api = self.api(object.kind, &object.namespace);
         let found = self
             .request(&format!("reading {object}"), api.get_opt(&object.name))
-            .await?;
+            .await
+            .map_err(|error| self.about_kind(object.kind, error))?;
         Ok(found.map(|found| self.value(object.kind, found)))
     }
 
@@ -226,9 +243,15 @@ impl Cluster {
     ) -> Result<Vec<Value>, ClusterError> {
         let api = self.api(kind, namespace);
         let parameters = ListParams::default().labels(labels);
-        let list = self
+        let listed = self
             .request(&format!("listing {kind}s"), api.list(&parameters))
-            .await?;
+            .await
+            .map_err(|error| self.about_kind(kind, error));
+        let list = match listed {
+            // Whoever takes a definition away takes all objects of the kind with it.
+            Err(ClusterError::UnknownKind { .. }) => return Ok(Vec::new()),
+            listed => listed?,
+        };
         Ok(list
             .items
             .into_iter()

@@ -34,25 +34,20 @@ impl Snapshot {
     pub async fn take(cluster: &Cluster, namespace: &str) -> Result<Self, ClusterError> {
         let object = ObjectRef::new(ObjectKind::Namespace, "", namespace);
         let lists = kinds().map(|kind| listed(cluster, kind, namespace));
-        let claims = ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims");
-        let (found, lists, claims) = futures::future::try_join3(
-            cluster.get(&object),
-            futures::future::try_join_all(lists),
-            cluster.list_other(claims, namespace, ""),
-        )
-        .await?;
-        let mut snapshot = Self::of(found, lists.concat());
-        snapshot.claims = claims;
-        Ok(snapshot)
+        let (found, lists) =
+            futures::future::try_join(cluster.get(&object), futures::future::try_join_all(lists))
+                .await?;
+        Ok(Self::of(found, lists.concat()))
     }
 
     /// A snapshot of these objects; what is of no kind that telectl writes is left out.
     pub fn of(namespace: Option<Value>, objects: Vec<Value>) -> Self {
         let named = |value: Value| Some((reference(&value)?, value));
+        let is_claim = |value: &&Value| value["kind"] == ObjectKind::PersistentVolumeClaim.name();
         Self {
             namespace,
+            claims: objects.iter().filter(is_claim).cloned().collect(),
             objects: objects.into_iter().filter_map(named).collect(),
-            claims: Vec::new(),
         }
     }
 

@@ -164,7 +164,8 @@ pub(super) async fn plan_objects(
     let has_namespace = observed.live.has_namespace();
     futures::stream::iter(manifests)
         .map(|manifest| async move {
-            if !has_namespace {
+            // Whether a kind that is not built in is known there tells only the server.
+            if !has_namespace && manifest.object.kind.is_built_in() {
                 return Ok(ObjectPlan::new(manifest.object, Action::Create));
             }
             let live = observed.live.get(&manifest.object);

@@ -224,6 +224,7 @@ fn reason_to_keep(object: &ObjectRef, live: &Value, found: &Found, data: Data) -
         ObjectKind::StatefulSet if *retention == "Delete" => {
             Some("its volumes would be deleted with it".to_owned())
         }
+        ObjectKind::PersistentVolumeClaim => Some("it holds data".to_owned()),
         _ => None,
     }
 }

@@ -299,3 +299,16 @@ fn d18_undrained_spools_are_warned_of() {
     assert_eq!(warnings.len(), 2);
     assert!(of(&found, Data::Keep).warnings[0].contains("stay in its volume"));
 }
+
+#[test]
+fn d18_a_claim_that_no_stateful_set_made_stays_like_the_others() {
+    let mut found = deployed();
+    let dumps = member(ObjectKind::PersistentVolumeClaim, "backup");
+    found.live.push(dumps);
+    let named = "PersistentVolumeClaim/backup";
+    let removal = of(&found, Data::Keep);
+    assert!(kept(&removal).contains(&named), "{:?}", kept(&removal));
+    assert!(!deleted(&removal).iter().any(|one| one == named));
+    let removal = of(&found, Data::Delete);
+    assert!(deleted(&removal).iter().any(|one| one == named));
+}
