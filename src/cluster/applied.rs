@@ -124,12 +124,13 @@ mod tests {
 
     #[test]
     fn another_value_or_a_new_or_a_dropped_field_is_for_the_server_to_judge() {
-        let changed = |change: &dyn Fn(&mut Value, &mut Value)| {
+        type Change = dyn Fn(&mut Value, &mut Value);
+        let changed = |change: &Change| {
             let (mut manifest, mut live) = (manifest(), live());
             change(&mut manifest, &mut live);
             is_applied(&manifest, &live)
         };
-        let cases: [&dyn Fn(&mut Value, &mut Value); 8] = [
+        let cases: [&Change; 8] = [
             &|_, live| live["spec"]["type"] = "LoadBalancer".into(),
             &|manifest, _| manifest["spec"]["sessionAffinity"] = "None".into(),
             &|manifest, _| manifest["metadata"]["labels"] = json!({}),

@@ -47,7 +47,7 @@ impl Run<'_> {
             Err(CanaryError::Interrupted) => Err(DeployError::Stopped),
             Err(source) => Err(DeployError::Canary {
                 stage: edge.to_string(),
-                source,
+                source: Box::new(source),
             }),
         }
     }

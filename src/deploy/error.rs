@@ -106,7 +106,7 @@ pub enum DeployError {
         stage: String,
         /// Where it was lost.
         #[source]
-        source: CanaryError,
+        source: Box<CanaryError>,
     },
     /// An entry of the history cannot be used.
     #[error(transparent)]

@@ -99,9 +99,7 @@ pub(super) fn entry(set: &RenderedSet, generation: &Generation) -> Result<Manife
 
 /// The generations of a profile in a namespace, oldest first.
 pub fn generations(live: &Snapshot, profile: Profile) -> Vec<Generation> {
-    let mut found: Vec<Generation> = entries(live, profile)
-        .filter_map(|entry| about(entry))
-        .collect();
+    let mut found: Vec<Generation> = entries(live, profile).filter_map(about).collect();
     found.sort_by_key(|generation| generation.number);
     found
 }

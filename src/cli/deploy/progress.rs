@@ -16,18 +16,8 @@ pub(super) fn show(progress: &mut Progress, event: Event) {
             object,
             action,
         } => {
-            let done = match action {
-                Action::Create => "created",
-                Action::Update => "updated",
-                Action::Conflict => "taken over",
-                Action::Keep | Action::Refuse => "unchanged",
-                Action::Recreate => "deleted and made anew",
-                Action::Delete => "deleted: no longer wanted",
-            };
-            progress.say(
-                &subject(&stage),
-                &format!("{}/{} {done}", object.kind, object.name),
-            );
+            let text = format!("{}/{} {}", object.kind, object.name, done(action));
+            progress.say(&subject(&stage), &text);
         }
         Event::Waiting { stage, object, why } => {
             let line = format!("{} > {}/{}", subject(&stage), object.kind, object.name);
@@ -42,10 +32,8 @@ pub(super) fn show(progress: &mut Progress, event: Event) {
             server,
             endpoint,
         } => {
-            progress.say(
-                &subject(&stage),
-                &format!("{server} is reached at {endpoint}"),
-            );
+            let text = format!("{server} is reached at {endpoint}");
+            progress.say(&subject(&stage), &text);
         }
         Event::Unblocked { stage, pod } => {
             let text = format!("Pod/{pod} of an earlier revision was not ready: deleted");
@@ -73,11 +61,21 @@ pub(super) fn show(progress: &mut Progress, event: Event) {
             seconds,
         } => {
             let touched = view::touched(written, deleted);
-            progress.say(
-                &subject(&stage),
-                &format!("ready after {seconds:.1} s, {touched}"),
-            );
+            let text = format!("ready after {seconds:.1} s, {touched}");
+            progress.say(&subject(&stage), &text);
         }
+    }
+}
+
+/// What was done to an object.
+const fn done(action: Action) -> &'static str {
+    match action {
+        Action::Create => "created",
+        Action::Update => "updated",
+        Action::Conflict => "taken over",
+        Action::Keep | Action::Refuse => "unchanged",
+        Action::Recreate => "deleted and made anew",
+        Action::Delete => "deleted: no longer wanted",
     }
 }
 

@@ -82,12 +82,15 @@ fn d16_history_names_the_runs_and_rollback_goes_back_to_the_one_before() {
     let shown = history.to_string();
     let last = *numbers("central").first().expect("central was deployed");
     assert!(shown.contains("rollback to"), "{shown} (first {last})");
-    for secret in ["redis-auth", "database-credentials"] {
-        let namespace = if secret == "redis-auth" {
-            "shared-infrastructure"
-        } else {
-            "telemetry-system"
-        };
+    no_config_map_has_a_password(&lab);
+}
+
+#[track_caller]
+fn no_config_map_has_a_password(lab: &Lab) {
+    for (namespace, secret) in [
+        ("shared-infrastructure", "redis-auth"),
+        ("telemetry-system", "database-credentials"),
+    ] {
         let password = lab.secret(&lab.central, namespace, secret, "password");
         let everything = lab.kubectl(&lab.central, &["get", "configmaps", "-A", "-o", "yaml"]);
         assert!(
