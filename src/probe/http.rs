@@ -7,6 +7,7 @@ use url::Url;
 
 use super::course::{Failure, HOP_LIMIT, Reached, words};
 use super::result::Cause;
+use super::tls::public_client;
 
 /// Enough of a body to understand why.
 const EXCERPT: usize = 200;
@@ -14,6 +15,7 @@ const EXCERPT: usize = 200;
 /// Asks the endpoint at an address that accepted a connection before.
 pub(super) async fn get(url: &Url, address: SocketAddr) -> Result<Reached<u16>, Failure> {
     let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(public_client()?)
         .timeout(HOP_LIMIT)
         .redirect(reqwest::redirect::Policy::none())
         .resolve(url.host_str().unwrap_or_default(), address)

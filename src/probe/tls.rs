@@ -92,6 +92,25 @@ pub(super) async fn handshake(
     }
 }
 
+/// The public authorities, built in: an image of one binary has no system store, without which
+/// reqwest makes no client at all, not even for plain HTTP.
+pub fn public_authorities() -> RootCertStore {
+    RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    }
+}
+
+/// A client that trusts the public authorities.
+pub(super) fn public_client() -> Result<ClientConfig, Failure> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| misconfigured(error.to_string()))?;
+    Ok(builder
+        .with_root_certificates(public_authorities())
+        .with_no_client_auth())
+}
+
 fn misconfigured(text: String) -> Failure {
     Failure::new(Cause::Misconfigured, text)
 }

@@ -15,6 +15,7 @@ use tokio::fs::{self, File};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::config::worker::FetchSettings;
+use crate::probe::public_authorities;
 
 /// Longest time to connect, and between two pieces of the answer.
 const SILENCE_LIMIT: Duration = Duration::from_secs(30);
@@ -230,9 +231,7 @@ fn client(settings: &FetchSettings) -> Result<reqwest::Client, FetchError> {
 /// The given authority; the public ones, which are built in, if there is none.
 fn authorities(settings: &FetchSettings) -> Result<RootCertStore, FetchError> {
     let Some(pem) = &settings.ca_cert else {
-        return Ok(RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        });
+        return Ok(public_authorities());
     };
     let refused = |reason: String| FetchError::Authority(reason);
     let mut roots = RootCertStore::empty();
