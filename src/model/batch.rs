@@ -50,6 +50,7 @@ impl SeriesLabels {
     ];
 
     /// Their texts, in the order of [`Self::NAMES`].
+    /// Batches are written in this order: another one is another format.
     pub fn texts(&self) -> [&str; 11] {
         let Self {
             cluster,

@@ -7,15 +7,17 @@ use url::Url;
 
 use super::course::{Failure, HOP_LIMIT, Reached, words};
 use super::result::Cause;
-use super::tls::public_client;
+use super::tls::{http_client_config, misconfigured, public_authorities};
 
 /// Enough of a body to understand why.
 const EXCERPT: usize = 200;
 
 /// Asks the endpoint at an address that accepted a connection before.
 pub(super) async fn get(url: &Url, address: SocketAddr) -> Result<Reached<u16>, Failure> {
+    let tls = http_client_config(public_authorities())
+        .map_err(|error| misconfigured(error.to_string()))?;
     let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(public_client()?)
+        .tls_backend_preconfigured(tls)
         .timeout(HOP_LIMIT)
         .redirect(reqwest::redirect::Policy::none())
         .resolve(url.host_str().unwrap_or_default(), address)

@@ -100,18 +100,20 @@ pub fn public_authorities() -> RootCertStore {
     }
 }
 
-/// A client that trusts the public authorities.
-pub(super) fn public_client() -> Result<ClientConfig, Failure> {
+/// TLS of an HTTP client that trusts these authorities.
+///
+/// # Errors
+/// What rustls refuses about its own versions.
+pub fn http_client_config(authorities: RootCertStore) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| misconfigured(error.to_string()))?;
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(builder
-        .with_root_certificates(public_authorities())
+        .with_root_certificates(authorities)
         .with_no_client_auth())
 }
 
-fn misconfigured(text: String) -> Failure {
+pub(super) fn misconfigured(text: String) -> Failure {
     Failure::new(Cause::Misconfigured, text)
 }
 

@@ -3,19 +3,18 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
+use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
 use sha2::{Digest as _, Sha256};
 use tokio::fs::{self, File};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::config::worker::FetchSettings;
-use crate::probe::public_authorities;
+use crate::probe::{http_client_config, public_authorities};
 
 /// Longest time to connect, and between two pieces of the answer.
 const SILENCE_LIMIT: Duration = Duration::from_secs(30);
@@ -210,12 +209,8 @@ fn named(settings: &FetchSettings) -> String {
 }
 
 fn client(settings: &FetchSettings) -> Result<reqwest::Client, FetchError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| FetchError::Authority(error.to_string()))?
-        .with_root_certificates(authorities(settings)?)
-        .with_no_client_auth();
+    let config = http_client_config(authorities(settings)?)
+        .map_err(|error| FetchError::Authority(error.to_string()))?;
     reqwest::Client::builder()
         .tls_backend_preconfigured(config)
         .connect_timeout(SILENCE_LIMIT)

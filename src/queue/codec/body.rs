@@ -193,32 +193,12 @@ pub(super) fn read_batch(reader: &mut Reader<'_>) -> Result<Batch, DecodeError> 
     })
 }
 
-/// The labels of a series, in the order of the wire.
-fn labels(series: &SeriesLabels) -> [&String; 11] {
-    let SeriesLabels {
-        cluster,
-        metric,
-        gpu_id,
-        device,
-        uuid,
-        model,
-        host,
-        container,
-        pod,
-        namespace,
-        labels_raw,
-    } = series;
-    [
-        cluster, metric, gpu_id, device, uuid, model, host, container, pod, namespace, labels_raw,
-    ]
-}
-
 /// Label by label rather than series by series: like beside like packs better.
 fn write_series(writer: &mut Writer, series: &[SeriesLabels]) {
     writer.number(series.len() as u64);
     for label in 0..11 {
         for one in series {
-            writer.text(labels(one)[label]);
+            writer.text(one.texts()[label]);
         }
     }
 }
