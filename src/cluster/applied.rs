@@ -23,7 +23,7 @@ pub fn is_applied(manifest: &Value, live: &Value) -> bool {
         && ours["fieldsV1"]
             .as_object()
             .is_some_and(|fields| is_wanted(fields, manifest))
-        && holds(manifest, live)
+        && holds(manifest, live, &ours["fieldsV1"])
 }
 
 /// Whether the value has every field of an entry of `managedFields` (`fieldsV1`): `f:NAME` is a
@@ -66,18 +66,25 @@ fn member<'a>(set: &'a Value, value: &str) -> Option<&'a Value> {
 }
 
 /// Whether every value of the manifest stands in the live object. Lists have to have the same
-/// items in the same order: what others added to one is for the server to judge.
-fn holds(wanted: &Value, live: &Value) -> bool {
+/// items in the same order: what others added to one is for the server to judge. `owned` is our
+/// entry of `managedFields` at this place, null where it is not followed.
+fn holds(wanted: &Value, live: &Value, owned: &Value) -> bool {
     match (wanted, live) {
-        (Value::Object(wanted), Value::Object(live)) => wanted
-            .iter()
-            .all(|(key, value)| live.get(key).is_some_and(|live| holds(value, live))),
+        (Value::Object(wanted), Value::Object(live)) => wanted.iter().all(|(key, value)| {
+            let owned = &owned[format!("f:{key}")];
+            match live.get(key) {
+                Some(live) => holds(value, live, owned),
+                // The server drops empty lists (`omitempty`) and keeps them as ours. One that
+                // somebody took away would be nobody's.
+                None => value.as_array().is_some_and(Vec::is_empty) && !owned.is_null(),
+            }
+        }),
         (Value::Array(wanted), Value::Array(live)) => {
             wanted.len() == live.len()
                 && wanted
                     .iter()
                     .zip(live)
-                    .all(|(wanted, live)| holds(wanted, live))
+                    .all(|(wanted, live)| holds(wanted, live, &Value::Null))
         }
         (wanted, live) => wanted == live,
     }
@@ -146,6 +153,17 @@ mod tests {
         for (index, case) in cases.iter().enumerate() {
             assert!(!changed(case), "case {index}");
         }
+    }
+
+    #[test]
+    fn an_empty_list_that_the_server_does_not_store_is_ours_as_long_as_it_says_so() {
+        let (mut manifest, mut live) = (manifest(), live());
+        manifest["spec"]["egress"] = json!([]);
+        assert!(!is_applied(&manifest, &live), "nobody has it");
+        live["metadata"]["managedFields"][1]["fieldsV1"]["f:spec"]["f:egress"] = json!({});
+        assert!(is_applied(&manifest, &live));
+        manifest["spec"]["egress"] = json!([{"ports": []}]);
+        assert!(!is_applied(&manifest, &live), "a rule is to be added");
     }
 
     #[test]

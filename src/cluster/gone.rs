@@ -11,54 +11,104 @@ use kube::runtime::watcher::{self, Event};
 use super::client::Cluster;
 use super::error::ClusterError;
 
-/// Waits until no pod carries the labels; `on_change` is told which are left whenever that
-/// changes. `whose` stands in the error.
+/// What is known about the pods that are to go.
+#[derive(Debug, Default)]
+struct Left {
+    names: BTreeSet<String>,
+    /// Why they could not be looked at last time.
+    broken: Option<String>,
+}
+
+impl Left {
+    fn state(&self) -> String {
+        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        match (&self.broken, names.as_slice()) {
+            (Some(why), _) => format!("they cannot be watched: {why}"),
+            (None, []) => "nobody said which there are".to_owned(),
+            (None, names) => format!("still there: {}", names.join(", ")),
+        }
+    }
+}
+
+/// Waits until no pod in a namespace carries the labels (`place`); `on_change` is told which are
+/// left whenever that changes. `whose` stands in the error.
 ///
 /// # Errors
-/// [`ClusterError::Deadline`] with the pods that are left.
+/// [`ClusterError::Deadline`] with the pods that are left; or when the watch is refused.
 pub async fn pods(
+    cluster: &Cluster,
+    place: (&str, &str),
+    whose: &str,
+    deadline: Duration,
+    on_change: impl FnMut(&BTreeSet<String>),
+) -> Result<(), ClusterError> {
+    let mut left = Left::default();
+    let going = gone(cluster, place, whose, &mut left, on_change);
+    match tokio::time::timeout(deadline, going).await {
+        Ok(ended) => ended,
+        Err(_) => Err(ClusterError::Deadline {
+            cluster: cluster.name().to_owned(),
+            waited_for: format!("the pods of {whose} were not gone"),
+            state: left.state(),
+            after: deadline,
+        }),
+    }
+}
+
+async fn gone(
     cluster: &Cluster,
     (namespace, labels): (&str, &str),
     whose: &str,
-    deadline: Duration,
+    left: &mut Left,
     mut on_change: impl FnMut(&BTreeSet<String>),
 ) -> Result<(), ClusterError> {
     let api = cluster.typed::<Pod>(namespace);
-    let mut left = BTreeSet::new();
-    let gone = async {
-        let config = watcher::Config::default().labels(labels);
-        let mut events = std::pin::pin!(watcher::watcher(api, config).default_backoff());
-        while let Some(event) = events.next().await {
-            let name = |pod: &Pod| pod.metadata.name.clone().unwrap_or_default();
-            match event {
-                Ok(Event::Init) => left.clear(),
-                Ok(Event::InitApply(pod)) => drop(left.insert(name(&pod))),
-                Ok(Event::Apply(pod)) => {
-                    if left.insert(name(&pod)) {
-                        on_change(&left);
-                    }
+    let config = watcher::Config::default().labels(labels);
+    let mut events = std::pin::pin!(watcher::watcher(api, config).default_backoff());
+    let name = |pod: &Pod| pod.metadata.name.clone().unwrap_or_default();
+    while let Some(event) = events.next().await {
+        let mut is_whole = false;
+        match event {
+            Ok(Event::Init) => left.names.clear(),
+            Ok(Event::InitApply(pod)) => drop(left.names.insert(name(&pod))),
+            Ok(Event::Apply(pod)) => {
+                if left.names.insert(name(&pod)) {
+                    on_change(&left.names);
                 }
-                Ok(Event::Delete(pod)) => {
-                    left.remove(&name(&pod));
-                    if left.is_empty() {
-                        return;
-                    }
-                    on_change(&left);
+            }
+            Ok(Event::Delete(pod)) => is_whole = left.names.remove(&name(&pod)),
+            Ok(Event::InitDone) => is_whole = true,
+            Err(error) => {
+                let action = format!("watching the pods of {whose}");
+                if let Some(refused) = cluster.refused(&action, &error) {
+                    return Err(refused);
                 }
-                Ok(Event::InitDone) if left.is_empty() => return,
-                Ok(Event::InitDone) => on_change(&left),
-                Err(_) => {}
+                left.broken = Some(error.to_string());
+                continue;
             }
         }
-    };
-    let ended = tokio::time::timeout(deadline, gone).await;
-    ended.map_err(|_| {
-        let names: Vec<&str> = left.iter().map(String::as_str).collect();
-        ClusterError::Deadline {
-            cluster: cluster.name().to_owned(),
-            waited_for: format!("the pods of {whose} were not gone"),
-            state: format!("still there: {}", names.join(", ")),
-            after: deadline,
+        left.broken = None;
+        if is_whole && left.names.is_empty() {
+            return Ok(());
         }
-    })
+        if is_whole {
+            on_change(&left.names);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_named() {
+        let mut left = Left::default();
+        assert_eq!(left.state(), "nobody said which there are");
+        left.names = BTreeSet::from(["probe-a".to_owned(), "probe-b".to_owned()]);
+        assert_eq!(left.state(), "still there: probe-a, probe-b");
+        left.broken = Some("no route".to_owned());
+        assert_eq!(left.state(), "they cannot be watched: no route");
+    }
 }

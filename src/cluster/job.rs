@@ -1,6 +1,5 @@
 //! Runs a Job to its end, gives its log and leaves nothing behind.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -14,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::apply::{create, remove};
 use super::client::Cluster;
 use super::error::ClusterError;
+use super::gone;
 use super::pod::{failure, not_ready, unschedulable};
 use crate::model::object::{ObjectKind, ObjectRef};
 
@@ -158,71 +158,8 @@ fn cannot_run(pod: &Value) -> Option<String> {
 async fn clean_up(cluster: &Cluster, job: &ObjectRef, labels: &str) -> Result<(), ClusterError> {
     let parameters = DeleteParams::background().grace_period(0);
     remove(cluster, job, &parameters).await?;
-    let mut left = Left::default();
-    match tokio::time::timeout(CLEAN_UP_DEADLINE, gone(cluster, job, labels, &mut left)).await {
-        Ok(ended) => ended,
-        Err(_) => Err(ClusterError::Deadline {
-            cluster: cluster.name().to_owned(),
-            waited_for: format!("the pods of {job} were not gone"),
-            state: left.state(),
-            after: CLEAN_UP_DEADLINE,
-        }),
-    }
-}
-
-/// What is known about the pods that are to go.
-#[derive(Debug, Default)]
-struct Left {
-    names: BTreeSet<String>,
-    /// Why they could not be looked at last time.
-    broken: Option<String>,
-}
-
-impl Left {
-    fn state(&self) -> String {
-        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
-        match (&self.broken, names.as_slice()) {
-            (Some(why), _) => format!("they cannot be watched: {why}"),
-            (None, []) => "nobody said which there are".to_owned(),
-            (None, names) => format!("still there: {}", names.join(", ")),
-        }
-    }
-}
-
-/// Waits until no pod with these labels is there.
-async fn gone(
-    cluster: &Cluster,
-    job: &ObjectRef,
-    labels: &str,
-    left: &mut Left,
-) -> Result<(), ClusterError> {
-    let api = cluster.typed::<Pod>(&job.namespace);
-    let mut events = std::pin::pin!(
-        watcher::watcher(api, watcher::Config::default().labels(labels)).default_backoff()
-    );
-    let name = |pod: &Pod| pod.metadata.name.clone().unwrap_or_default();
-    while let Some(event) = events.next().await {
-        let mut is_whole = false;
-        match event {
-            Ok(Event::Init) => left.names.clear(),
-            Ok(Event::Apply(pod) | Event::InitApply(pod)) => drop(left.names.insert(name(&pod))),
-            Ok(Event::Delete(pod)) => is_whole = left.names.remove(&name(&pod)),
-            Ok(Event::InitDone) => is_whole = true,
-            Err(error) => {
-                let action = format!("watching the pods of {job}");
-                if let Some(refused) = cluster.refused(&action, &error) {
-                    return Err(refused);
-                }
-                left.broken = Some(error.to_string());
-                continue;
-            }
-        }
-        left.broken = None;
-        if is_whole && left.names.is_empty() {
-            return Ok(());
-        }
-    }
-    Ok(())
+    let place = (job.namespace.as_str(), labels);
+    gone::pods(cluster, place, &job.to_string(), CLEAN_UP_DEADLINE, |_| {}).await
 }
 
 #[cfg(test)]
@@ -246,15 +183,5 @@ mod tests {
         assert!(!is_over(&pod(json!({"running": {}})), "probe"));
         let over = json!({"terminated": {"exitCode": 0}});
         assert!(!is_over(&pod(over), "istio-proxy"));
-    }
-
-    #[test]
-    fn what_is_left_is_named() {
-        let mut left = Left::default();
-        assert_eq!(left.state(), "nobody said which there are");
-        left.names = BTreeSet::from(["probe-a".to_owned(), "probe-b".to_owned()]);
-        assert_eq!(left.state(), "still there: probe-a, probe-b");
-        left.broken = Some("no route".to_owned());
-        assert_eq!(left.state(), "they cannot be watched: no route");
     }
 }

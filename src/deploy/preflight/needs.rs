@@ -22,10 +22,14 @@ pub(super) fn unserved(set: &RenderedSet, served: &BTreeSet<String>) -> Vec<Find
     let finding = |(version, kinds): (&str, BTreeSet<&str>)| {
         let kinds: Vec<&str> = kinds.into_iter().collect();
         let group = version.split('/').next().unwrap_or_default();
-        let remedy = if is_of_kubernetes(group) {
-            "use a newer Kubernetes, or one that has it switched on".to_owned()
-        } else {
-            format!("install the CustomResourceDefinitions of {group}")
+        let remedy = match group {
+            "monitoring.coreos.com" => {
+                "install the Prometheus operator first, or --set monitoring.enabled=false"
+            }
+            group if is_of_kubernetes(group) => {
+                "use a newer Kubernetes, or one that has it switched on"
+            }
+            _ => "install the CustomResourceDefinitions of this group",
         };
         let observed = format!("{version} is not served, and {} needs it", kinds.join(", "));
         Finding::warning(&KINDS, observed, "every kind is served", remedy).being(Severity::Error)

@@ -70,7 +70,7 @@ fn r24_r32_r35_every_object_is_taken_by_a_real_api_server() {
     let missing = clusters.telectl(&[&on_missing[..], &values].concat());
     let _missing = missing
         .exits(1)
-        .says("does not know the kind ServiceMonitor")
+        .says("ServiceMonitor needs it")
         .says("monitoring.enabled=false");
 
     let definition = file(&definition().to_string());

@@ -3,6 +3,7 @@
 mod canary;
 mod dns;
 mod etcd;
+mod http;
 mod postgresql;
 mod redis;
 mod tls;
