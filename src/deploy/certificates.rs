@@ -164,6 +164,8 @@ pub enum Lack {
     Name(String),
     /// It ends soon, or has ended: whole days left, negative once it has.
     DaysLeft(i64),
+    /// It would do, and somebody wants another one.
+    Rotation,
 }
 
 impl std::fmt::Display for Lack {
@@ -176,6 +178,7 @@ impl std::fmt::Display for Lack {
             Self::DaysLeft(days) if *days < 0 => formatter.write_str("it has expired"),
             Self::DaysLeft(1) => formatter.write_str("it has 1 day left"),
             Self::DaysLeft(days) => write!(formatter, "it has {days} days left"),
+            Self::Rotation => formatter.write_str("it is rotated"),
         }
     }
 }

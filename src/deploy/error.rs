@@ -82,6 +82,12 @@ pub enum DeployError {
         /// Which stage.
         stage: String,
     },
+    /// Something is to be made anew that is made elsewhere.
+    #[error("--rotate {what}: nothing that this command deploys makes it")]
+    NotRotated {
+        /// What.
+        what: &'static str,
+    },
     /// The run was stopped between two writes.
     #[error("stopped before everything was applied")]
     Stopped,

@@ -5,7 +5,8 @@ use super::handover::{Handover, reach};
 use super::layout::Stage;
 use super::observe::Observed;
 use super::plan::hosts;
-use super::secrets::{AUTHORITY_SECRET, Vault};
+use super::rotation::{Rotated, kept_authority};
+use super::secrets::{Vault, host_of};
 use crate::model::component::Component;
 use crate::model::manifest::{RenderedSet, SecretContent};
 use crate::model::secret::Secret;
@@ -32,7 +33,7 @@ impl Knowledge {
             }
         }
         if self.vault.authority.is_none()
-            && let Some(secret) = observed.secrets.get(AUTHORITY_SECRET)
+            && let Some(secret) = kept_authority(&self.vault.rotation, &observed.secrets)
             && let (Some(certificate), Some(key)) = (secret.text("tls.crt"), secret.text("tls.key"))
         {
             self.vault.authority = Some(Pair {
@@ -45,8 +46,11 @@ impl Knowledge {
                 continue;
             };
             for key in &need.keys {
+                let rotated = Rotated::of(key.content);
+                let rotation = &self.vault.rotation;
                 // A stage that only uses a password is not where it is decided.
                 if decides(key.content, &observed.set)
+                    && !rotated.is_some_and(|what| rotation.is_due(what, Some(live)))
                     && let Some(value) = live.text(&key.key)
                 {
                     let known = self.vault.known.entry(key.content);
@@ -65,13 +69,5 @@ impl Knowledge {
 
 /// Whether a stage with these objects is where a content is decided.
 fn decides(content: SecretContent, set: &RenderedSet) -> bool {
-    let host = match content {
-        SecretContent::RedisPassword => Component::Redis,
-        SecretContent::DatabasePassword | SecretContent::DatabaseSuperuserPassword => {
-            Component::Postgresql
-        }
-        SecretContent::ApiToken => Component::ApiGateway,
-        _ => return false,
-    };
-    hosts(set, host)
+    host_of(content).is_some_and(|host| hosts(set, host))
 }

@@ -29,6 +29,7 @@ pub mod refusal;
 mod releases;
 pub mod role;
 mod rollback;
+pub mod rotation;
 pub mod run;
 pub mod scaling;
 pub mod secrets;

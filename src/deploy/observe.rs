@@ -15,7 +15,6 @@ use super::secrets::{AUTHORITY_SECRET, LiveSecret, SecretData, SecretPlan, diges
 use crate::cluster::inventory;
 use crate::cluster::snapshot::Snapshot;
 use crate::model::component::Component;
-use crate::model::labels::COMPONENT;
 use crate::model::manifest::{Manifest, RenderedSet};
 use crate::model::object::{ObjectKind, ObjectRef};
 use crate::model::secret::Secret;
@@ -33,8 +32,6 @@ pub struct Observed {
     pub live: Snapshot,
     /// The needed Secrets that exist, and the authority's, by name.
     pub secrets: BTreeMap<String, LiveSecret>,
-    /// Whether the database already has a volume.
-    pub database_initialised: bool,
     /// The Services of servers, by component: name, port and the live one, if it is there.
     pub services: BTreeMap<Component, (String, u16, Option<Value>)>,
 }
@@ -67,7 +64,6 @@ impl Observed {
             .for_each(|manifest| inventory::adopt(manifest, &parent));
         Ok(Self {
             secrets: needed_secrets(&set, &live),
-            database_initialised: has_database_volume(&set, &live),
             services: services(&set, &live),
             set,
             live,
@@ -128,21 +124,6 @@ fn services(
         .collect()
 }
 
-/// Whether the database of a set has a volume from an earlier deployment.
-fn has_database_volume(set: &RenderedSet, live: &Snapshot) -> bool {
-    let Some(database) = set.manifests.iter().find(|manifest| {
-        manifest.object.kind == ObjectKind::StatefulSet
-            && manifest.value["metadata"]["labels"][COMPONENT] == Component::Postgresql.name()
-    }) else {
-        return false;
-    };
-    let of_first_pod = format!("-{}-0", database.object.name);
-    live.claims().iter().any(|claim| {
-        let name = claim["metadata"]["name"].as_str().unwrap_or_default();
-        name.ends_with(&of_first_pod)
-    })
-}
-
 /// The manifests, with a digest of the Secrets that their pods read; with a word that stands for
 /// it while one of these is still to be made, or the key that signs digests is.
 fn with_digests(
@@ -196,11 +177,19 @@ mod tests {
             }}}}),
         };
         let data = SecretData::from([("tls.crt".to_owned(), Secret::new(b"old".to_vec()))]);
-        let live = BTreeMap::from([("redis-tls".to_owned(), LiveSecret { ours: true, data })]);
+        let live = BTreeMap::from([(
+            "redis-tls".to_owned(),
+            LiveSecret {
+                ours: true,
+                rotated_at: None,
+                data,
+            },
+        )]);
         let planned = |origin| SecretPlan {
             name: "redis-tls".to_owned(),
             keys: vec![("tls.crt".to_owned(), origin)],
             renewals: Vec::new(),
+            holds_foreign_certificate: false,
             manifest: None,
             exists: true,
         };

@@ -66,6 +66,7 @@ fn a_secret_that_changes_names_what_restarts_and_only_what_is_there() {
                 name: name.to_owned(),
                 keys: vec![("tls.crt".to_owned(), origin)],
                 renewals,
+                holds_foreign_certificate: false,
                 manifest: None,
                 exists: true,
             },
@@ -244,6 +245,7 @@ fn another_authority_names_whom_it_cuts_off() {
         name: "redis-tls".to_owned(),
         keys: Vec::new(),
         renewals: vec![(Component::Redis, Purpose::Server, lack)],
+        holds_foreign_certificate: false,
         manifest: None,
         exists: true,
     };

@@ -69,6 +69,7 @@ impl Run<'_> {
             identity_warning(&observed.set, observed.record()),
             authority_warning(stage, &applied, &authority),
         ];
+        let rotation = knowledge.vault.rotation.warnings(stage, &planned);
         self.authority_planned |= is_made;
         let changes = planned
             .iter()
@@ -81,7 +82,7 @@ impl Run<'_> {
                 .collect(),
             manifests: observed.with_digests(&planned, knowledge),
             belongings: find(&observed),
-            warnings: warnings.into_iter().flatten().collect(),
+            warnings: warnings.into_iter().flatten().chain(rotation).collect(),
             awaits_addresses: unknown_address(&observed.set).is_some() || is_awaited(&observed.set),
             observed,
         })
@@ -142,7 +143,6 @@ pub(super) fn plan_secrets(
         names: &names,
         hosts: &|component| hosts(&observed.set, component),
         make,
-        database_initialised: observed.database_initialised,
         password: random_password,
         now: jiff::Timestamp::now(),
     };

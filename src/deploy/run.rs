@@ -16,7 +16,7 @@ use super::layout::{Stage, check_identities};
 use super::observe::Observed;
 use super::plan::StagePlan;
 use super::policy::Policy;
-use super::preflight::{Finding, told};
+use super::preflight::{Finding, refuse, warned};
 use super::settle::unready;
 use crate::cluster::snapshot::Snapshot;
 use crate::cluster::{Cluster, ClusterError};
@@ -171,16 +171,17 @@ impl<'a> Run<'a> {
 
     /// Looks at all clusters at once, refuses those that do not fit their roles, and plans every
     /// stage. Where anything is to be written, or a cluster cannot be asked, every cluster is looked
-    /// at for what would stand in the way. Writes nothing.
+    /// at for what would stand in the way ([`Self::findings`]). Writes nothing.
     ///
     /// # Errors
-    /// [`DeployError::Preflight`] with all that stands in the way; else when a cluster cannot be asked, or a stage cannot be rendered or planned.
+    /// When a cluster cannot be asked ([`DeployError::Preflight`] if more stands in the way), or a
+    /// stage cannot be rendered or planned.
     pub async fn plan(&mut self) -> Result<Vec<StagePlan>, DeployError> {
         let mut plans = match self.plan_stages().await {
             Ok(plans) if plans.iter().any(StagePlan::has_changes) => plans,
             Err(error @ DeployError::Cluster(_)) => {
                 // Whatever else is wrong is told together with it.
-                self.preflight().await?;
+                refuse(&self.preflight().await?)?;
                 return Err(error);
             }
             planned => return planned,
@@ -188,7 +189,7 @@ impl<'a> Run<'a> {
         self.findings = self.preflight().await?;
         for plan in &mut plans {
             plan.preflight = self.findings_of(&plan.stage);
-            plan.warnings.extend(told(&plan.preflight));
+            plan.warnings.extend(warned(&plan.preflight));
         }
         Ok(plans)
     }
@@ -204,6 +205,7 @@ impl<'a> Run<'a> {
         })?;
         let mut knowledge = self.knowledge.clone();
         let (mut prepared, mut unready_now, mut generation) = (Vec::new(), Vec::new(), 0);
+        let mut rendered = Vec::new();
         for (stage, part) in self.stages.clone() {
             let place = (stage.context.clone(), stage.namespace.clone());
             let live = snapshots.remove(&place).unwrap_or_default();
@@ -211,6 +213,7 @@ impl<'a> Run<'a> {
             let nodes = self.nodes(&stage);
             let observed = Observed::new(&stage, live, nodes, &knowledge, self.render)?;
             knowledge.learn(&stage, &observed);
+            rendered.push((stage.clone(), part, observed.set.clone()));
             if part == Part::Applied {
                 self.require_provider(&stage, &observed)?;
                 let found = unready(&observed).into_iter();
@@ -218,6 +221,7 @@ impl<'a> Run<'a> {
                 prepared.push(self.prepare(&stage, observed, &mut knowledge)?);
             }
         }
+        knowledge.vault.rotation.refuse_unserved(&rendered)?;
         self.generation = generation + 1;
         self.unready = unready_now;
         self.knowledge = knowledge;
@@ -231,6 +235,11 @@ impl<'a> Run<'a> {
         });
         self.to_delete.extend(deleted);
         Ok(plans)
+    }
+
+    /// What the look beforehand found; with errors, nothing is to be written.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
     }
 
     /// The stages that the plan leaves out because their clusters do not answer.

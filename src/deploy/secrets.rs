@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use super::certificates::{CertificateError, Lack, Pair, Purpose, issue, lack};
+use super::rotation::{ROTATED_AT, Rotated, Rotation};
 use crate::model::component::Component;
 use crate::model::labels;
 use crate::model::manifest::{Manifest, SecretContent, SecretKey, SecretNeed};
@@ -27,6 +28,8 @@ pub type SecretData = BTreeMap<String, Secret<Vec<u8>>>;
 pub struct LiveSecret {
     /// Whether telectl made it; one that somebody else made is never changed.
     pub ours: bool,
+    /// The rotation that it had last, by the time when that one began.
+    pub rotated_at: Option<String>,
     /// Its data.
     pub data: SecretData,
 }
@@ -39,9 +42,12 @@ impl LiveSecret {
             let bytes = STANDARD.decode(value.as_str()?).ok()?;
             Some((key.clone(), Secret::new(bytes)))
         });
-        let managed_by = &object["metadata"]["labels"][labels::MANAGED_BY];
+        let metadata = &object["metadata"];
         Self {
-            ours: managed_by == labels::TELECTL,
+            ours: metadata["labels"][labels::MANAGED_BY] == labels::TELECTL,
+            rotated_at: metadata["annotations"][ROTATED_AT]
+                .as_str()
+                .map(str::to_owned),
             data: decoded.collect(),
         }
     }
@@ -60,6 +66,8 @@ pub struct Vault {
     pub known: BTreeMap<SecretContent, Secret<String>>,
     /// The private authority.
     pub authority: Option<Pair>,
+    /// What is made anew although it would do.
+    pub rotation: Rotation,
 }
 
 /// Where a value comes from.
@@ -84,6 +92,8 @@ pub struct SecretPlan {
     pub keys: Vec<(String, Origin)>,
     /// The certificates that are signed in the place of one that is there, and why.
     pub renewals: Vec<(Component, Purpose, Lack)>,
+    /// Whether it holds a certificate that is not telectl's to sign.
+    pub holds_foreign_certificate: bool,
     /// The Secret to apply, if a value changes and all of them are known already.
     pub manifest: Option<Manifest>,
     /// Whether it exists.
@@ -121,20 +131,15 @@ pub enum SecretError {
         /// Key.
         key: String,
     },
-    /// The database keeps the password that its volume was initialised with.
-    #[error(
-        "PostgreSQL in {namespace} keeps the password that its volume was initialised with, so \
-         `{key}` of Secret {name} cannot be {change}"
-    )]
-    Initialised {
+    /// Somebody else made it, so somebody else makes it anew.
+    #[error("Secret {namespace}/{name} is not telectl's, so its key `{key}` is not rotated")]
+    Foreign {
         /// Namespace.
         namespace: String,
         /// Secret.
         name: String,
         /// Key.
         key: String,
-        /// `replaced` or `made anew`.
-        change: &'static str,
     },
     /// A certificate could not be made.
     #[error(transparent)]
@@ -151,8 +156,6 @@ pub struct Circumstances<'a> {
     pub hosts: &'a dyn Fn(Component) -> bool,
     /// Whether contents that are not known may be made now: not while only planning.
     pub make: Making,
-    /// Whether the database already has a volume, and with it a password of its own.
-    pub database_initialised: bool,
     /// Makes a fresh password.
     pub password: fn() -> String,
     /// The time.
@@ -182,6 +185,7 @@ pub fn plan(
         name: need.name.clone(),
         keys: Vec::new(),
         renewals: Vec::new(),
+        holds_foreign_certificate: false,
         manifest: None,
         exists: live.is_some(),
     };
@@ -192,11 +196,14 @@ pub fn plan(
     for key in &need.keys {
         let present = live.and_then(|live| live.text(&key.key));
         if foreign {
+            refuse_foreign(key, need, vault, circumstances)?;
+            planned.holds_foreign_certificate |= certified(key.content).is_some();
             let value = present.ok_or_else(|| missing(circumstances, need, key))?;
             vault.known.entry(key.content).or_insert(Secret::new(value));
             planned.keys.push((key.key.clone(), Origin::Kept));
             continue;
         }
+        let present = present.filter(|_| !is_replaced(key.content, live, vault, circumstances));
         let decided = match certified(key.content) {
             Some(subject) => {
                 let pair = match issued.entry(subject.0) {
@@ -219,9 +226,66 @@ pub fn plan(
         }
     }
     if planned.changes() && complete {
-        planned.manifest = Some(manifest(circumstances.namespace, &need.name, &data));
+        let place = (circumstances.namespace, need.name.as_str());
+        let rotated = need
+            .keys
+            .iter()
+            .any(|key| vault.rotation.covers(key.content));
+        let rotated_at = if rotated {
+            Some(vault.rotation.since.as_str())
+        } else {
+            live.and_then(|live| live.rotated_at.as_deref())
+        };
+        planned.manifest = Some(manifest(place, &data, rotated_at));
     }
     Ok(planned)
+}
+
+/// Whether a password that is there is not used any longer: it is made anew here, or by the stage
+/// that runs its server.
+fn is_replaced(
+    content: SecretContent,
+    live: Option<&LiveSecret>,
+    vault: &Vault,
+    circumstances: &Circumstances<'_>,
+) -> bool {
+    let Some(host) = host_of(content) else {
+        return false;
+    };
+    let is_here = (circumstances.hosts)(host);
+    vault.rotation.covers(content)
+        && (!is_here || Rotated::of(content).is_some_and(|what| vault.rotation.is_due(what, live)))
+}
+
+/// The server that a password is made up with.
+pub(super) const fn host_of(content: SecretContent) -> Option<Component> {
+    match content {
+        SecretContent::RedisPassword => Some(Component::Redis),
+        SecretContent::DatabasePassword | SecretContent::DatabaseSuperuserPassword => {
+            Some(Component::Postgresql)
+        }
+        SecretContent::ApiToken => Some(Component::ApiGateway),
+        _ => None,
+    }
+}
+
+/// A password of somebody else is theirs to make anew. (Of a certificate the plan only warns: those
+/// of other servers are still telectl's.)
+fn refuse_foreign(
+    key: &SecretKey,
+    need: &SecretNeed,
+    vault: &Vault,
+    circumstances: &Circumstances<'_>,
+) -> Result<(), SecretError> {
+    let is_here = host_of(key.content).is_some_and(|host| (circumstances.hosts)(host));
+    if !is_here || !vault.rotation.covers(key.content) {
+        return Ok(());
+    }
+    Err(SecretError::Foreign {
+        namespace: circumstances.namespace.to_owned(),
+        name: need.name.clone(),
+        key: key.key.clone(),
+    })
 }
 
 fn missing(circumstances: &Circumstances<'_>, need: &SecretNeed, key: &SecretKey) -> SecretError {
@@ -233,7 +297,7 @@ fn missing(circumstances: &Circumstances<'_>, need: &SecretNeed, key: &SecretKey
 }
 
 /// The component and purpose of a certificate; `None` for what is no certificate of ours.
-const fn certified(content: SecretContent) -> Option<(Component, Purpose)> {
+pub(super) const fn certified(content: SecretContent) -> Option<(Component, Purpose)> {
     match content {
         SecretContent::RedisServerCertificate | SecretContent::RedisServerKey => {
             Some((Component::Redis, Purpose::Server))
@@ -298,9 +362,10 @@ fn certificate(
         return Ok(Issue::default());
     };
     let now = circumstances.now;
-    let because = current
-        .as_ref()
-        .map(|pem| lack(pem, &authority.certificate, &names, now));
+    let is_due = vault.rotation.is_due(Rotated::Certificates, live);
+    let because = current.as_ref().map(|pem| {
+        lack(pem, &authority.certificate, &names, now).or(is_due.then_some(Lack::Rotation))
+    });
     if because == Some(None) {
         return Ok(Issue::default());
     }
@@ -355,7 +420,6 @@ fn content(
             .get(&content)
             .map(|value| value.expose().clone()),
     };
-    refuse_new_database_password(need, key, present.as_ref(), known.as_ref(), circumstances)?;
     if let Some(known) = known {
         let origin = if present.as_ref() == Some(&known) {
             Origin::Kept
@@ -370,15 +434,13 @@ fn content(
             .insert(key.content, Secret::new(present.clone()));
         return Ok((Origin::Kept, Some(present)));
     }
-    let host = match key.content {
-        SecretContent::RedisPassword => Component::Redis,
-        SecretContent::DatabasePassword | SecretContent::DatabaseSuperuserPassword => {
-            Component::Postgresql
-        }
-        SecretContent::ApiToken => Component::ApiGateway,
+    let Some(host) = host_of(key.content) else {
         // The authority is made before the first Secret is, unless this is only a plan.
-        SecretContent::CaCertificate => return Ok((Origin::HandedOver, None)),
-        _ => return Err(missing(circumstances, need, key)),
+        return if key.content == SecretContent::CaCertificate {
+            Ok((Origin::HandedOver, None))
+        } else {
+            Err(missing(circumstances, need, key))
+        };
     };
     match ((circumstances.hosts)(host), circumstances.make) {
         (true, Making::Planned) => Ok((Origin::Generated, None)),
@@ -393,42 +455,17 @@ fn content(
     }
 }
 
-/// A password of the database acts only when its volume is initialised: another one in the Secret
-/// would lock every worker out, and losing the old one would be final.
-fn refuse_new_database_password(
-    need: &SecretNeed,
-    key: &SecretKey,
-    present: Option<&String>,
-    known: Option<&String>,
-    circumstances: &Circumstances<'_>,
-) -> Result<(), SecretError> {
-    let of_database = matches!(
-        key.content,
-        SecretContent::DatabasePassword | SecretContent::DatabaseSuperuserPassword
-    );
-    let change = match (present, known) {
-        (Some(present), Some(known)) if present != known => "replaced",
-        (None, None) => "made anew",
-        _ => return Ok(()),
-    };
-    if !of_database || !circumstances.database_initialised {
-        return Ok(());
-    }
-    Err(SecretError::Initialised {
-        namespace: circumstances.namespace.to_owned(),
-        name: need.name.clone(),
-        key: key.key.clone(),
-        change,
-    })
-}
-
-/// A Secret as it is applied.
-pub fn manifest(namespace: &str, name: &str, data: &SecretData) -> Manifest {
+/// A Secret (namespace, name) as it is applied, with the rotation that it had last.
+pub fn manifest(
+    (namespace, name): (&str, &str),
+    data: &SecretData,
+    rotated_at: Option<&str>,
+) -> Manifest {
     let encoded: serde_json::Map<String, Value> = data
         .iter()
         .map(|(key, value)| (key.clone(), STANDARD.encode(value.expose()).into()))
         .collect();
-    let value = json!({
+    let mut value = json!({
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {
@@ -442,6 +479,9 @@ pub fn manifest(namespace: &str, name: &str, data: &SecretData) -> Manifest {
         "type": "Opaque",
         "data": encoded,
     });
+    if let Some(at) = rotated_at {
+        value["metadata"]["annotations"] = json!({(ROTATED_AT): at});
+    }
     Manifest {
         object: ObjectRef::new(ObjectKind::Secret, namespace, name),
         value,

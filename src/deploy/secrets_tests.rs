@@ -22,6 +22,7 @@ fn live(ours: bool, data: &[(&str, &str)]) -> LiveSecret {
         .map(|(key, value)| ((*key).to_owned(), Secret::new(value.as_bytes().to_vec())));
     LiveSecret {
         ours,
+        rotated_at: None,
         data: data.collect(),
     }
 }
@@ -49,7 +50,6 @@ fn decide_at(
         names: &names,
         hosts: &|_| hosts,
         make,
-        database_initialised: false,
         password: || "fresh-password".to_owned(),
         now,
     };
@@ -175,38 +175,99 @@ fn a_server_certificate_is_issued_once_and_again_when_it_does_not_cover() {
     assert_eq!(other.keys[2].1, Origin::HandedOver);
 }
 
+fn rotating(what: Rotated) -> Vault {
+    Vault {
+        rotation: Rotation::of([what], now()),
+        ..Vault::default()
+    }
+}
+
 #[test]
-fn an_initialised_database_keeps_its_password() {
-    let need = need(
-        "database-credentials",
-        &[("password", SecretContent::DatabasePassword)],
-    );
-    let decide = |live: Option<&LiveSecret>, given: Option<&str>| {
-        let mut vault = Vault::default();
-        if let Some(given) = given {
-            vault
-                .known
-                .insert(SecretContent::DatabasePassword, Secret::from(given));
-        }
-        let circumstances = Circumstances {
+fn n10_a_rotated_password_is_made_anew_once_where_its_server_runs_and_handed_over_from_there() {
+    let old = live(true, &[("password", "old")]);
+    let mut vault = rotating(Rotated::RedisPassword);
+    let mut decide = |live: &LiveSecret, hosts, make| {
+        decide(&redis_auth(), Some(live), &mut vault, hosts, make).unwrap()
+    };
+    let origin = |planned: &SecretPlan| planned.keys[0].1;
+    let planned = decide(&old, true, Making::Planned);
+    assert_eq!(origin(&planned), Origin::Generated);
+    assert!(planned.manifest.is_none(), "planning makes nothing up");
+    let elsewhere = decide(&old, false, Making::Planned);
+    assert_eq!(origin(&elsewhere), Origin::HandedOver);
+
+    let made = decide(&old, true, Making::Real).manifest.unwrap();
+    let made = LiveSecret::from_object(&made.value);
+    assert_eq!(made.text("password").as_deref(), Some("fresh-password"));
+    let handed = decide(&old, false, Making::Real).manifest.unwrap();
+    let handed = LiveSecret::from_object(&handed.value);
+    assert_eq!(handed.text("password").as_deref(), Some("fresh-password"));
+    // As an interrupted run finds it.
+    let mut resumed = rotating(Rotated::RedisPassword);
+    let again = super::plan(
+        &redis_auth(),
+        Some(&made),
+        &mut resumed,
+        &Circumstances {
             namespace: "ns",
             names: &|_| None,
             hosts: &|_| true,
-            make: Making::Planned,
-            database_initialised: true,
-            password: || "fresh-password".to_owned(),
+            make: Making::Real,
+            password: || panic!("it was rotated already"),
             now: now(),
-        };
-        plan(&need, live, &mut vault, &circumstances)
+        },
+    );
+    assert!(!again.unwrap().changes());
+}
+
+#[test]
+fn n10_rotated_certificates_are_signed_anew_once() {
+    let authority = new_authority("authority", now()).unwrap();
+    let mut vault = Vault {
+        authority: Some(authority.clone()),
+        ..Vault::default()
     };
-    let old = live(true, &[("password", "old")]);
-    assert!(decide(Some(&old), None).is_ok());
-    assert!(decide(Some(&old), Some("old")).is_ok());
-    assert!(decide(None, Some("old")).is_ok());
-    let replaced = decide(Some(&old), Some("new")).unwrap_err().to_string();
-    assert!(replaced.contains("cannot be replaced"), "{replaced}");
-    let lost = decide(None, None).unwrap_err().to_string();
-    assert!(lost.contains("cannot be made anew"), "{lost}");
+    let first = decide(&redis_tls(), None, &mut vault, true, Making::Real).unwrap();
+    let first = LiveSecret::from_object(&first.manifest.unwrap().value);
+    let mut vault = Vault {
+        authority: Some(authority),
+        ..rotating(Rotated::Certificates)
+    };
+    let rotated = decide(&redis_tls(), Some(&first), &mut vault, true, Making::Real).unwrap();
+    assert_eq!(
+        rotated.renewals,
+        [(Component::Redis, Purpose::Server, Lack::Rotation)]
+    );
+    let second = LiveSecret::from_object(&rotated.manifest.unwrap().value);
+    assert_ne!(second.text("tls.crt"), first.text("tls.crt"));
+    assert_eq!(second.text("ca.crt"), first.text("ca.crt"));
+    let third = decide(&redis_tls(), Some(&second), &mut vault, true, Making::Real).unwrap();
+    assert!(!third.changes());
+}
+
+#[test]
+fn n10_a_password_of_somebody_else_is_not_rotated_and_their_certificate_is_told() {
+    let theirs = live(false, &[("password", "theirs")]);
+    let mut vault = rotating(Rotated::RedisPassword);
+    let error = decide(&redis_auth(), Some(&theirs), &mut vault, true, Making::Real);
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "Secret ns/redis-auth is not telectl's, so its key `password` is not rotated"
+    );
+    let certificate = live(
+        false,
+        &[("tls.crt", "a"), ("tls.key", "b"), ("ca.crt", "c")],
+    );
+    let mut vault = rotating(Rotated::Certificates);
+    let kept = decide(
+        &redis_tls(),
+        Some(&certificate),
+        &mut vault,
+        true,
+        Making::Real,
+    )
+    .unwrap();
+    assert!(!kept.changes() && kept.holds_foreign_certificate);
 }
 
 #[test]

@@ -18,6 +18,7 @@ use super::observe::Observed;
 use super::plan::{Action, ObjectPlan};
 use super::planning::{plan_objects, plan_secrets};
 use super::refusal::refuse;
+use super::rotation::Rotated;
 use super::run::{Part, Run, require_addresses};
 use super::scaling::Scaling;
 use super::secrets::{AUTHORITY_SECRET, Making, manifest as secret_manifest, random_password};
@@ -188,9 +189,19 @@ impl<'r> StageRun<'r> {
             ("tls.key", key.expose().clone()),
         ]
         .map(|(name, value)| (name.to_owned(), Secret::new(value.into_bytes())));
-        let manifest = secret_manifest(&self.stage.namespace, AUTHORITY_SECRET, &data.into());
-        self.write(&manifest, Action::Create, Ownership::Respect)
-            .await?;
+        let place = (self.stage.namespace.as_str(), AUTHORITY_SECRET);
+        let rotation = &knowledge.vault.rotation;
+        let rotated_at = rotation
+            .what
+            .contains(&Rotated::Authority)
+            .then_some(rotation.since.as_str());
+        let manifest = secret_manifest(place, &data.into(), rotated_at);
+        let action = if observed.secrets.contains_key(AUTHORITY_SECRET) {
+            Action::Update
+        } else {
+            Action::Create
+        };
+        self.write(&manifest, action, Ownership::Respect).await?;
         knowledge.vault.authority = Some(Pair { certificate, key });
         Ok(())
     }

@@ -240,6 +240,10 @@ fn files(
                 "pg_hba.conf".to_owned(),
                 engine.text("pg_hba.conf", &context)?,
             );
+            files.insert(
+                "password.sh".to_owned(),
+                engine.text("postgresql-password.sh", &context)?,
+            );
         }
         Component::Streamer => {
             let source = source::config_map(&resolved.values);

@@ -29,6 +29,8 @@ templates! {
     "postgresql.statefulset.yaml" => "postgresql.statefulset.yaml.hbs",
     "postgresql.conf" => "postgresql.conf.hbs",
     "pg_hba.conf" => "pg_hba.conf.hbs",
+    "postgresql-password.sh" => "postgresql-password.sh.hbs",
+    "postgresql-env" => "postgresql-env.partial.hbs",
     "etcd.statefulset.yaml" => "etcd.statefulset.yaml.hbs",
     "configmap.yaml" => "configmap.yaml.hbs",
     "service.yaml" => "service.yaml.hbs",

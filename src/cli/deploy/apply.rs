@@ -11,6 +11,7 @@ use crate::config::{self, FlagValue};
 use crate::deploy::event::Event;
 use crate::deploy::layout::Stage;
 use crate::deploy::plan::StagePlan;
+use crate::deploy::preflight::{Finding, refuse as refuse_findings};
 use crate::deploy::progressed::Ledger;
 use crate::deploy::refusal::refuse;
 use crate::deploy::run::{Inputs, OnFailure, Options, Unreachable};
@@ -55,17 +56,20 @@ impl Approval {
     }
 }
 
-/// Plans and writes nothing.
+/// Plans and writes nothing: the plans, and what stands in their way.
 pub(super) async fn plan_only(
     job: &Job,
     behaviour: &Behaviour,
     session: &Session,
-) -> Result<Vec<StagePlan>, CliError> {
+) -> Result<(Vec<StagePlan>, Vec<Finding>), CliError> {
     let clusters = connect(job).await?;
     let renderer = renderer(job, session);
     let options = options(job, session, behaviour)?;
     let inputs = inputs(job, &clusters, &renderer, options, CancellationToken::new());
-    Ok(Run::new(inputs, &|_: Event| {}).plan().await?)
+    let quiet = |_: Event| {};
+    let mut run = Run::new(inputs, &quiet);
+    let plans = run.plan().await?;
+    Ok((plans, run.findings().to_vec()))
 }
 
 /// Plans, shows, asks and applies.
@@ -94,6 +98,7 @@ pub(super) async fn run(
         let (stage, why) = (&skipped.stage, &skipped.why);
         session.ui.warn(&format!("{stage} is left out: {why}"));
     }
+    refuse_findings(run.findings())?;
     if approval.consent == Consent::Given && !approval.new_role && !approval.is_dry {
         roles::refuse(&plans)?;
     }
@@ -364,11 +369,13 @@ impl From<DeployError> for CliError {
                 .hint("--skip-preflight ID goes on in spite of the errors of one check"),
             DeployError::Layout(ref source) => Self::from_error(ExitCode::Usage, source)
                 .hint("give contexts of different clusters, or `telectl deploy same-cluster`"),
-            DeployError::Secret(ref source @ SecretError::Initialised { .. }) => {
-                Self::from_error(ExitCode::Error, source)
-                    .hint("give the password that it was initialised with: --db-password env:NAME")
-                    .hint("to change it, run ALTER ROLE in the database and patch the Secret")
+            DeployError::Secret(ref source @ SecretError::Foreign { .. }) => {
+                Self::from_error(ExitCode::Error, source).hint(
+                    "whoever made it changes it; then telectl deploy-all restarts its readers",
+                )
             }
+            DeployError::NotRotated { .. } => Self::from_error(ExitCode::Usage, &error)
+                .hint("telectl deploy-all --rotate … deploys everything that telectl makes"),
             DeployError::Secret(ref source @ SecretError::Missing { .. }) => {
                 Self::from_error(ExitCode::Error, source)
                     .hint("kubectl create secret generic makes it; then run this again")

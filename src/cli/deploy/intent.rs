@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::fleet::FleetRole;
 use crate::config::{self, ConfigError, Layers, ValuesFile};
+use crate::deploy::rotation::Rotation;
 
 use super::super::error::CliError;
 use super::super::session::Session;
@@ -45,6 +46,9 @@ pub(super) struct Intent {
     pub(super) variables: BTreeMap<String, String>,
     /// Texts given with `--set`.
     pub(super) sets: Vec<String>,
+    /// What is made anew although it would do.
+    #[serde(default)]
+    pub(super) rotation: Rotation,
     /// How the run behaves.
     pub(super) behaviour: Behaviour,
 }
@@ -127,6 +131,7 @@ impl Intent {
             files: layers.files,
             variables: config::variables(environment)?,
             sets: layers.sets,
+            rotation: Rotation::of(source.rotate.iter().copied(), jiff::Timestamp::now()),
             behaviour: Behaviour::default(),
         })
     }

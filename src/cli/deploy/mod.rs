@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use crate::deploy::rotation::Rotated;
 use crate::model::exit::ExitCode;
 use crate::model::profile::Profile;
 use crate::report::visible;
@@ -44,8 +45,21 @@ pub(super) struct SourceArgs {
     /// etcd that somebody else runs; may be given several times
     #[arg(long, value_name = "URL")]
     etcd_endpoints: Vec<String>,
+    /// Make this anew although it would do, in every cluster, and restart what reads it:
+    /// redis-password, database-password, api-token, certificates, or authority (with every
+    /// certificate); may be given several times
+    #[arg(long, value_name = "WHAT", value_parser = rotated, value_delimiter = ',')]
+    rotate: Vec<Rotated>,
     #[command(flatten)]
     secrets: SecretArgs,
+}
+
+fn rotated(text: &str) -> Result<Rotated, String> {
+    let mut all = Rotated::ALL.into_iter();
+    all.find(|rotated| rotated.name() == text).ok_or_else(|| {
+        let names = Rotated::ALL.map(Rotated::name);
+        format!("telectl rotates {}", names.join(", "))
+    })
 }
 
 /// Where secrets come from
@@ -172,9 +186,10 @@ pub(super) struct DeployAllArgs {
 }
 
 /// The flags that a saved plan answers.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
     "files",
     "sets",
+    "rotate",
     "redis_host",
     "etcd_endpoints",
     "edge_context",
@@ -251,10 +266,8 @@ pub(super) fn plan(
     intent.behaviour.skip_preflight = args.skip_preflight.clone();
     let policy = args.policy.policy();
     let job = stages::all("plan", &intent, &args.source.secrets, targets, session)?;
-    let plans = super::block_on(apply::plan_only(&job, &intent.behaviour, session))?;
-    if let Some(file) = &args.save {
-        saved::write(file, &intent, &plans)?;
-    }
+    let planning = apply::plan_only(&job, &intent.behaviour, session);
+    let (plans, findings) = super::block_on(planning)?;
     let text = match args.output {
         PlanOutput::Text => visible(&view::text(&plans)).into_owned(),
         PlanOutput::Json => view::json(&plans),
@@ -268,8 +281,12 @@ pub(super) fn plan(
         ExitCode::Ok
     };
     let code = session.answer(&text, code)?;
+    crate::deploy::preflight::refuse(&findings)?;
     policy::refuse_unmatched(&policy, &plans)?;
     apply::refuse_unchangeable(&plans)?;
+    if let Some(file) = &args.save {
+        saved::write(file, &intent, &plans)?;
+    }
     Ok(code)
 }
 

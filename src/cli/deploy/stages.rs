@@ -223,6 +223,7 @@ fn job(
     let vault = Vault {
         known: known.into_iter().collect(),
         authority: None,
+        rotation: intent.rotation.clone(),
     };
     Ok(Job {
         stages,

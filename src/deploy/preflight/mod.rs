@@ -50,11 +50,11 @@ struct Seen {
 }
 
 impl Run<'_> {
-    /// Looks at every cluster. Findings that are errors end the run, unless they are let through
-    /// by name ([`super::Options::skip_preflight`]).
+    /// Looks at every cluster: what was found, the gravest first. Errors that are let through by
+    /// name ([`super::Options::skip_preflight`]) are warnings.
     ///
     /// # Errors
-    /// [`DeployError::Preflight`] with all that was found; or a stage cannot be rendered.
+    /// When a stage cannot be rendered.
     pub(super) async fn preflight(&self) -> Result<Vec<Finding>, DeployError> {
         let prospects = self.prospects()?;
         let is_given = |content| self.knowledge.vault.known.contains_key(&content);
@@ -85,7 +85,7 @@ impl Run<'_> {
         }
         findings.extend(server::judge_apart(&versions));
         findings.extend(versions::judge(&prospects, &untouched));
-        settled(findings, &self.options.skip_preflight)
+        Ok(settled(findings, &self.options.skip_preflight))
     }
 
     /// Every stage as far as it can be rendered before anything is known.
@@ -121,30 +121,37 @@ impl Run<'_> {
     }
 }
 
-/// The findings that a person is told, as lines.
-pub(super) fn told(findings: &[Finding]) -> impl Iterator<Item = String> {
+/// The warnings among findings, as lines. Errors are told together, where the run ends.
+pub(super) fn warned(findings: &[Finding]) -> impl Iterator<Item = String> {
     findings
         .iter()
-        .filter(|finding| finding.severity != Severity::Note)
+        .filter(|finding| finding.severity == Severity::Warning)
         .map(ToString::to_string)
 }
 
-/// Lets errors through that somebody named, and refuses if others are left. Pure.
-fn settled(
-    mut findings: Vec<Finding>,
-    skipped: &BTreeSet<&'static str>,
-) -> Result<Vec<Finding>, DeployError> {
+/// Lets errors through that somebody named. Pure.
+fn settled(mut findings: Vec<Finding>, skipped: &BTreeSet<&'static str>) -> Vec<Finding> {
     for finding in &mut findings {
         if finding.severity == Severity::Error && skipped.contains(finding.check.id) {
             finding.severity = Severity::Warning;
         }
     }
     findings.sort_by_key(|finding| (finding.severity, finding.check.id));
+    findings
+}
+
+/// Refuses to go on where something stands in the way. Pure.
+///
+/// # Errors
+/// [`DeployError::Preflight`] with all that was found.
+pub fn refuse(findings: &[Finding]) -> Result<(), DeployError> {
     let is_error = |finding: &Finding| finding.severity == Severity::Error;
     if findings.iter().any(is_error) {
-        return Err(DeployError::Preflight { findings });
+        return Err(DeployError::Preflight {
+            findings: findings.to_vec(),
+        });
     }
-    Ok(findings)
+    Ok(())
 }
 
 fn unreachable(context: &str, error: &ClusterError) -> Finding {

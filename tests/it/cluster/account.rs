@@ -109,7 +109,9 @@ fn without(
     }
     assert!(taken > 0, "no rule names {resource}");
     write(&less);
-    let done = with_values(account, &["plan"]);
+    // Rights are looked at where there is something to write.
+    let change = ["plan", "--set", "collector.config.pollInterval=1500ms"];
+    let done = with_values(account, &change);
     write(&role);
     done
 }

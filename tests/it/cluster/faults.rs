@@ -10,7 +10,7 @@ const SHARED: &str = "shared-infrastructure";
 
 /// Slows the flow down so that there is a middle to strike in, streams the file as a new source,
 /// strikes, and expects every row once.
-fn strike(lab: &Lab, source: &str, blow: impl FnOnce()) {
+pub(super) fn strike(lab: &Lab, source: &str, blow: impl FnOnce()) {
     // New to clusters that the test ran on before, too.
     let source = &format!("{source}-{}", std::process::id());
     let slow = [

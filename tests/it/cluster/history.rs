@@ -156,6 +156,10 @@ fn d16_a_run_that_fails_takes_back_what_it_wrote_when_asked_to() {
     let mut arguments = vec!["deploy-all", "--yes", "--on-failure", "rollback"];
     arguments.extend(CHANGE);
     arguments.extend(["--set", "streamer.image.tag=does-not-exist"]);
+    // Another version than everywhere else is refused beforehand.
+    let _refused = lab.lab(&arguments).exits(1).says("TEL-PRE-014");
+    assert_eq!(poll_interval(&lab), before);
+    arguments.extend(["--skip-preflight", "TEL-PRE-014"]);
     let failed = lab.lab(&arguments).exits(6);
     let _failed = failed
         .says("does-not-exist")

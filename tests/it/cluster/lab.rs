@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -120,6 +120,11 @@ impl Clusters {
             central: context("central"),
             shared: context("shared"),
         })
+    }
+
+    fn has_second_lab(&self) -> bool {
+        let contexts = std::fs::read_to_string(&self.kubeconfig).expect("there is a kubeconfig");
+        SECOND.iter().all(|context| contexts.contains(context))
     }
 
     /// telectl with these arguments, ready to be run or changed further.
@@ -309,10 +314,63 @@ pub(crate) const LAB_VALUES: [&str; 4] = [
     concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/images.yaml"),
 ];
 
-/// The two clusters with the lab deployed. Exclusive: one test at a time has it.
+/// Two clusters with the lab deployed. Exclusive: one test at a time has it.
 pub(crate) struct Lab {
     pub(crate) clusters: Clusters,
-    _turn: MutexGuard<'static, bool>,
+    _turn: Turn,
+}
+
+/// The edge and the central cluster of the second lab, where the fixture made them: tests that need
+/// a lab then go two at a time.
+const SECOND: [&str; 2] = ["edge-b", "central-b"];
+
+/// A lab that no test has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Free {
+    is_second: bool,
+    is_deployed: bool,
+}
+
+/// The labs that no test has; `None` before the first test asks.
+static FREE: Mutex<Option<Vec<Free>>> = Mutex::new(None);
+/// Tells that a lab was given back.
+static GIVEN_BACK: Condvar = Condvar::new();
+
+/// A lab that a test has. It is given back when it is dropped, by a test that fails, too.
+struct Turn(Free);
+
+impl Turn {
+    fn take(has_second: bool) -> Self {
+        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let labs = free.get_or_insert_with(|| {
+                let seconds = if has_second {
+                    &[true, false][..]
+                } else {
+                    &[false]
+                };
+                let lab = |is_second: &bool| Free {
+                    is_second: *is_second,
+                    is_deployed: false,
+                };
+                seconds.iter().map(lab).collect()
+            });
+            if let Some(lab) = labs.pop() {
+                return Self(lab);
+            }
+            free = GIVEN_BACK
+                .wait(free)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        free.get_or_insert_default().push(self.0);
+        GIVEN_BACK.notify_one();
+    }
 }
 
 impl std::ops::Deref for Lab {
@@ -326,11 +384,14 @@ impl std::ops::Deref for Lab {
 impl Lab {
     /// Deploys the lab unless an earlier test did, waits for its data and takes the turn.
     pub(crate) fn take() -> Option<Self> {
-        let clusters = Clusters::find()?;
-        let mut turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        if !*turn {
+        let mut clusters = Clusters::find()?;
+        let mut turn = Turn::take(clusters.has_second_lab());
+        if turn.0.is_second {
+            [clusters.edge, clusters.central] = SECOND.map(str::to_owned);
+        }
+        if !turn.0.is_deployed {
             let _deployed = clusters.lab(&["deploy-all", "--yes"]).exits(0);
-            *turn = true;
+            turn.0.is_deployed = true;
         }
         let lab = Self {
             clusters,
@@ -422,5 +483,3 @@ impl Lab {
         )
     }
 }
-
-static TURN: Mutex<bool> = Mutex::new(false);

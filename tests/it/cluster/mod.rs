@@ -24,6 +24,7 @@ mod prune;
 mod refusals;
 mod rights;
 mod rollout;
+mod rotation;
 mod status;
 mod traffic;
 mod trouble;

@@ -84,7 +84,7 @@ fn v06_what_a_user_may_not_read_is_neither_missing_nor_deployed_again() {
     let report = seen.telectl(&[&validate[..], &central].concat());
     forget(&lab, "half-blind", rules.len());
 
-    let status = status.exits(1).json();
+    let status = status.exits(4).json();
     assert_eq!(status["verdict"], "unknown", "{status:#}");
     let rows = status["clusters"][0]["workloads"].as_array();
     let row = |name: &str| rows.into_iter().flatten().find(|row| row["name"] == name);

@@ -56,12 +56,9 @@ fn ground(nodes: &[Value], classes: &[Value]) -> Ground {
 /// What volumes and pods lack.
 fn warnings(set: &RenderedSet, ground: &Ground) -> Vec<String> {
     let found = storage::judge(set, ground).into_iter();
-    told(
-        &found
-            .chain(placement::judge(set, ground))
-            .collect::<Vec<Finding>>(),
-    )
-    .collect()
+    let found = found.chain(placement::judge(set, ground));
+    let told = found.filter(|finding| finding.severity != Severity::Note);
+    told.map(|finding| finding.to_string()).collect()
 }
 
 fn prospect(set: RenderedSet) -> Prospect {

@@ -68,12 +68,13 @@ fn d13_errors_end_the_run_unless_they_are_let_through_by_name() {
             },
         )]
     };
-    let refused = settled(error(), &BTreeSet::new()).unwrap_err();
+    let refused = refuse(&settled(error(), &BTreeSet::new())).unwrap_err();
     assert!(refused.to_string().ends_with("1 error"), "{refused}");
     let others = BTreeSet::from(["TEL-PRE-002"]);
-    assert!(settled(error(), &others).is_err());
+    assert!(refuse(&settled(error(), &others)).is_err());
     let named = BTreeSet::from(["TEL-PRE-001"]);
-    let found = settled(error(), &named).unwrap();
+    let found = settled(error(), &named);
+    assert!(refuse(&found).is_ok());
     assert_eq!(found[0].severity, Severity::Warning);
 }
 
