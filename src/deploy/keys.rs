@@ -33,6 +33,9 @@ pub(super) const fn volume(component: Component) -> Option<&'static str> {
     }
 }
 
+/// Where `size` and `storageClass` of the only claim stand that no workload makes: for dumps.
+pub(super) const CLAIM: &str = "backup.storage";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +49,9 @@ mod tests {
             let pointer = format!("/{}", key.replace('.', "/"));
             resolved.tree().pointer(&pointer).is_some()
         };
+        for field in ["size", "storageClass"] {
+            assert!(is_there(&format!("{CLAIM}.{field}")), "{CLAIM}.{field}");
+        }
         for component in Component::ALL {
             for field in ["nodeSelector", "tolerations", "resources"] {
                 let key = format!("{}.{field}", placement(component));

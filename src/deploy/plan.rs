@@ -288,9 +288,15 @@ pub fn authority_change(namespace: &str, authority: &AuthorityChange<'_>) -> Opt
             ..
         } => is_there.then_some((Action::Keep, "kept"))?,
         AuthorityChange {
-            was_deployed: true, ..
+            was_deployed: true,
+            is_there,
+            ..
         } => (
-            Action::Create,
+            if *is_there {
+                Action::Update
+            } else {
+                Action::Create
+            },
             "made anew; every certificate is signed again",
         ),
         _ => (Action::Create, "made"),

@@ -21,7 +21,7 @@ use super::releases;
 use super::role::{held, others};
 use super::run::{Part, Run};
 use super::scaling::Scaling;
-use super::secrets::{Circumstances, Making, SecretPlan, plan, random_password};
+use super::secrets::{AUTHORITY_SECRET, Circumstances, Making, SecretPlan, plan, random_password};
 use crate::cluster::{Cluster, ClusterError};
 use crate::model::component::Component;
 use crate::model::manifest::Manifest;
@@ -49,13 +49,14 @@ impl Run<'_> {
         observed: Observed,
         knowledge: &mut Knowledge,
     ) -> Result<Prepared, DeployError> {
+        let live = observed.secrets.get(AUTHORITY_SECRET);
+        let rotation = &knowledge.vault.rotation;
+        rotation.refuse_foreign_authority(&stage.namespace, live)?;
         let planned = plan_secrets(stage, &observed, knowledge, Making::Planned)?;
         let is_made = knowledge.makes_authority(&observed.set) && !self.authority_planned;
         let authority = AuthorityChange {
             is_made,
-            is_there: observed
-                .secrets
-                .contains_key(super::secrets::AUTHORITY_SECRET),
+            is_there: observed.secrets.contains_key(AUTHORITY_SECRET),
             was_deployed: observed.was_deployed(),
             secrets: &planned,
         };

@@ -33,6 +33,9 @@ pub fn recreation(manifest: &Manifest, live: &Value) -> Result<Recreation, &'sta
              is Delete)",
         );
     }
+    if kind == ObjectKind::PersistentVolumeClaim {
+        return Err("what its volume holds would be deleted with it");
+    }
     let is_found = finds_old_pods(manifest, live);
     let (cascade, means) = match (kind, is_found) {
         (ObjectKind::StatefulSet, true) => (
@@ -105,6 +108,15 @@ mod tests {
             value: json!({"spec": {"selector": {"matchLabels": {"a": "x"}}}}),
         };
         (manifest, live)
+    }
+
+    #[test]
+    fn a_claim_is_never_made_anew() {
+        let (manifest, live) = workload(ObjectKind::PersistentVolumeClaim, &[]);
+        assert_eq!(
+            recreation(&manifest, &live),
+            Err("what its volume holds would be deleted with it")
+        );
     }
 
     #[test]

@@ -37,6 +37,7 @@ const fn fixed(kind: ObjectKind) -> &'static [&'static str] {
         ],
         ObjectKind::Deployment => &["selector"],
         ObjectKind::Job => &["selector", "template", "completionMode"],
+        ObjectKind::PersistentVolumeClaim => &["accessModes", "resources", "storageClassName"],
         ObjectKind::Service => &["clusterIP", "clusterIPs", "ipFamilies", "loadBalancerClass"],
         _ => &[],
     }
@@ -45,8 +46,10 @@ const fn fixed(kind: ObjectKind) -> &'static [&'static str] {
 /// The plan of an object whose change the server refuses.
 pub(super) fn refused(manifest: &Manifest, live: &Value, message: &str) -> ObjectPlan {
     let changes = fixed_changes(manifest, live);
-    let component = keys::component_of(&manifest.value);
-    let volume = component.and_then(keys::volume);
+    let volume = match manifest.object.kind {
+        ObjectKind::PersistentVolumeClaim => Some(keys::CLAIM),
+        _ => keys::component_of(&manifest.value).and_then(keys::volume),
+    };
     let keep = changes
         .iter()
         .filter_map(|change| keeping(volume?, change))
@@ -93,6 +96,7 @@ fn is_filled_in(kind: ObjectKind, change: &FieldChange) -> bool {
         (ObjectKind::Service, "loadBalancerClass") => false,
         (ObjectKind::Service, _) => *before != "None" && *before != serde_json::json!(["None"]),
         (_, "podManagementPolicy") => before == "OrderedReady",
+        (ObjectKind::PersistentVolumeClaim, "storageClassName") => true,
         (_, "volumeMode") => before == "Filesystem",
         (_, "status" | "apiVersion" | "kind" | "creationTimestamp") => true,
         _ => false,
@@ -232,6 +236,29 @@ mod tests {
             ]
         );
         assert_eq!(refusal.message, MESSAGE);
+    }
+
+    #[test]
+    fn a_claim_of_another_size_is_named_with_the_key_that_keeps_it() {
+        let backup = |size: &str| {
+            json!({"spec": {
+                "accessModes": ["ReadWriteOnce"],
+                "resources": {"requests": {"storage": size}},
+            }})
+        };
+        let mut live = backup("256Mi");
+        live["spec"]["storageClassName"] = "standard".into();
+        live["spec"]["volumeName"] = "pvc-1".into();
+        let wanted = Manifest {
+            object: ObjectRef::new(ObjectKind::PersistentVolumeClaim, "ns", "backup"),
+            value: backup("100Gi"),
+        };
+        let plan = refused(&wanted, &live, MESSAGE);
+        assert_eq!(
+            shown(&plan),
+            [".spec.resources.requests.storage \"256Mi\" \"100Gi\""]
+        );
+        assert_eq!(plan.refusal.unwrap().keep, ["backup.storage.size=256Mi"]);
     }
 
     #[test]

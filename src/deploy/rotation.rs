@@ -9,7 +9,7 @@ use super::error::DeployError;
 use super::layout::Stage;
 use super::plan::hosts;
 use super::run::Part;
-use super::secrets::{AUTHORITY_SECRET, LiveSecret, SecretPlan, certified};
+use super::secrets::{AUTHORITY_SECRET, LiveSecret, SecretError, SecretPlan, certified};
 use crate::model::component::Component;
 use crate::model::manifest::{RenderedSet, SecretContent};
 use crate::model::profile::Profile;
@@ -103,6 +103,22 @@ impl Rotation {
     pub(super) fn is_due(&self, rotated: Rotated, live: Option<&LiveSecret>) -> bool {
         self.what.contains(&rotated)
             && live.is_some_and(|live| live.rotated_at.as_deref() != Some(self.since.as_str()))
+    }
+
+    /// Refuses to make an authority anew that somebody else made.
+    pub(super) fn refuse_foreign_authority(
+        &self,
+        namespace: &str,
+        live: Option<&LiveSecret>,
+    ) -> Result<(), SecretError> {
+        if live.is_none_or(|live| live.ours) || !self.is_due(Rotated::Authority, live) {
+            return Ok(());
+        }
+        Err(SecretError::Foreign {
+            namespace: namespace.to_owned(),
+            name: AUTHORITY_SECRET.to_owned(),
+            key: "tls.key".to_owned(),
+        })
     }
 
     /// Refuses what no stage of the run can make anew: it would seem done.

@@ -258,6 +258,10 @@ fn n10_a_password_of_somebody_else_is_not_rotated_and_their_certificate_is_told(
         false,
         &[("tls.crt", "a"), ("tls.key", "b"), ("ca.crt", "c")],
     );
+    let authority = rotating(Rotated::Authority).rotation;
+    let refused =
+        |live: Option<&LiveSecret>| authority.refuse_foreign_authority("ns", live).is_err();
+    assert!(refused(Some(&theirs)) && !refused(Some(&live(true, &[]))) && !refused(None));
     let mut vault = rotating(Rotated::Certificates);
     let kept = decide(
         &redis_tls(),

@@ -4,6 +4,7 @@ use crate::deploy::DeployError;
 use crate::deploy::layout::Stage;
 use crate::deploy::plan::ObjectPlan;
 use crate::model::exit::ExitCode;
+use crate::model::object::ObjectKind;
 
 use super::super::error::CliError;
 use super::difference;
@@ -33,10 +34,13 @@ pub(super) fn explained(error: &DeployError, objects: &[(Stage, ObjectPlan)]) ->
     ))
 }
 
-/// Whether it may help to make an object anew: not where the server finds something else wrong.
+/// Whether it may help to make an object anew: not where the server finds something else wrong, and
+/// never for a volume.
 fn may_be_recreated(plan: &ObjectPlan) -> bool {
     let refusal = plan.refusal.as_ref();
-    !plan.changes.is_empty() && refusal.is_none_or(|refusal| refusal.not_recreated.is_none())
+    !plan.changes.is_empty()
+        && plan.object.kind != ObjectKind::PersistentVolumeClaim
+        && refusal.is_none_or(|refusal| refusal.not_recreated.is_none())
 }
 
 /// The fixed fields that differ; what the server says where none was found.
@@ -46,7 +50,9 @@ pub(super) fn fields(plan: &ObjectPlan) -> Vec<String> {
             .refusal
             .as_ref()
             .map(|refusal| refusal.message.as_str());
-        return vec![format!("the server says: {}", message.unwrap_or_default())];
+        // What follows the first line is the server's own idea of a difference.
+        let first = message.unwrap_or_default().lines().next();
+        return vec![format!("the server says: {}", first.unwrap_or_default())];
     }
     let not_recreated = plan.refusal.as_ref().and_then(|refusal| {
         let why = refusal.not_recreated.as_ref()?;
@@ -104,7 +110,7 @@ mod tests {
     use crate::cluster::diff::FieldChange;
     use crate::deploy::plan::Action;
     use crate::deploy::refusal::{Refusal, refuse};
-    use crate::model::object::{ObjectKind, ObjectRef};
+    use crate::model::object::ObjectRef;
     use crate::model::profile::Profile;
 
     fn etcd(changes: Vec<FieldChange>, deployed_with: Option<Vec<String>>) -> ObjectPlan {

@@ -112,7 +112,7 @@ pub(super) fn login(case: &Case<'_>) -> Remedy {
                 commands,
             )
         }
-        (Some(mine), Some(server), _) => server_differs(case, &mine, &server),
+        (Some(_), Some(server), _) => server_differs(case, &server),
         (Some(mine), None, _) => Remedy::run(
             format!(
                 "Secret {} does not hold what {} asks for: write the right value into its key {}, \
@@ -158,10 +158,7 @@ fn password_of<'a>(server: &Server<'a>, kind: TargetKind) -> Option<Place<'a>> {
 }
 
 /// The Secrets agree: the server itself runs with another password than its Secret says.
-fn server_differs(case: &Case<'_>, mine: &Place<'_>, server: &Server<'_>) -> Remedy {
-    if case.target.kind == TargetKind::Postgresql {
-        return set_database_password(case, mine, server);
-    }
+fn server_differs(case: &Case<'_>, server: &Server<'_>) -> Remedy {
     let mut commands = restart(server.site, server.workload);
     commands.push(format!(
         "{} rollout status {} --timeout 120s",
@@ -173,56 +170,6 @@ fn server_differs(case: &Case<'_>, mine: &Place<'_>, server: &Server<'_>) -> Rem
             "the Secrets agree, and the {} that runs in {} was given another login since it \
              started: start it again, and it takes the one of its Secret",
             case.target.kind, server.site.context
-        ),
-        commands,
-    )
-}
-
-/// PostgreSQL takes `POSTGRES_PASSWORD` only when its data is made: the password has to be set.
-fn set_database_password(case: &Case<'_>, mine: &Place<'_>, server: &Server<'_>) -> Remedy {
-    let user = case
-        .target
-        .facts
-        .get("user")
-        .map_or("telemetry", String::as_str);
-    let secret = &mine.secret;
-    // The name stands in SQL, in a template and in psql's own language.
-    let is_plain = |symbol: char| symbol.is_alphanumeric() || "_-.@".contains(symbol);
-    if !user.chars().all(is_plain) {
-        return Remedy::text(format!(
-            "PostgreSQL keeps the password that it was made with, and Secret {} says another one: \
-             give the user `{user}` the password of the Secret with ALTER USER",
-            secret.name
-        ));
-    }
-    let template = format!(
-        "go-template=ALTER USER \"{user}\" PASSWORD \
-         $tele${{{{index .data \"{}\" | base64decode}}}}$tele$;",
-        secret.key
-    );
-    let statement = format!(
-        "{} get secret {} -o {}",
-        kubectl(mine.site, &secret.namespace),
-        quoted(&secret.name),
-        quoted(&template)
-    );
-    let run = format!(
-        "{} exec -i {} -- sh -c 'psql -q -U \"${{POSTGRES_USER:-postgres}}\" \
-         -d \"${{POSTGRES_DB:-postgres}}\"'",
-        kubectl(server.site, &server.workload.namespace),
-        quoted(&format!("{}-0", server.workload.name))
-    );
-    let mut commands = vec![format!("{statement} | {run}")];
-    for component in [Component::Collector, Component::ApiGateway] {
-        for workload in case.site.objects.workloads_of(component) {
-            commands.extend(restart(case.site, workload));
-        }
-    }
-    Remedy::run(
-        format!(
-            "PostgreSQL keeps the password that it was made with, and Secret {} says another one: \
-             give the user `{user}` the password of the Secret, then start the workers again",
-            secret.name
         ),
         commands,
     )

@@ -29,7 +29,11 @@ fn d07_what_cannot_be_changed_in_place_is_part_of_the_plan_and_stops_a_deploy() 
     assert!(hints.contains("--recreate StatefulSet/etcd"), "{hints}");
     assert!(!hints.contains("applying"), "{hints}");
     let json = without_overlay(&["plan", "-o", "json"]).exits(1).json();
-    assert_eq!(json["counts"]["refuse"], 4, "{json}");
+    assert_eq!(json["counts"]["refuse"], 5, "{json}");
+    let claim = "x PersistentVolumeClaim/backup cannot be changed in place\n      \
+                 .spec.resources.requests.storage: \"256Mi\" → \"100Gi\"";
+    assert!(plan.stdout.contains(claim), "{}", plan.stdout);
+    assert!(hints.contains("backup.storage.size=256Mi"), "{hints}");
 
     let deploy = without_overlay(&["deploy-all", "--yes"]).exits(1);
     assert!(

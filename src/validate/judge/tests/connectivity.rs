@@ -119,7 +119,7 @@ fn s06_a_warning_comes_only_when_deploying_again_gives_a_new_certificate() {
 }
 
 #[test]
-fn v09_a_database_that_keeps_its_old_password_is_given_the_secrets() {
+fn v09_a_database_with_another_password_than_its_secret_is_started_again() {
     let mut observed = pipeline(None, None);
     let site = &mut observed.sites[1];
     site.objects.workloads.push(workload(
@@ -140,9 +140,10 @@ fn v09_a_database_that_keeps_its_old_password_is_given_the_secrets() {
     let findings = judge(&observed);
     let finding = found(&findings, "TEL-PGS-001", "central");
     let command = commands(finding);
-    assert!(command.contains("ALTER USER \"telemetry\""), "{command}");
-    assert!(command.contains("exec -i postgresql-0"), "{command}");
-    assert!(command.contains("rollout restart deployment/collector"));
+    assert!(
+        command.contains("rollout restart statefulset/postgresql"),
+        "{command}"
+    );
 }
 
 #[test]
