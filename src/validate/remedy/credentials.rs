@@ -1,7 +1,6 @@
 //! Passwords and authorities: which of several places holds another value than the others.
 
 use crate::deploy::secrets::AUTHORITY_SECRET;
-use crate::model::component::Component;
 use crate::model::shell::quoted;
 use crate::probe::{Cause, TargetKind};
 use crate::validate::facts::{EnvSource, Workload};

@@ -75,12 +75,14 @@ fn d13_a_version_that_is_not_served_names_the_kinds() {
         "autoscaling/v2 is not served, and HorizontalPodAutoscaler needs it"
     );
     let mut custom = set;
-    custom.manifests[0].value["apiVersion"] = "monitoring.coreos.com/v1".into();
-    let found = needs::unserved(&custom, &served);
-    assert!(
-        found[0].remedy.starts_with("install the Custom"),
-        "{found:?}"
-    );
+    for (version, remedy) in [
+        ("monitoring.coreos.com/v1", "install the Prometheus operator"),
+        ("example.com/v1", "install the CustomResourceDefinitions"),
+    ] {
+        custom.manifests[0].value["apiVersion"] = version.into();
+        let found = needs::unserved(&custom, &served);
+        assert!(found[0].remedy.starts_with(remedy), "{found:?}");
+    }
 }
 
 #[test]
