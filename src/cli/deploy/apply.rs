@@ -42,6 +42,8 @@ pub(super) struct Approval {
     pub(super) new_role: bool,
     /// The plan that was agreed to earlier.
     pub(super) saved: Option<Saved>,
+    /// Whether it goes on with a run that may have done a part of what its flags are about.
+    pub(super) is_resumed: bool,
 }
 
 impl Approval {
@@ -52,6 +54,7 @@ impl Approval {
             is_dry: args.dry_run,
             new_role: args.new_role,
             saved: None,
+            is_resumed: false,
         }
     }
 }
@@ -102,7 +105,9 @@ pub(super) async fn run(
     if approval.consent == Consent::Given && !approval.new_role && !approval.is_dry {
         roles::refuse(&plans)?;
     }
-    policy::refuse_unmatched(&policy, &plans)?;
+    if !approval.is_resumed {
+        policy::refuse_unmatched(&policy, &plans)?;
+    }
     refuse_unchangeable(&plans)?;
     if approval.is_dry {
         session.ui.note("Dry run: nothing was changed.");

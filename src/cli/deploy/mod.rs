@@ -314,6 +314,7 @@ pub(super) fn deploy_all(
         is_dry: args.apply.dry_run,
         new_role: args.apply.new_role,
         saved,
+        is_resumed: false,
     };
     super::block_on(apply::run(&job, &intent.behaviour, approval, session))
 }
@@ -359,6 +360,7 @@ pub(super) fn resume(
             is_dry: args.dry_run,
             new_role: true,
             saved: None,
+            is_resumed: true,
         };
         apply::run(&job, &intent.behaviour, approval, session).await
     })

@@ -74,15 +74,8 @@ fn d10_an_edited_field_of_each_kind_is_named_with_both_values_and_manager() {
 #[test]
 fn d10_a_scaled_deployment_without_autoscaler_is_drift() {
     let Some(lab) = Lab::take() else { return };
-    let scale = |count| {
-        let namespace = ["-n", "telemetry-system"];
-        let scale = ["scale", "deployment/api-gateway", "--replicas", count];
-        lab.kubectl(&lab.central, &[&namespace[..], &scale].concat());
-    };
-    // Of a number that was scaled twice by earlier tests, the server may remember nobody.
-    scale("3");
-    let _ours = lab.lab(&["deploy-all", "--yes", "--take"]).exits(0);
-    scale("2");
+    lab.own_gateway_scale();
+    lab.scale_gateway("2");
     let _plan = lab
         .lab(&["plan", "--exit-code"])
         .exits(3)

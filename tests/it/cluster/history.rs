@@ -105,7 +105,9 @@ fn d16_a_run_that_was_killed_is_gone_on_with_by_anybody() {
     let Some(lab) = Lab::take() else { return };
     let nothing = lab.on_both(&["resume", "--yes"]).exits(0);
     let _nothing = nothing.says("Nothing to go on with");
-    let mut arguments = vec!["deploy-all", "--yes"];
+    lab.own_gateway_scale();
+    lab.scale_gateway("2");
+    let mut arguments = vec!["deploy-all", "--yes", "--take", ".spec.replicas"];
     arguments.extend(CHANGE);
     arguments.extend(super::lab::LAB_VALUES);
     let contexts = [
@@ -133,6 +135,8 @@ fn d16_a_run_that_was_killed_is_gone_on_with_by_anybody() {
     });
     run.kill().expect("it can be killed");
     run.wait().expect("it has ended");
+    // What was to be taken is as it should be by now.
+    lab.scale_gateway("1");
 
     // Neither values nor edges are given: the note has them. The lock is a dead process's.
     let resumed = lab

@@ -474,6 +474,20 @@ impl Lab {
         )
     }
 
+    /// Scales the Deployment without an autoscaler as a person does, with `kubectl scale`.
+    pub(crate) fn scale_gateway(&self, count: &str) {
+        let scale = ["scale", "deployment/api-gateway", "--replicas", count];
+        let place = ["-n", "telemetry-system"];
+        self.kubectl(&self.central, &[&place[..], &scale].concat());
+    }
+
+    /// Makes its number of pods telectl's own: of one that people scaled twice, the server remembers
+    /// nobody as the one who set it.
+    pub(crate) fn own_gateway_scale(&self) {
+        self.scale_gateway("3");
+        let _ours = self.lab(&["deploy-all", "--yes", "--take"]).exits(0);
+    }
+
     /// A value of a Secret, decoded.
     pub(crate) fn secret(&self, context: &str, namespace: &str, name: &str, key: &str) -> String {
         let template = format!("go-template={{{{index .data \"{key}\" | base64decode}}}}");

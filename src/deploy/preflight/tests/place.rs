@@ -76,7 +76,10 @@ fn d13_a_version_that_is_not_served_names_the_kinds() {
     );
     let mut custom = set;
     for (version, remedy) in [
-        ("monitoring.coreos.com/v1", "install the Prometheus operator"),
+        (
+            "monitoring.coreos.com/v1",
+            "install the Prometheus operator",
+        ),
         ("example.com/v1", "install the CustomResourceDefinitions"),
     ] {
         custom.manifests[0].value["apiVersion"] = version.into();
