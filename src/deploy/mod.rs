@@ -34,6 +34,7 @@ pub mod run;
 pub mod scaling;
 pub mod secrets;
 mod settle;
+mod signing;
 mod stage_run;
 pub mod takeover;
 pub mod uninstall;

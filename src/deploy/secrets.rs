@@ -9,8 +9,9 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::certificates::{CertificateError, Lack, Pair, Purpose, issue, lack};
+use super::certificates::{CertificateError, Lack, Pair, Purpose};
 use super::rotation::{ROTATED_AT, Rotated, Rotation};
+use super::signing::{certificate, certified, from_pair};
 use crate::model::component::Component;
 use crate::model::labels;
 use crate::model::manifest::{Manifest, SecretContent, SecretKey, SecretNeed};
@@ -293,106 +294,6 @@ fn missing(circumstances: &Circumstances<'_>, need: &SecretNeed, key: &SecretKey
         namespace: circumstances.namespace.to_owned(),
         name: need.name.clone(),
         key: key.key.clone(),
-    }
-}
-
-/// The component and purpose of a certificate; `None` for what is no certificate of ours.
-pub(super) const fn certified(content: SecretContent) -> Option<(Component, Purpose)> {
-    match content {
-        SecretContent::RedisServerCertificate | SecretContent::RedisServerKey => {
-            Some((Component::Redis, Purpose::Server))
-        }
-        SecretContent::EtcdServerCertificate | SecretContent::EtcdServerKey => {
-            Some((Component::Etcd, Purpose::Server))
-        }
-        SecretContent::DatabaseServerCertificate | SecretContent::DatabaseServerKey => {
-            Some((Component::Postgresql, Purpose::Server))
-        }
-        SecretContent::EtcdClientCertificate | SecretContent::EtcdClientKey => {
-            Some((Component::Etcd, Purpose::Client))
-        }
-        _ => None,
-    }
-}
-
-const fn is_certificate(content: SecretContent) -> bool {
-    matches!(
-        content,
-        SecretContent::RedisServerCertificate
-            | SecretContent::EtcdServerCertificate
-            | SecretContent::DatabaseServerCertificate
-            | SecretContent::EtcdClientCertificate
-    )
-}
-
-/// What becomes of a certificate.
-#[derive(Default)]
-struct Issue {
-    /// A new pair; `None` if the one in the Secret does or none can be made yet.
-    pair: Option<Pair>,
-    /// What the one in the Secret lacks, if it is there and does not do.
-    because: Option<Lack>,
-}
-
-/// A new pair, if the one in the Secret does not do.
-fn certificate(
-    need: &SecretNeed,
-    live: Option<&LiveSecret>,
-    (component, purpose): (Component, Purpose),
-    vault: &Vault,
-    circumstances: &Circumstances<'_>,
-) -> Result<Issue, SecretError> {
-    let of_this = |key: &&SecretKey| {
-        is_certificate(key.content) && certified(key.content) == Some((component, purpose))
-    };
-    let mut certificates = need.keys.iter().filter(of_this);
-    let current = certificates.find_map(|key| live?.text(&key.key));
-    if vault.authority.is_none() && circumstances.make == Making::Planned {
-        // A new authority will be made, and then every certificate is signed anew.
-        return Ok(Issue {
-            pair: Some(Pair::unmade()),
-            because: current.map(|_| Lack::AnotherAuthority),
-        });
-    }
-    let names = match purpose {
-        Purpose::Client => Some(Vec::new()),
-        Purpose::Server => (circumstances.names)(component),
-    };
-    let (Some(names), Some(authority)) = (names, &vault.authority) else {
-        return Ok(Issue::default());
-    };
-    let now = circumstances.now;
-    let is_due = vault.rotation.is_due(Rotated::Certificates, live);
-    let because = current.as_ref().map(|pem| {
-        lack(pem, &authority.certificate, &names, now).or(is_due.then_some(Lack::Rotation))
-    });
-    if because == Some(None) {
-        return Ok(Issue::default());
-    }
-    let pair = match circumstances.make {
-        // Shown as a change; made when it is applied.
-        Making::Planned => Pair::unmade(),
-        Making::Real => issue(authority, component.name(), &names, purpose, now)?,
-    };
-    Ok(Issue {
-        pair: Some(pair),
-        because: because.flatten(),
-    })
-}
-
-fn from_pair(
-    key: &SecretKey,
-    pair: Option<&Pair>,
-    present: Option<String>,
-) -> (Origin, Option<String>) {
-    match (pair, present) {
-        (Some(pair), _) if pair.certificate.is_empty() => (Origin::Issued, None),
-        (Some(pair), _) if is_certificate(key.content) => {
-            (Origin::Issued, Some(pair.certificate.clone()))
-        }
-        (Some(pair), _) => (Origin::Issued, Some(pair.key.expose().clone())),
-        (None, Some(value)) => (Origin::Kept, Some(value)),
-        (None, None) => (Origin::Issued, None),
     }
 }
 

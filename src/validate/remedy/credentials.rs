@@ -1,6 +1,7 @@
 //! Passwords and authorities: which of several places holds another value than the others.
 
 use crate::deploy::secrets::AUTHORITY_SECRET;
+use crate::model::component::Component;
 use crate::model::shell::quoted;
 use crate::probe::{Cause, TargetKind};
 use crate::validate::facts::{EnvSource, Workload};
@@ -164,10 +165,20 @@ fn server_differs(case: &Case<'_>, server: &Server<'_>) -> Remedy {
         kubectl(server.site, &server.workload.namespace),
         argument(server.workload)
     ));
+    let mut whom = "it";
+    if case.target.kind == TargetKind::Postgresql {
+        // Its workers may have started before the Secret was changed.
+        whom = "it, then its workers,";
+        for component in [Component::Collector, Component::ApiGateway] {
+            for workload in case.site.objects.workloads_of(component) {
+                commands.extend(restart(case.site, workload));
+            }
+        }
+    }
     Remedy::run(
         format!(
-            "the Secrets agree, and the {} that runs in {} was given another login since it \
-             started: start it again, and it takes the one of its Secret",
+            "the Secrets agree, and the {} that runs in {} has another login, since it or its \
+             Secret was changed: start {whom} again, and it takes the one of its Secret",
             case.target.kind, server.site.context
         ),
         commands,

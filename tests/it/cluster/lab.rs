@@ -3,11 +3,12 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use telectl::config::environment::Environment;
+
+use super::turn::{SECOND, Turn};
 
 /// The sample file: rows, GPUs and hosts.
 pub(crate) const ROWS: u64 = 2470;
@@ -318,59 +319,6 @@ pub(crate) const LAB_VALUES: [&str; 4] = [
 pub(crate) struct Lab {
     pub(crate) clusters: Clusters,
     _turn: Turn,
-}
-
-/// The edge and the central cluster of the second lab, where the fixture made them: tests that need
-/// a lab then go two at a time.
-const SECOND: [&str; 2] = ["edge-b", "central-b"];
-
-/// A lab that no test has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Free {
-    is_second: bool,
-    is_deployed: bool,
-}
-
-/// The labs that no test has; `None` before the first test asks.
-static FREE: Mutex<Option<Vec<Free>>> = Mutex::new(None);
-/// Tells that a lab was given back.
-static GIVEN_BACK: Condvar = Condvar::new();
-
-/// A lab that a test has. It is given back when it is dropped, by a test that fails, too.
-struct Turn(Free);
-
-impl Turn {
-    fn take(has_second: bool) -> Self {
-        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            let labs = free.get_or_insert_with(|| {
-                let seconds = if has_second {
-                    &[true, false][..]
-                } else {
-                    &[false]
-                };
-                let lab = |is_second: &bool| Free {
-                    is_second: *is_second,
-                    is_deployed: false,
-                };
-                seconds.iter().map(lab).collect()
-            });
-            if let Some(lab) = labs.pop() {
-                return Self(lab);
-            }
-            free = GIVEN_BACK
-                .wait(free)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
-        free.get_or_insert_default().push(self.0);
-        GIVEN_BACK.notify_one();
-    }
 }
 
 impl std::ops::Deref for Lab {

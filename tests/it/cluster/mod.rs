@@ -28,4 +28,5 @@ mod rotation;
 mod status;
 mod traffic;
 mod trouble;
+mod turn;
 mod uninstall;

@@ -141,9 +141,18 @@ fn s04_registrations_have_address_health_and_age() {
     let Some(lab) = Lab::take() else { return };
     let status = well(&lab, &[]);
     let _shown = status
-        .says("nexus-streamer/edge.telemetry-system.streamer-0")
-        .says("nexus-collector/central.telemetry-system.collector-")
-        .says("nexus-gateway/central.telemetry-system.api-gateway-")
+        .says(&format!(
+            "nexus-streamer/{}.telemetry-system.streamer-0",
+            lab.edge
+        ))
+        .says(&format!(
+            "nexus-collector/{}.telemetry-system.collector-",
+            lab.central
+        ))
+        .says(&format!(
+            "nexus-gateway/{}.telemetry-system.api-gateway-",
+            lab.central
+        ))
         .says("healthy")
         .says("left");
 }

@@ -144,6 +144,7 @@ fn v09_a_database_with_another_password_than_its_secret_is_started_again() {
         command.contains("rollout restart statefulset/postgresql"),
         "{command}"
     );
+    assert!(command.contains("rollout restart deployment/collector"));
 }
 
 #[test]
