@@ -281,7 +281,10 @@ fn d06_a_second_edge_gets_its_namespace_and_doubles_the_rows() {
     let _told_apart = lab
         .telectl(&[&["status"][..], &edges].concat())
         .exits(0)
-        .says("nexus-streamer/edge.telemetry-system.streamer-0")
+        .says(&format!(
+            "nexus-streamer/{}.telemetry-system.streamer-0",
+            lab.edge
+        ))
         .says("nexus-streamer/edge-2.telemetry-system.streamer-0");
 }
 
@@ -313,7 +316,7 @@ fn d05_a_second_pipeline_shares_the_servers_and_nothing_else() {
     let _sound = command(&["validate", "connectivity"]).exits(0);
     let _own = command(&["status"])
         .exits(0)
-        .says("nexus-streamer/edge.second.streamer-0");
+        .says(&format!("nexus-streamer/{}.second.streamer-0", lab.edge));
     for context in [&lab.edge, &lab.central] {
         lab.kubectl(context, &["delete", "namespace", "second"]);
     }
