@@ -42,6 +42,8 @@ pub(super) struct Approval {
     pub(super) new_role: bool,
     /// The plan that was agreed to earlier.
     pub(super) saved: Option<Saved>,
+    /// The number of the run that this one goes on with, if it does.
+    pub(super) goes_on_with: Option<u32>,
 }
 
 impl Approval {
@@ -52,7 +54,14 @@ impl Approval {
             is_dry: args.dry_run,
             new_role: args.new_role,
             saved: None,
+            goes_on_with: None,
         }
+    }
+
+    /// Whether a run is over before it has begun. One that was broken off is not before its note is
+    /// gone, even if that was the last thing to do.
+    fn is_over(&self, has_changes: bool, is_ready: impl FnOnce() -> bool) -> bool {
+        !has_changes && self.goes_on_with.is_none() && is_ready()
     }
 }
 
@@ -79,7 +88,8 @@ pub(super) async fn run(
     approval: Approval,
     session: &Session,
 ) -> Result<ExitCode, CliError> {
-    let options = options(job, session, behaviour)?;
+    let mut options = options(job, session, behaviour)?;
+    options.goes_on_with = approval.goes_on_with;
     let policy = options.policy.clone();
     let clusters = connect(job).await?;
     let renderer = renderer(job, session);
@@ -108,7 +118,8 @@ pub(super) async fn run(
         session.ui.note("Dry run: nothing was changed.");
         return Ok(ExitCode::Ok);
     }
-    if !plans.iter().any(StagePlan::has_changes) && all_ready(&run, session) {
+    let has_changes = plans.iter().any(StagePlan::has_changes);
+    if approval.is_over(has_changes, || all_ready(&run, session)) {
         return finished(&run);
     }
     refuse_conflicts(&plans)?;
@@ -269,6 +280,7 @@ fn options(job: &Job, session: &Session, behaviour: &Behaviour) -> Result<Option
         pause_after: behaviour.pause_after,
         who: who(session),
         files: files.collect(),
+        goes_on_with: None,
         intent: intent
             .map_err(|error| CliError::failed("cannot note the deployment").because(error))?,
         skip_preflight: preflight::skipped(&behaviour.skip_preflight)?,
@@ -392,5 +404,28 @@ impl From<DeployError> for CliError {
                 .hint("have a look: telectl status, telectl validate"),
             other => Self::from_error(ExitCode::Error, &other),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn approval(goes_on_with: Option<u32>) -> Approval {
+        Approval {
+            consent: Consent::Given,
+            is_dry: false,
+            new_role: false,
+            saved: None,
+            goes_on_with,
+        }
+    }
+
+    #[test]
+    fn d16_a_run_that_was_broken_off_is_not_over_while_its_note_is_there() {
+        assert!(approval(None).is_over(false, || true));
+        assert!(!approval(None).is_over(false, || false), "not ready");
+        assert!(!approval(None).is_over(true, || true), "something to do");
+        assert!(!approval(Some(1)).is_over(false, || true), "its note");
     }
 }
