@@ -111,6 +111,12 @@ pub(super) fn latest(live: &Snapshot, profile: Profile) -> u32 {
         .map_or(0, |generation| generation.number)
 }
 
+/// The number of a run over stages whose newest generation is `latest`. A run that is gone on with
+/// (`begun` is its number) is still the same one: its stages must not have two numbers.
+pub(super) fn number_of(begun: Option<u32>, latest: u32) -> u32 {
+    begun.filter(|begun| *begun >= latest).unwrap_or(latest + 1)
+}
+
 /// The newest generation of a stage that is not above a number, and its objects; `None` if the
 /// stage has none.
 ///
@@ -260,6 +266,15 @@ mod tests {
             ]
         );
         assert!(outdated(&history(&all[..9]), Profile::Edge).is_empty());
+    }
+
+    #[test]
+    fn d16_a_run_that_is_gone_on_with_keeps_its_number_unless_another_one_came_between() {
+        assert_eq!(number_of(None, 0), 1);
+        assert_eq!(number_of(None, 4), 5);
+        assert_eq!(number_of(Some(4), 3), 4, "no stage of it was done");
+        assert_eq!(number_of(Some(4), 4), 4, "some were");
+        assert_eq!(number_of(Some(4), 6), 7, "another run came between");
     }
 
     #[test]

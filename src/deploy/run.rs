@@ -66,6 +66,8 @@ pub struct Options {
     pub who: String,
     /// The values files and overlays that were given, for the record.
     pub files: Vec<String>,
+    /// The number of the run that this one goes on with, if it does.
+    pub goes_on_with: Option<u32>,
     /// What another telectl needs in order to go on with this run, if it is one that can be.
     pub intent: Option<Value>,
     /// The ids of the preflight's checks whose errors are let through.
@@ -204,12 +206,12 @@ impl<'a> Run<'a> {
             identities.get(context).cloned().unwrap_or_default()
         })?;
         let mut knowledge = self.knowledge.clone();
-        let (mut prepared, mut unready_now, mut generation) = (Vec::new(), Vec::new(), 0);
+        let (mut prepared, mut unready_now, mut latest) = (Vec::new(), Vec::new(), 0);
         let mut rendered = Vec::new();
         for (stage, part) in self.stages.clone() {
             let place = (stage.context.clone(), stage.namespace.clone());
             let live = snapshots.remove(&place).unwrap_or_default();
-            generation = generation.max(history::latest(&live, stage.profile));
+            latest = latest.max(history::latest(&live, stage.profile));
             let nodes = self.nodes(&stage);
             let observed = Observed::new(&stage, live, nodes, &knowledge, self.render)?;
             knowledge.learn(&stage, &observed);
@@ -222,7 +224,7 @@ impl<'a> Run<'a> {
             }
         }
         knowledge.vault.rotation.refuse_unserved(&rendered)?;
-        self.generation = generation + 1;
+        self.generation = history::number_of(self.options.goes_on_with, latest);
         self.unready = unready_now;
         self.knowledge = knowledge;
         let planned = prepared

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"telectl.test/cluster/internal/fleet"
+	"telectl.test/cluster/internal/spec"
 )
 
 const apiServer, nameServer = "kube-apiserver", "coredns"
@@ -42,7 +43,8 @@ func withFleet(run func(cmd *cobra.Command, f *fleet.Fleet, args []string) error
 }
 
 func upCommand() *cobra.Command {
-	return &cobra.Command{
+	var controlPlaneOnly bool
+	cmd := &cobra.Command{
 		Use:   "up NAME...",
 		Short: "Start clusters, all at the same time, and wait until they are usable",
 		Long: `Start clusters, all at the same time, and wait until they are usable.
@@ -51,9 +53,16 @@ A cluster that runs is left as it is; components that a test stopped are
 started again and partitions end. What a killed run left is cleared first.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: withFleet(func(cmd *cobra.Command, f *fleet.Fleet, args []string) error {
-			return f.Up(cmd.Context(), args)
+			kind := spec.Whole
+			if controlPlaneOnly {
+				kind = spec.ControlPlane
+			}
+			return f.Up(cmd.Context(), kind, args)
 		}),
 	}
+	cmd.Flags().BoolVar(&controlPlaneOnly, "control-plane-only", false,
+		"API server and controllers without a node: pods are said to be ready, and nothing runs")
+	return cmd
 }
 
 func downCommand() *cobra.Command {

@@ -42,8 +42,8 @@ pub(super) struct Approval {
     pub(super) new_role: bool,
     /// The plan that was agreed to earlier.
     pub(super) saved: Option<Saved>,
-    /// Whether it goes on with a run that may have done a part of what its flags are about.
-    pub(super) is_resumed: bool,
+    /// The number of the run that this one goes on with, if it does.
+    pub(super) goes_on_with: Option<u32>,
 }
 
 impl Approval {
@@ -54,8 +54,14 @@ impl Approval {
             is_dry: args.dry_run,
             new_role: args.new_role,
             saved: None,
-            is_resumed: false,
+            goes_on_with: None,
         }
+    }
+
+    /// Whether a run is over before it has begun. One that was broken off is not before its note is
+    /// gone, even if that was the last thing to do.
+    fn is_over(&self, has_changes: bool, is_ready: impl FnOnce() -> bool) -> bool {
+        !has_changes && self.goes_on_with.is_none() && is_ready()
     }
 }
 
@@ -82,7 +88,8 @@ pub(super) async fn run(
     approval: Approval,
     session: &Session,
 ) -> Result<ExitCode, CliError> {
-    let options = options(job, session, behaviour)?;
+    let mut options = options(job, session, behaviour)?;
+    options.goes_on_with = approval.goes_on_with;
     let policy = options.policy.clone();
     let clusters = connect(job).await?;
     let renderer = renderer(job, session);
@@ -105,7 +112,8 @@ pub(super) async fn run(
     if approval.consent == Consent::Given && !approval.new_role && !approval.is_dry {
         roles::refuse(&plans)?;
     }
-    if !approval.is_resumed {
+    // What a run that is gone on with was to take may be taken already.
+    if approval.goes_on_with.is_none() {
         policy::refuse_unmatched(&policy, &plans)?;
     }
     refuse_unchangeable(&plans)?;
@@ -113,7 +121,8 @@ pub(super) async fn run(
         session.ui.note("Dry run: nothing was changed.");
         return Ok(ExitCode::Ok);
     }
-    if !plans.iter().any(StagePlan::has_changes) && all_ready(&run, session) {
+    let has_changes = plans.iter().any(StagePlan::has_changes);
+    if approval.is_over(has_changes, || all_ready(&run, session)) {
         return finished(&run);
     }
     refuse_conflicts(&plans)?;
@@ -274,6 +283,7 @@ fn options(job: &Job, session: &Session, behaviour: &Behaviour) -> Result<Option
         pause_after: behaviour.pause_after,
         who: who(session),
         files: files.collect(),
+        goes_on_with: None,
         intent: intent
             .map_err(|error| CliError::failed("cannot note the deployment").because(error))?,
         skip_preflight: preflight::skipped(&behaviour.skip_preflight)?,
@@ -397,5 +407,28 @@ impl From<DeployError> for CliError {
                 .hint("have a look: telectl status, telectl validate"),
             other => Self::from_error(ExitCode::Error, &other),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn approval(goes_on_with: Option<u32>) -> Approval {
+        Approval {
+            consent: Consent::Given,
+            is_dry: false,
+            new_role: false,
+            saved: None,
+            goes_on_with,
+        }
+    }
+
+    #[test]
+    fn d16_a_run_that_was_broken_off_is_not_over_while_its_note_is_there() {
+        assert!(approval(None).is_over(false, || true));
+        assert!(!approval(None).is_over(false, || false), "not ready");
+        assert!(!approval(None).is_over(true, || true), "something to do");
+        assert!(!approval(Some(1)).is_over(false, || true), "its note");
     }
 }

@@ -314,7 +314,7 @@ pub(super) fn deploy_all(
         is_dry: args.apply.dry_run,
         new_role: args.apply.new_role,
         saved,
-        is_resumed: false,
+        goes_on_with: None,
     };
     super::block_on(apply::run(&job, &intent.behaviour, approval, session))
 }
@@ -347,6 +347,7 @@ pub(super) fn resume(
                 .note("Nothing to go on with: the last deployment came to its end.");
             return Ok(ExitCode::Ok);
         };
+        let generation = unfinished.generation;
         let mut intent = resume::intent(unfinished, session)?;
         // Whoever goes on has had a look.
         intent.behaviour.pause_after = None;
@@ -360,7 +361,7 @@ pub(super) fn resume(
             is_dry: args.dry_run,
             new_role: true,
             saved: None,
-            is_resumed: true,
+            goes_on_with: Some(generation),
         };
         apply::run(&job, &intent.behaviour, approval, session).await
     })

@@ -130,14 +130,14 @@ impl Clusters {
 
     /// telectl with these arguments, ready to be run or changed further.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_telectl"));
+        // The optimised program where many runs make a test long.
+        let environment = Environment::of_process();
+        let program = environment.get("TELECTL_TEST_PROGRAM");
+        let mut command = Command::new(program.unwrap_or(env!("CARGO_BIN_EXE_telectl")));
         command
             .args(arguments)
             .env_clear()
-            .env(
-                "PATH",
-                Environment::of_process().get("PATH").unwrap_or_default(),
-            )
+            .env("PATH", environment.get("PATH").unwrap_or_default())
             .env("HOME", "/nonexistent")
             .env("USER", "tester")
             .env("NO_COLOR", "1")

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -27,6 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::lab::Clusters;
+use super::stand_in::StandIn;
 use super::traffic::{Refusal, Seen, gone, refused};
 use crate::servers::{Certificates, install_tls_provider};
 
@@ -77,9 +78,11 @@ struct Orders {
 struct Books {
     seen: Mutex<Vec<Seen>>,
     orders: Mutex<Orders>,
+    /// Who answers for pods, where none run.
+    stand_in: OnceLock<StandIn>,
 }
 
-fn locked<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn locked<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
     what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -202,6 +205,11 @@ impl Proxies {
             ..Orders::default()
         };
         locked(&self.books.seen).clear();
+    }
+
+    /// Answers for pods from now on: the clusters have none that run.
+    pub(crate) fn stand_in_for_pods(&self) {
+        let _once = self.books.stand_in.set(StandIn::default());
     }
 
     /// Refuses what the function says.
@@ -460,6 +468,11 @@ impl Proxy {
         let Ok(body) = axum::body::to_bytes(body, LONGEST).await else {
             return gone("the request broke off");
         };
+        let path = head.uri.to_string();
+        let stand_in = self.books.stand_in.get();
+        if let Some(answer) = stand_in.and_then(|one| one.answer(&head.method, &path, &body)) {
+            return answer;
+        }
         let request = Request::from_parts(head, kube::client::Body::from(body));
         match self.upstream.send(request).await {
             Ok(answer) => {

@@ -63,6 +63,9 @@ func (f *Fleet) selected(names []string) ([]spec.Cluster, error) {
 		if err != nil {
 			return nil, err
 		}
+		if c.Kind != spec.Whole {
+			return nil, fmt.Errorf("cluster %s is %s: nothing in it runs an image", name, c.Kind)
+		}
 		clusters = append(clusters, c)
 	}
 	return clusters, nil

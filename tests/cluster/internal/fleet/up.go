@@ -22,7 +22,7 @@ const upTimeout = 6 * time.Minute
 
 // Up makes the named clusters run, all at the same time. Those that run
 // already are left as they are, or mended.
-func (f *Fleet) Up(ctx context.Context, names []string) error {
+func (f *Fleet) Up(ctx context.Context, kind spec.Kind, names []string) error {
 	if err := host.CheckMachine(); err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (f *Fleet) Up(ctx context.Context, names []string) error {
 	if err := f.sweep(ctx); err != nil {
 		return err
 	}
-	clusters, fresh, err := f.plan(names)
+	clusters, fresh, err := f.plan(kind, names)
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (f *Fleet) Up(ctx context.Context, names []string) error {
 }
 
 // plan finds or numbers each named cluster.
-func (f *Fleet) plan(names []string) (clusters []spec.Cluster, fresh map[string]bool, err error) {
+func (f *Fleet) plan(kind spec.Kind, names []string) (clusters []spec.Cluster, fresh map[string]bool, err error) {
 	number, err := f.network()
 	if err != nil {
 		return nil, nil, err
@@ -74,10 +74,13 @@ func (f *Fleet) plan(names []string) (clusters []spec.Cluster, fresh map[string]
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
 		at := slices.IndexFunc(known, func(c spec.Cluster) bool { return c.Name == name })
 		if at >= 0 {
+			if found := known[at].Kind; found != kind {
+				return nil, nil, fmt.Errorf("cluster %s runs already and is %s, not %s; remove it first: testcluster down %s", name, found, kind, name)
+			}
 			clusters = append(clusters, known[at])
 			continue
 		}
-		c, err := spec.New(f.state, number, name, known)
+		c, err := spec.New(f.state, number, kind, name, known)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -165,8 +168,10 @@ func (f *Fleet) bringUp(ctx context.Context, c spec.Cluster, input io.WriteClose
 	if _, err := io.WriteString(input, node.Connected+"\n"); err != nil {
 		return fmt.Errorf("tell it to start: %w", err)
 	}
-	if err := f.loadPause(ctx, c); err != nil {
-		return err
+	if c.Kind == spec.Whole {
+		if err := f.loadPause(ctx, c); err != nil {
+			return err
+		}
 	}
 	if err := waitReady(ctx, c); err != nil {
 		return err

@@ -162,15 +162,20 @@ func waitUsable(ctx context.Context, client kubernetes.Interface, c spec.Cluster
 	if err != nil {
 		return err
 	}
-	err = host.Until(ctx, "the default service account", func() (bool, error) {
-		_, err := client.CoreV1().ServiceAccounts("default").Get(ctx, "default", meta.GetOptions{})
-		return err == nil, nil
-	})
-	if err != nil {
+	if err := waitControllers(ctx, client); err != nil {
 		return err
 	}
 	return host.Until(ctx, "the name server at "+c.DNSIP().String(), func() (bool, error) {
 		return resolves(ctx, c.DNSIP(), "kubernetes.default.svc.cluster.local."), nil
+	})
+}
+
+// waitControllers waits until the controllers work: they make the default
+// service account.
+func waitControllers(ctx context.Context, client kubernetes.Interface) error {
+	return host.Until(ctx, "the default service account", func() (bool, error) {
+		_, err := client.CoreV1().ServiceAccounts("default").Get(ctx, "default", meta.GetOptions{})
+		return err == nil, nil
 	})
 }
 

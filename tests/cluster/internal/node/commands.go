@@ -56,17 +56,17 @@ func commands(c spec.Cluster, coredns string) (map[string]command, error) {
 		"--initial-cluster=default=http://127.0.0.1:2380", "--logger=zap", "--log-level=warn")
 	add(containerd, "containerd", "--config="+c.Path("containerd.toml"), "--log-level=warn")
 	add(self, apiServerArgs(c)...)
-	add(self, "kube-controller-manager",
-		"--kubeconfig="+c.Path("manager.kubeconfig"),
+	add(self, append([]string{"kube-controller-manager",
+		"--kubeconfig=" + c.Path("manager.kubeconfig"),
 		"--leader-elect=false",
 		"--use-service-account-credentials",
-		"--service-account-private-key-file="+c.Path("pki", "tokens.key"),
-		"--root-ca-file="+c.Path("pki", "ca.crt"),
-		"--cluster-signing-cert-file="+c.Path("pki", "ca.crt"),
-		"--cluster-signing-key-file="+c.Path("pki", "ca.key"),
-		"--allocate-node-cidrs", "--cluster-cidr="+c.PodNet(), "--node-cidr-mask-size=24",
-		"--flex-volume-plugin-dir="+c.Path("kubelet", "plugins"),
-		"--horizontal-pod-autoscaler-sync-period=5s", "--pvclaimbinder-sync-period=5s")
+		"--service-account-private-key-file=" + c.Path("pki", "tokens.key"),
+		"--root-ca-file=" + c.Path("pki", "ca.crt"),
+		"--cluster-signing-cert-file=" + c.Path("pki", "ca.crt"),
+		"--cluster-signing-key-file=" + c.Path("pki", "ca.key"),
+		"--allocate-node-cidrs", "--cluster-cidr=" + c.PodNet(), "--node-cidr-mask-size=24",
+		"--flex-volume-plugin-dir=" + c.Path("kubelet", "plugins"),
+		"--pvclaimbinder-sync-period=5s"}, controllerPace(c)...)...)
 	add(self, "kube-scheduler", "--kubeconfig="+c.Path("scheduler.kubeconfig"), "--leader-elect=false")
 	add(self, "kubelet",
 		"--config="+c.Path("kubelet.yaml"), "--kubeconfig="+c.Path("kubelet.kubeconfig"),
@@ -76,6 +76,20 @@ func commands(c spec.Cluster, coredns string) (map[string]command, error) {
 	add(self, "kube-proxy", "--config="+c.Path("proxy.yaml"))
 	add(coredns, "coredns", "-conf", c.Path("Corefile"))
 	return all, errors.Join(errs...)
+}
+
+// controllerPace says how fast controllers work. Without a node nothing else
+// takes time, and whole deployments are made and removed by the hundred.
+func controllerPace(c spec.Cluster) []string {
+	if c.Kind == spec.Whole {
+		return []string{"--horizontal-pod-autoscaler-sync-period=5s"}
+	}
+	return []string{
+		"--horizontal-pod-autoscaler-sync-period=500ms",
+		"--kube-api-qps=500", "--kube-api-burst=1000",
+		// Nobody reports the state of the pretended node.
+		"--controllers=*,-node-lifecycle-controller",
+	}
 }
 
 func apiServerArgs(c spec.Cluster) []string {

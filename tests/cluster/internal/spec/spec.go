@@ -42,9 +42,20 @@ func CheckName(name string) error {
 	return nil
 }
 
+// Kind says how much of a cluster there is.
+type Kind string
+
+const (
+	// Whole is a control plane and a node that runs pods.
+	Whole Kind = "whole"
+	// ControlPlane has no node: pods are said to run and do not.
+	ControlPlane Kind = "control-plane-only"
+)
+
 // Cluster is one test cluster as recorded in its folder.
 type Cluster struct {
 	Name     string       `json:"name"`
+	Kind     Kind         `json:"kind"`
 	Instance int          `json:"instance"`
 	Index    int          `json:"index"`
 	Agent    host.Process `json:"agent"`
@@ -53,12 +64,12 @@ type Cluster struct {
 
 // New describes a cluster that does not exist yet, with an index that none of
 // the others has.
-func New(state string, instance int, name string, others []Cluster) (Cluster, error) {
+func New(state string, instance int, kind Kind, name string, others []Cluster) (Cluster, error) {
 	taken := map[int]bool{}
 	for _, other := range others {
 		taken[other.Index] = true
 	}
-	c := Cluster{Name: name, Instance: instance, Index: wellKnown[name], state: state}
+	c := Cluster{Name: name, Kind: kind, Instance: instance, Index: wellKnown[name], state: state}
 	for i := len(wellKnown) + 1; c.Index == 0 && i <= MaxClusters; i++ {
 		if !taken[i] {
 			c.Index = i
@@ -73,7 +84,8 @@ func New(state string, instance int, name string, others []Cluster) (Cluster, er
 // Load reads the record of a cluster. The error is fs.ErrNotExist when there
 // is none.
 func Load(state, name string) (Cluster, error) {
-	c := Cluster{state: state, Name: name}
+	// A record of before there were kinds names none.
+	c := Cluster{state: state, Name: name, Kind: Whole}
 	data, err := os.ReadFile(c.record())
 	if err != nil {
 		return c, fmt.Errorf("read the record of cluster %s: %w", name, err)

@@ -44,19 +44,19 @@ func TestLinkNamesFit(t *testing.T) {
 }
 
 func TestNewNumbersClusters(t *testing.T) {
-	central, err := New("/state", 0, "central", nil)
+	central, err := New("/state", 0, Whole, "central", nil)
 	if err != nil || central.Index != 2 {
 		t.Fatalf("central: index %d, %v; want 2", central.Index, err)
 	}
 	var known []Cluster
 	for i := len(wellKnown) + 1; i <= MaxClusters; i++ {
-		c, err := New("/state", 0, "other", known)
+		c, err := New("/state", 0, Whole, "other", known)
 		if err != nil || c.Index != i {
 			t.Fatalf("cluster %d: index %d, %v", i, c.Index, err)
 		}
 		known = append(known, c)
 	}
-	if _, err := New("/state", 0, "other", known); err == nil {
+	if _, err := New("/state", 0, Whole, "other", known); err == nil {
 		t.Fatal("one cluster too many got a number")
 	}
 }
