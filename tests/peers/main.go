@@ -8,7 +8,8 @@ import (
 )
 
 const usage = `usage: peers relay ROUND-TRIP NAME=ADDRESS…
-       peers chart FOLDER FROM=TO… <LISTS`
+       peers chart FOLDER FROM=TO… <LISTS
+       peers replay UPSTREAM ROUND-TRIP COUNT KUBECONFIG`
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
@@ -26,6 +27,8 @@ func run(arguments []string) error {
 		return relay(rest[0], rest[1:])
 	case command == "chart" && len(rest) > 1:
 		return chart(rest[0], rest[1:], os.Stdin)
+	case command == "replay" && len(rest) == 4:
+		return replay(rest[0], rest[1], rest[2], rest[3])
 	}
 	return fmt.Errorf("%s", usage)
 }
