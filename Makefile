@@ -45,7 +45,7 @@ test: packages ## Every test: units, real servers, real clusters
 unit: ## Only the tests that need no server and no cluster
 	@cargo test --locked --lib
 
-bench: build ## Paired measurements; not part of the tests
+bench: packages build ## Paired measurements, and telectl against helm and kubectl; not part of the tests
 	@scripts/bench
 
 chaos: packages ## telectl killed at many of its writes on real clusters (KILLS=20 SEED=…)

@@ -1,0 +1,3 @@
+module telectl.test/peers
+
+go 1.24
