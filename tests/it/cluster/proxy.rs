@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -28,7 +28,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::lab::Clusters;
 use super::stand_in::StandIn;
-use super::traffic::{Refusal, Seen, gone, refused};
+use super::traffic::{Refusal, Seen, gone, locked, refused};
 use crate::servers::{Certificates, install_tls_provider};
 
 /// What a new connection costs beside the request: TCP's round trip, and TLS's.
@@ -80,10 +80,6 @@ struct Books {
     orders: Mutex<Orders>,
     /// Who answers for pods, where none run.
     stand_in: OnceLock<StandIn>,
-}
-
-pub(super) fn locked<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
-    what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What becomes of a request.

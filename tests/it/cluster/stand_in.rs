@@ -13,7 +13,7 @@ use telectl::probe::canary::{CanaryReport, SCHEMA_VERSION, Sending, SentCanary};
 use telectl::probe::{TargetKind, TargetReport};
 use telectl::store::canary::{CanaryRecord, FoundCanary};
 
-use super::proxy::locked;
+use super::traffic::locked;
 
 /// What stands in for the pods of one cluster after the other.
 #[derive(Debug, Default)]
