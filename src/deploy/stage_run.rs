@@ -196,12 +196,13 @@ impl<'r> StageRun<'r> {
             .contains(&Rotated::Authority)
             .then_some(rotation.since.as_str());
         let manifest = secret_manifest(place, &data.into(), rotated_at);
-        let action = if observed.secrets.contains_key(AUTHORITY_SECRET) {
-            Action::Update
-        } else {
-            Action::Create
+        // One that is there and ours is rotated, as the plan said.
+        let (action, ownership) = match observed.secrets.get(AUTHORITY_SECRET) {
+            Some(live) if live.ours => (Action::Update, Ownership::Take),
+            Some(_) => (Action::Update, Ownership::Respect),
+            None => (Action::Create, Ownership::Respect),
         };
-        self.write(&manifest, action, Ownership::Respect).await?;
+        self.write(&manifest, action, ownership).await?;
         knowledge.vault.authority = Some(Pair { certificate, key });
         Ok(())
     }

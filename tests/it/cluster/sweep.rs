@@ -174,7 +174,7 @@ impl Sweep {
             if locked(&self.failed).len() >= ENOUGH {
                 return;
             }
-            if (number + 1) % TELL == 0 {
+            if (number + 1).is_multiple_of(TELL) {
                 let seconds = started.elapsed().as_secs();
                 let all = self.points.len();
                 say(&format!(
