@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use crate::deploy::preflight::catalogue as preflight;
 use crate::lint::{self, RULES, Rule};
 use crate::model::exit::ExitCode;
 use crate::model::likeness::nearest;
@@ -42,6 +43,9 @@ fn explained(code: &str) -> Result<String, CliError> {
     if let Some(check) = check::find(code) {
         return Ok(of_check(check));
     }
+    if let Some(check) = preflight::find(code) {
+        return Ok(of_preflight(check));
+    }
     if let Some(rule) = lint::find(code) {
         return Ok(of_rule(rule));
     }
@@ -61,10 +65,16 @@ fn unknown(code: &str) -> CliError {
 
 fn ids() -> Vec<String> {
     let checks = CATALOGUE.iter().map(|check| check.id.to_owned());
+    let before = preflight::CATALOGUE.iter().map(|check| check.id.to_owned());
     let rules = RULES.iter().map(|rule| rule.id.to_owned());
     let exits = ExitCode::ALL.map(|exit| exit.number().to_string());
     let modes = [MODES_WORD.to_owned()];
-    checks.chain(rules).chain(exits).chain(modes).collect()
+    checks
+        .chain(before)
+        .chain(rules)
+        .chain(exits)
+        .chain(modes)
+        .collect()
 }
 
 fn of_check(check: &CheckInfo) -> String {
@@ -74,6 +84,14 @@ fn of_check(check: &CheckInfo) -> String {
         check.title,
         check.category.word(),
         check.explanation
+    )
+}
+
+fn of_preflight(check: &preflight::Check) -> String {
+    format!(
+        "{}: {}\nlook at the clusters before telectl plan and deploy, \
+         --skip-preflight {} lets its errors through\n\n{}\n",
+        check.id, check.title, check.id, check.explanation
     )
 }
 
@@ -105,6 +123,13 @@ fn table() -> Table {
     let mut table = Table::new(&["CODE", "KIND", "ABOUT"]);
     for check in CATALOGUE {
         table.row(vec![check.id.into(), "check".into(), check.title.into()]);
+    }
+    for check in preflight::CATALOGUE {
+        table.row(vec![
+            check.id.into(),
+            "look before".into(),
+            check.title.into(),
+        ]);
     }
     for rule in RULES {
         table.row(vec![rule.id.into(), "rule".into(), rule.title.into()]);

@@ -26,7 +26,7 @@ pub struct TargetArgs {
     #[arg(short, long, global = true, value_name = "NAME", help_heading = HEADING)]
     pub namespace: Option<String>,
     /// File that names the clusters, with their contexts, roles and values; `telectl.yaml` in the
-    /// working directory if there is one. Flags beat it [env: TELECTL_FLEET]
+    /// working directory if there is one. Flags beat it
     #[arg(long, global = true, value_name = "FILE", help_heading = HEADING)]
     pub fleet: Option<std::path::PathBuf>,
     /// File with the contexts; the current context is never used or changed

@@ -69,7 +69,7 @@ impl Contexts {
         if known.iter().any(|known| known == context) {
             return Ok(());
         }
-        known.sort_by_cached_key(|known| Reverse(likeness(known, context)));
+        known.sort_by_cached_key(|known| (Reverse(likeness(known, context)), known.clone()));
         Err(ClusterError::UnknownContext {
             context: context.to_owned(),
             known,

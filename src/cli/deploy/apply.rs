@@ -380,8 +380,9 @@ impl From<DeployError> for CliError {
             DeployError::Conflicts { ref objects, .. } => policy::conflicting(&error, objects),
             DeployError::NotOurs { ref objects } => policy::foreign(&error, objects),
             DeployError::CannotChange { ref objects } => refusals::explained(&error, objects),
-            DeployError::Preflight { ref findings } => preflight::explained(&error, findings)
-                .hint("--skip-preflight ID goes on in spite of the errors of one check"),
+            DeployError::Preflight { ref findings } => {
+                preflight::explained(&error, findings).hint(preflight::way_on(findings))
+            }
             DeployError::Layout(ref source) => Self::from_error(ExitCode::Usage, source)
                 .hint("give contexts of different clusters, or `telectl deploy same-cluster`"),
             DeployError::Secret(ref source @ SecretError::Foreign { .. }) => {

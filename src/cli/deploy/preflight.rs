@@ -54,6 +54,19 @@ pub(in crate::cli) fn explained(error: &DeployError, findings: &[Finding]) -> Cl
     made.detail("nothing was written")
 }
 
+/// What lets a run go on in spite of what was found.
+pub(super) fn way_on(findings: &[Finding]) -> &'static str {
+    let mut errors = findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error);
+    // Nothing can be skipped about a cluster that does not answer.
+    if errors.all(|finding| finding.check.id == catalogue::REACHABLE.id) {
+        "--skip-unreachable goes on without edges that do not answer; shared and central have to"
+    } else {
+        "--skip-preflight ID goes on in spite of the errors of one check"
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

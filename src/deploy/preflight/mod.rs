@@ -39,6 +39,7 @@ use super::run::{Part, Run};
 use crate::cluster::access::Greeting;
 use crate::cluster::rights::Question;
 use crate::cluster::{Cluster, ClusterError};
+use crate::model::causes::causes;
 use crate::model::manifest::SecretContent;
 use crate::model::object::ObjectKind;
 
@@ -157,7 +158,11 @@ pub fn refuse(findings: &[Finding]) -> Result<(), DeployError> {
 fn unreachable(context: &str, error: &ClusterError) -> Finding {
     let (observed, remedy) = match error {
         ClusterError::Unreachable { server, source, .. } => (
-            format!("the API server at {server} cannot be reached ({source})"),
+            {
+                let why = causes("", Some(source.as_ref()));
+                let why = why.last().map_or("", String::as_str);
+                format!("the API server at {server} cannot be reached: {why}")
+            },
             format!("is it up and reachable? curl -k {server}/livez"),
         ),
         ClusterError::TimedOut { server, .. } => (
