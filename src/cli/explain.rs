@@ -25,6 +25,7 @@ const ALIKE: f64 = 0.6;
 pub(super) struct ExplainArgs {
     /// Id of a check or a rule (TEL-RED-001), an exit code (4), or `modes` for same-cluster against
     /// cross-cluster; without one, all of them
+    #[arg(value_name = "CODE")]
     code: Option<String>,
 }
 

@@ -82,7 +82,7 @@ fn add(command: &Command, above: &mut Vec<String>, pages: &mut Vec<Page>) {
     let path = above.iter().skip(1).map(String::as_str).collect::<Vec<_>>();
     pages.push(Page {
         name: above.join("-"),
-        text: page(command, &path.join(" "), &above.join("-")),
+        text: page(command, &path.join(" "), above),
     });
     for below in command.get_subcommands().filter(|one| !one.is_hide_set()) {
         add(below, above, pages);
@@ -90,13 +90,15 @@ fn add(command: &Command, above: &mut Vec<String>, pages: &mut Vec<Page>) {
     above.pop();
 }
 
-fn page(command: &Command, path: &str, name: &str) -> String {
+fn page(command: &Command, path: &str, words: &[String]) -> String {
     let is_first = path.is_empty();
     let shown = command.clone().mut_args(|argument| {
         let is_common = !is_first && argument.is_global_set();
         argument.hide(is_common)
     });
-    let shown = shown.display_name(name).bin_name(name.replace('-', " "));
+    let shown = shown
+        .display_name(words.join("-"))
+        .bin_name(words.join(" "));
     let source = concat!("telectl ", env!("CARGO_PKG_VERSION"));
     let man = Man::new(shown)
         .manual("telectl manual")
@@ -228,6 +230,7 @@ mod tests {
         let deploy = pages.iter().find(|page| page.name == "telectl-deploy-all");
         let text = &deploy.unwrap().text;
         assert!(text.contains("TELECTL_YES"), "{text}");
+        assert!(text.contains("telectl deploy\\-all\\fR"), "{text}");
         assert!(
             !text.contains("TELECTL_COLOR"),
             "it stands on the first page"

@@ -23,6 +23,7 @@ mod signal;
 mod sites;
 mod status;
 mod targets;
+mod time;
 mod uninstall;
 mod validate;
 mod values;

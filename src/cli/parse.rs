@@ -47,7 +47,7 @@ impl Refusal {
 
 /// Parses. What the command line leaves open is taken from the environment.
 pub(super) fn parse(words: Vec<OsString>, environment: &Environment) -> Result<Arguments, Refusal> {
-    let command = variables::documented(super::command()).color(colors(&words));
+    let command = variables::documented(super::command()).color(colors(&words, environment));
     let words = &command_first(&command, words);
     let wrong = |error: clap::Error| Refusal::Words(Box::new(error));
     let forgiving = command.clone().ignore_errors(true);
@@ -61,20 +61,22 @@ pub(super) fn parse(words: Vec<OsString>, environment: &Environment) -> Result<A
 }
 
 /// `--color` as far as clap itself is concerned, whose errors come before the flag is known.
-fn colors(words: &[OsString]) -> ColorChoice {
+fn colors(words: &[OsString], environment: &Environment) -> ColorChoice {
     let mut words = words.iter().filter_map(|word| word.to_str());
-    let mut choice = ColorChoice::Auto;
+    let choice_of = |text: Option<&str>| match text {
+        Some("always") => Some(ColorChoice::Always),
+        Some("never") => Some(ColorChoice::Never),
+        Some("auto") => Some(ColorChoice::Auto),
+        _ => None,
+    };
+    let mut choice = choice_of(environment.get("TELECTL_COLOR")).unwrap_or(ColorChoice::Auto);
     while let Some(word) = words.next() {
         let value = match word.strip_prefix("--color") {
             Some("") => words.next(),
             Some(rest) => rest.strip_prefix('='),
             None => continue,
         };
-        choice = match value {
-            Some("always") => ColorChoice::Always,
-            Some("never") => ColorChoice::Never,
-            _ => choice,
-        };
+        choice = choice_of(value).unwrap_or(choice);
     }
     choice
 }

@@ -80,7 +80,14 @@ impl From<ConfigError> for CliError {
             ConfigError::Duplicates { .. } => {
                 made.hint("keep one of them; YAML would silently take the last")
             }
+            ConfigError::NotYaml { source, .. } if is_about_a_tab(&source) => made
+                .hint("indent with spaces (a tab is none), and quote texts that begin with @ or `"),
             _ => made,
         }
     }
+}
+
+/// YAML's own words for a tab where a line begins: it begins no token.
+fn is_about_a_tab(error: &serde_yaml::Error) -> bool {
+    error.to_string().contains("cannot start any token")
 }

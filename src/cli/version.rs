@@ -7,7 +7,6 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::worker::parse_duration;
 use crate::model::exit::ExitCode;
 use crate::report::{Cell, Coloring, Emphasis, Table};
 use crate::status::report::{StatusReport, VersionStatus};
@@ -18,6 +17,7 @@ use super::error::CliError;
 use super::session::Session;
 use super::sites::sites;
 use super::targets::Targets;
+use super::time::time;
 
 /// Version of the answer as JSON; fields are only ever added.
 const SCHEMA_VERSION: u32 = 1;
@@ -42,8 +42,8 @@ pub(super) struct VersionArgs {
     #[arg(short, long, value_name = "FORM", default_value = "text")]
     output: VersionOutput,
     /// Longest time for one cluster, for example 20s
-    #[arg(long, value_name = "TIME", default_value = "20s")]
-    timeout: String,
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = time)]
+    timeout: Duration,
 }
 
 /// The answer.
@@ -92,13 +92,7 @@ pub(super) fn run(
     targets: &Targets,
     session: &Session,
 ) -> Result<ExitCode, CliError> {
-    let limit = parse_duration(&args.timeout).filter(|limit| !limit.is_zero());
-    let limit = limit.ok_or_else(|| {
-        CliError::usage(format!(
-            "--timeout: `{}` is no time such as 20s",
-            args.timeout
-        ))
-    })?;
+    let limit = args.timeout;
     let answer = if targets.is_empty() {
         answer(None)
     } else {

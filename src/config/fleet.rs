@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::duplicate;
@@ -92,11 +93,15 @@ impl Fleet {
     /// # Errors
     /// When it is none.
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
-        let mut fleet: Self =
-            serde_yaml::from_str(text).map_err(|source| ConfigError::NotYaml {
-                name: file.to_owned(),
-                source,
-            })?;
+        let not_yaml = |source| ConfigError::NotYaml {
+            name: file.to_owned(),
+            source,
+        };
+        let _any: IgnoredAny = serde_yaml::from_str(text).map_err(not_yaml)?;
+        let mut fleet: Self = serde_yaml::from_str(text).map_err(|wrong| ConfigError::Fleet {
+            name: file.to_owned(),
+            problem: wrong.to_string(),
+        })?;
         duplicate::refuse(file, text)?;
         file.clone_into(&mut fleet.file);
         fleet.check()?;
@@ -264,8 +269,13 @@ mod tests {
 
     #[test]
     fn a_wrong_key_is_named_with_its_line() {
-        let error = Fleet::parse("telectl.yaml", "clusters:\n- nme: north\n").unwrap_err();
-        let cause = std::error::Error::source(&error).unwrap().to_string();
-        assert!(cause.contains("nme") && cause.contains("line 2"), "{cause}");
+        let refused = |text| {
+            let error = Fleet::parse("telectl.yaml", text).unwrap_err();
+            error.to_string()
+        };
+        let told = refused("clusters:\n- nme: north\n");
+        assert!(told.contains("nme") && told.contains("line 2"), "{told}");
+        assert!(!told.contains("YAML"), "{told}");
+        assert!(refused("clusters: [\n").contains("no valid YAML"));
     }
 }

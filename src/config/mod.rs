@@ -25,6 +25,7 @@ mod resolve;
 mod schema;
 mod set;
 mod source;
+mod typing;
 pub mod values;
 mod variables;
 pub mod worker;

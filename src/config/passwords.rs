@@ -20,25 +20,25 @@ pub(super) const SETTINGS: &[SecretSetting] = &[
         key: "externalRedis.password",
         content: Some(SecretContent::RedisPassword),
         instead: "externalRedis.auth.existingSecret, \"${REDIS_PASSWORD}\" here, or \
-                  --redis-password env:REDIS_PASSWORD",
+                  --redis-password env:REDIS_PASSWORD of `telectl deploy`",
     },
     SecretSetting {
         key: "redis.auth.password",
         content: Some(SecretContent::RedisPassword),
         instead: "redis.auth.existingSecret, \"${REDIS_PASSWORD}\" here, or \
-                  --redis-password env:REDIS_PASSWORD",
+                  --redis-password env:REDIS_PASSWORD of `telectl deploy`",
     },
     SecretSetting {
         key: "externalDatabase.password",
         content: Some(SecretContent::DatabasePassword),
         instead: "externalDatabase.existingSecret, \"${DB_PASSWORD}\" here, or \
-                  --db-password env:DB_PASSWORD",
+                  --db-password env:DB_PASSWORD of `telectl deploy`",
     },
     SecretSetting {
         key: "postgresql.auth.password",
         content: Some(SecretContent::DatabasePassword),
         instead: "postgresql.auth.existingSecret, \"${DB_PASSWORD}\" here, or \
-                  --db-password env:DB_PASSWORD",
+                  --db-password env:DB_PASSWORD of `telectl deploy`",
     },
     SecretSetting {
         key: "postgresql.auth.postgresPassword",

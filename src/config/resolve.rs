@@ -21,6 +21,7 @@ use super::profiles;
 use super::schema::{Known, Schema};
 use super::set;
 use super::source::Source;
+use super::typing;
 use super::values::Values;
 use super::variables;
 
@@ -255,7 +256,7 @@ pub fn resolve(profile: Profile, layers: &Layers) -> Result<Resolved, ConfigErro
         let layer = intake.take(layer);
         merged.add(&layer, &schema);
     }
-    typed(profile, merged, intake.findings)
+    typed(profile, merged, schema.base(), intake.findings)
 }
 
 /// Variables of ours that set no value and mean nothing else.
@@ -318,7 +319,12 @@ fn file_layers(layers: &Layers) -> Result<Vec<Layer>, ConfigError> {
     user.chain(fleet).chain(given).collect()
 }
 
-fn typed(profile: Profile, merged: Merged, findings: Findings) -> Result<Resolved, ConfigError> {
+fn typed(
+    profile: Profile,
+    merged: Merged,
+    base: &Value,
+    findings: Findings,
+) -> Result<Resolved, ConfigError> {
     let Findings {
         mut problems,
         mut warnings,
@@ -327,10 +333,10 @@ fn typed(profile: Profile, merged: Merged, findings: Findings) -> Result<Resolve
     } = findings;
     let mut merged = merged;
     merged.assignments.extend(references);
-    let values = match serde_path_to_error::deserialize::<_, Values>(merged.without_nulls()) {
+    let values = match typing::typed(&merged, base) {
         Ok(values) => values,
-        Err(error) => {
-            problems.push(mistyped(&error, &merged));
+        Err(mistyped) => {
+            problems.extend(mistyped);
             return Err(ConfigError::Invalid { problems });
         }
     };
@@ -377,41 +383,4 @@ fn odd(values: &Values, merged: &Merged) -> Vec<Warning> {
     });
     let combinations = check::odd(values).into_iter().map(Warning::Combination);
     short.chain(combinations).collect()
-}
-
-fn mistyped(error: &serde_path_to_error::Error<serde_json::Error>, merged: &Merged) -> Problem {
-    let message = error.inner().to_string();
-    let mut key = error.path().to_string();
-    let reason = match message.strip_prefix("missing field `") {
-        Some(rest) => {
-            let field = rest.trim_end_matches('`');
-            key = if key == "." {
-                field.to_owned()
-            } else {
-                format!("{key}.{field}")
-            };
-            "must not be null".to_owned()
-        }
-        None => format!("has a wrong value: {}", in_words(&message)),
-    };
-    Problem {
-        place: merged.place_of(&KeyPath::parse(&key)).cloned(),
-        key,
-        kind: ProblemKind::Invalid(reason),
-    }
-}
-
-/// The names of Rust's types mean nothing to the reader.
-fn in_words(message: &str) -> String {
-    const WORDS: &[(&str, &str)] = &[
-        ("expected u16", "expected a port number"),
-        ("expected u32", "expected a whole number from 0 on"),
-        ("expected i64", "expected a whole number"),
-        ("expected a boolean", "expected true or false"),
-        ("expected a string", "expected text"),
-        ("expected a sequence", "expected a list"),
-    ];
-    WORDS.iter().fold(message.to_owned(), |text, (rust, word)| {
-        text.replace(rust, word)
-    })
 }

@@ -33,7 +33,7 @@ pub(super) fn parse(
     merged: &Merged,
 ) -> Result<Vec<(KeyPath, Value)>, ConfigError> {
     let bad = |reason| ConfigError::BadSet {
-        key: text.split_once('=').map_or("", |(key, _)| key).to_owned(),
+        key: key_of(text).to_owned(),
         reason,
     };
     let mut values: Vec<(KeyPath, Value)> = Vec::new();
@@ -59,6 +59,13 @@ pub(super) fn parse(
         values.push((setting.path, value));
     }
     Ok(values)
+}
+
+/// The key that a `--set` begins with: what follows may be a secret.
+fn key_of(text: &str) -> &str {
+    let is_of_a_key = |symbol: char| symbol.is_alphanumeric() || "._-[]".contains(symbol);
+    text.find(|symbol| !is_of_a_key(symbol))
+        .map_or(text, |end| &text[..end])
 }
 
 /// Splits at commas that are neither escaped nor inside brackets; keeps the escapes.

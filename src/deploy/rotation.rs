@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +66,16 @@ impl Rotated {
             _ if certified(content).is_some() => Some(Self::Certificates),
             _ => None,
         }
+    }
+}
+
+impl FromStr for Rotated {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|rotated| rotated.name() == name)
+            .ok_or_else(|| format!("telectl does not rotate `{name}`"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Rules about pods: their source, their images, their variables.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::values::CsvSourceType;
 use crate::config::worker::VARIABLES;
@@ -95,11 +95,21 @@ pub(super) fn images(subject: Subject<'_>) -> Vec<Finding> {
             }
         }
     }
-    for (key, image) in effective(values) {
-        if is_floating(&image) {
-            let says = format!("is `{image}`, which is another image every day");
-            found.push(subject.about_key(&rule::ONE_IMAGE, key, says));
-        }
+    let floating = effective(values)
+        .into_iter()
+        .filter(|(_, image)| is_floating(image));
+    // What is common to several workers is told once, where it is set.
+    let by_place: BTreeMap<&str, String> = floating
+        .map(|(key, image)| {
+            let is_common = workers.iter().any(|(worker, _, own)| {
+                key.strip_suffix(".image") == Some(*worker) && own.tag.is_empty()
+            });
+            (if is_common { "image.tag" } else { key }, image)
+        })
+        .collect();
+    for (key, image) in by_place {
+        let says = format!("gives `{image}`, which is another image every day");
+        found.push(subject.about_key(&rule::ONE_IMAGE, key, says));
     }
     found.extend(from_elsewhere(subject));
     found

@@ -43,19 +43,19 @@ pub(super) fn queue_exists(subject: Subject<'_>) -> Vec<Finding> {
         && values.external_redis.host.is_empty()
         && !is_told
     {
-        missing("externalRedis.host", "is empty, and no Redis is deployed");
+        missing("redis.enabled", "is false, and externalRedis.host is empty");
     }
     let registers = values.discovery.enabled && values.has_workers();
     if registers && !values.etcd.enabled && values.etcd.endpoints.is_empty() && !is_told {
-        missing("etcd.endpoints", "is empty, and no etcd is deployed");
+        missing("etcd.enabled", "is false, and etcd.endpoints is empty");
     }
     if values.uses_database()
         && !values.postgresql.enabled
         && values.external_database.host.is_empty()
     {
         missing(
-            "externalDatabase.host",
-            "is empty, and no database is deployed",
+            "postgresql.enabled",
+            "is false, and externalDatabase.host is empty",
         );
     }
     found.extend(without_service(subject, "REDIS_URL"));

@@ -5,19 +5,20 @@
 pub struct MissingSetting {
     /// Its key.
     pub key: &'static str,
-    /// The flag that gives it.
-    pub flag: &'static str,
+    /// The flag of `telectl deploy` that gives it, if there is one.
+    pub flag: Option<&'static str>,
     /// What it is.
     pub meaning: &'static str,
 }
 
 impl std::fmt::Display for MissingSetting {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            formatter,
-            "`{}` ({}; {} or --set {}=…)",
-            self.key, self.meaning, self.flag, self.key
-        )
+        let Self { key, flag, meaning } = self;
+        write!(formatter, "`{key}` ({meaning}; --set {key}=…")?;
+        if let Some(flag) = flag {
+            write!(formatter, ", or {flag} of `telectl deploy`")?;
+        }
+        formatter.write_str(")")
     }
 }
 

@@ -117,7 +117,7 @@ fn missing(resolved: &Resolved) -> Vec<MissingSetting> {
     if values.uses_queue() && !values.deploys_redis() && values.external_redis.host.is_empty() {
         missing.push(MissingSetting {
             key: "externalRedis.host",
-            flag: "--redis-host",
+            flag: Some("--redis-host"),
             meaning: "address of Redis",
         });
     }
@@ -125,7 +125,7 @@ fn missing(resolved: &Resolved) -> Vec<MissingSetting> {
     if registers && !values.etcd.enabled && values.etcd.endpoints.is_empty() {
         missing.push(MissingSetting {
             key: "etcd.endpoints",
-            flag: "--etcd-endpoints",
+            flag: Some("--etcd-endpoints"),
             meaning: "URLs of etcd",
         });
     }
@@ -133,7 +133,7 @@ fn missing(resolved: &Resolved) -> Vec<MissingSetting> {
     if uses_external && values.external_database.host.is_empty() {
         missing.push(MissingSetting {
             key: "externalDatabase.host",
-            flag: "-f FILE",
+            flag: None,
             meaning: "address of PostgreSQL",
         });
     }

@@ -160,16 +160,16 @@ fn r07_set_knows_types_lists_positions_and_escapes() {
 
 #[test]
 fn r08_variables_are_put_in_and_an_unset_one_is_an_error_with_file_and_key() {
-    let text = "image:\n  tag: v${VERSION}-$${literal}\nexternalRedis:\n  port: ${PORT}\n";
+    let text = "externalRedis:\n  username: v${VERSION}-$${literal}\n  port: ${PORT}\n";
     let mut layers = with_file(text);
     layers.environment = Environment::from([("VERSION", "3"), ("PORT", "6380")]);
     let values = resolved(Profile::Dev, &layers).values;
-    assert_eq!(values.image.tag, "v3-${literal}");
+    assert_eq!(values.external_redis.username, "v3-${literal}");
     assert_eq!(values.external_redis.port, 6380);
     layers.environment = Environment::from([("VERSION", "3")]);
     let text = refused(&layers);
     assert!(
-        text.contains("values.yaml:4: `externalRedis.port`"),
+        text.contains("values.yaml:3: `externalRedis.port`"),
         "{text}"
     );
     assert!(text.contains("`PORT`, which is not set"), "{text}");

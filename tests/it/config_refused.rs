@@ -128,10 +128,20 @@ fn r39_a_value_of_the_wrong_type_is_refused_with_key_and_line() {
             "podSecurityContext:\n  runAsUser: 0\n",
             "values.yaml:2: `podSecurityContext.runAsUser`",
         ),
+        (
+            "image:\n  tag: foo bar\n",
+            "values.yaml:2: `image.tag` is `foo bar`, which is no tag",
+        ),
     ];
     for (text, place) in cases {
         let error = refused(&with_file(text));
         assert!(error.contains(place), "{error}");
+    }
+    let several = "streamer:\n  replicaCount: lots\nqueue:\n  shards: -3\nredis: 5\n\
+                   collector:\n  extraEnv: none\n";
+    let error = refused(&with_file(several));
+    for line in [2, 4, 5] {
+        assert!(error.contains(&format!("values.yaml:{line}: ")), "{error}");
     }
     let error = config::resolve(Profile::Dev, &with_file("a: [\n"));
     let Err(ConfigError::NotYaml { name, source }) = error else {

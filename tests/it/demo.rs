@@ -207,3 +207,12 @@ async fn a_row_that_cannot_be_stored_is_named_and_the_others_are_stored() {
         assert!(stdout.contains("2 samples, 1 GPUs"), "{says}: {stdout}");
     }
 }
+
+#[tokio::test]
+async fn a_file_of_which_no_row_can_be_stored_is_no_success() {
+    let content = [HEADER.as_bytes(), b"a,b,c\nd,e,f\n"].concat();
+    let (code, stdout, stderr) = streamed("rows.csv", &content).await;
+    assert_eq!(code, Some(1), "{stdout}{stderr}");
+    assert!(stderr.contains("rows.csv:2: set aside"), "{stderr}");
+    assert!(stderr.contains("no row of "), "{stderr}");
+}

@@ -43,8 +43,8 @@ pub(super) struct Display {
 pub(super) struct Course {
     /// The signal that came first.
     pub(super) interrupted: OnceLock<Signal>,
-    /// Set once the whole file is stored.
-    pub(super) stored: OnceLock<()>,
+    /// How many of the file's rows are stored, once that is all there will be.
+    pub(super) stored: OnceLock<u64>,
 }
 
 /// How long the demo goes on.
@@ -99,7 +99,7 @@ impl Display {
             }
         };
         live.clear();
-        self.course.stored.get_or_init(|| ());
+        self.course.stored.get_or_init(|| complete.stored_rows);
         self.conclude(&complete, &live).await?;
         stop.cancelled().await;
         Ok(())

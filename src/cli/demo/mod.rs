@@ -16,7 +16,6 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-use crate::config::worker::parse_duration;
 use crate::model::exit::ExitCode;
 use crate::report::Ui;
 use crate::workers::demo::folder::Folder;
@@ -29,6 +28,7 @@ use crate::workers::runtime::supervisor::{Ended, Phase};
 use super::ended;
 use super::error::CliError;
 use super::session::Session;
+use super::time::time;
 use display::{Course, Display, DisplayError, Until};
 
 /// Longest time for blocking work to end after everything else has.
@@ -37,7 +37,8 @@ const BLOCKING_LIMIT: Duration = Duration::from_secs(2);
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exits with 0 once the whole file is stored, also where Ctrl-C or a signal \
-                        ends it then; with 130 or 143 where one ends it before."
+                        ends it then; with 1 where no row of it could be; with 130 or 143 where a \
+                        signal ends it before."
 )]
 pub(super) struct DemoArgs {
     /// CSV file to stream; a real DCGM export of 247 GPUs if not given
@@ -64,10 +65,6 @@ fn listen_address(text: &str) -> Result<SocketAddr, String> {
     }
     text.parse()
         .map_err(|_| "expected a port, or an IP address and a port".to_owned())
-}
-
-fn time(text: &str) -> Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| "expected a time such as 500ms, 15s or 2m".to_owned())
 }
 
 pub(super) fn run(args: &DemoArgs, session: &Session) -> Result<ExitCode, CliError> {
@@ -187,6 +184,10 @@ async fn show(
             .interrupted
             .get()
             .map_or(ExitCode::Ok, |signal| ended::cut_short(*signal))),
+        Ended::Stopped if course.stored.get() == Some(&0) => Err(CliError::failed(format!(
+            "no row of {} could be stored",
+            source.display()
+        ))),
         Ended::Failed { task, reason } => Err(CliError::failed(format!(
             "the demo's {task} failed: {reason}"
         ))),

@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -268,8 +267,8 @@ fn options(job: &Job, session: &Session, behaviour: &Behaviour) -> Result<Option
     let files = job.layers.files.iter().map(|file| file.name.clone());
     Ok(Options {
         policy: behaviour.policy.policy(),
-        deadline: time("--timeout", behaviour.timeout.as_deref())?,
-        run_deadline: time("--run-timeout", behaviour.run_timeout.as_deref())?,
+        deadline: behaviour.timeout,
+        run_deadline: behaviour.run_timeout,
         on_failure: match behaviour.on_failure {
             super::OnFailure::Stop => OnFailure::Stop,
             super::OnFailure::Rollback => OnFailure::Rollback,
@@ -289,15 +288,6 @@ fn options(job: &Job, session: &Session, behaviour: &Behaviour) -> Result<Option
         skip_preflight: preflight::skipped(&behaviour.skip_preflight)?,
         note: job.past.as_ref().map(|(to, _)| format!("rollback to {to}")),
     })
-}
-
-fn time(flag: &str, text: Option<&str>) -> Result<Option<Duration>, CliError> {
-    let Some(text) = text else {
-        return Ok(None);
-    };
-    config::worker::parse_duration(text)
-        .map(Some)
-        .ok_or_else(|| CliError::usage(format!("{flag} `{text}` is no time such as 90s or 10m")))
 }
 
 fn named_clusters(clusters: &BTreeMap<String, Cluster>) -> String {

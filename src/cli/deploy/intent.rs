@@ -2,6 +2,7 @@
 //! and on the cluster until the run is done. Holds names, values and references, never a secret.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -62,9 +63,9 @@ pub(super) struct Behaviour {
     #[serde(default)]
     pub(super) skip_preflight: Vec<String>,
     /// Longest time for one stage.
-    pub(super) timeout: Option<String>,
+    pub(super) timeout: Option<Duration>,
     /// Longest time for the whole run.
-    pub(super) run_timeout: Option<String>,
+    pub(super) run_timeout: Option<Duration>,
     /// What becomes of a run that fails.
     pub(super) on_failure: OnFailure,
     /// Go on without edges that do not answer.
@@ -81,8 +82,8 @@ impl Behaviour {
         Self {
             policy: apply.policy.clone(),
             skip_preflight: apply.skip_preflight.clone(),
-            timeout: apply.timeout.clone(),
-            run_timeout: apply.run_timeout.clone(),
+            timeout: apply.timeout,
+            run_timeout: apply.run_timeout,
             on_failure: apply.on_failure,
             skip_unreachable: spread.is_some_and(|spread| spread.skip_unreachable),
             max_unavailable: spread.and_then(|spread| spread.max_unavailable),

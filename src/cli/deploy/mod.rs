@@ -16,7 +16,9 @@ mod stages;
 mod view;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +31,7 @@ use super::consent::Consent;
 use super::error::CliError;
 use super::session::Session;
 use super::targets::Targets;
+use super::time::time;
 use super::values::{self, ValuesArgs};
 use apply::Approval;
 use intent::{Behaviour, Intent};
@@ -48,18 +51,16 @@ pub(super) struct SourceArgs {
     /// Make this anew although it would do, in every cluster, and restart what reads it:
     /// redis-password, database-password, api-token, certificates, or authority (with every
     /// certificate); may be given several times
-    #[arg(long, value_name = "WHAT", value_parser = rotated, value_delimiter = ',')]
+    #[arg(long, value_name = "WHAT", value_parser = rotated(), value_delimiter = ',')]
     rotate: Vec<Rotated>,
     #[command(flatten)]
     secrets: SecretArgs,
 }
 
-fn rotated(text: &str) -> Result<Rotated, String> {
-    let mut all = Rotated::ALL.into_iter();
-    all.find(|rotated| rotated.name() == text).ok_or_else(|| {
-        let names = Rotated::ALL.map(Rotated::name);
-        format!("telectl rotates {}", names.join(", "))
-    })
+/// Reads what is to be rotated; a mistyped word is answered with the nearest.
+fn rotated() -> impl TypedValueParser<Value = Rotated> {
+    PossibleValuesParser::new(Rotated::ALL.map(Rotated::name))
+        .try_map(|name| name.parse::<Rotated>())
 }
 
 /// Where secrets come from
@@ -93,11 +94,11 @@ pub(super) struct ApplyArgs {
     #[arg(long)]
     new_role: bool,
     /// Longest time for one stage to become ready, for example 10m; the profile's if not given
-    #[arg(long, value_name = "TIME")]
-    timeout: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    timeout: Option<Duration>,
     /// Longest time for everything together, for example 1h
-    #[arg(long, value_name = "TIME")]
-    run_timeout: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    run_timeout: Option<Duration>,
     /// What becomes of a run that fails
     #[arg(long, value_name = "WHAT", default_value = "stop")]
     on_failure: OnFailure,

@@ -9,7 +9,6 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::worker::parse_duration;
 use crate::model::exit::ExitCode;
 use crate::status::{Collected, Limits, StatusReport, Verdict, collect, summarise};
 use crate::validate::{Probing, Site};
@@ -18,6 +17,7 @@ use super::error::CliError;
 use super::session::Session;
 use super::sites::sites;
 use super::targets::Targets;
+use super::time::time;
 use view::{Extent, Frame};
 
 /// The form of the report
@@ -47,14 +47,14 @@ pub(super) struct StatusArgs {
     #[arg(short, long)]
     watch: bool,
     /// With --watch: pause between two looks at a cluster
-    #[arg(long, value_name = "TIME", default_value = "2s")]
-    interval: String,
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = time)]
+    interval: Duration,
     /// Only read: without the short-lived Job that looks at registrations and certificates
     #[arg(long)]
     read_only: bool,
     /// Longest time for one cluster, for example 20s
-    #[arg(long, value_name = "TIME", default_value = "20s")]
-    timeout: String,
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = time)]
+    timeout: Duration,
 }
 
 pub(super) fn run(
@@ -62,8 +62,7 @@ pub(super) fn run(
     targets: &Targets,
     session: &Session,
 ) -> Result<ExitCode, CliError> {
-    let limit = time("--timeout", &args.timeout)?;
-    let interval = time("--interval", &args.interval)?;
+    let limit = args.timeout;
     let probing = if args.read_only {
         Probing::Omit
     } else {
@@ -79,7 +78,7 @@ pub(super) fn run(
             let watch = watch::Watch {
                 limits,
                 probing,
-                interval,
+                interval: args.interval,
                 output: args.output,
                 session,
             };
@@ -90,11 +89,6 @@ pub(super) fn run(
         let text = written(&report, args.output, session)?;
         session.answer(&text, verdict(&report))
     })
-}
-
-fn time(flag: &str, text: &str) -> Result<Duration, CliError> {
-    let parsed = parse_duration(text).filter(|time| !time.is_zero());
-    parsed.ok_or_else(|| CliError::usage(format!("{flag}: `{text}` is no time such as 20s")))
 }
 
 /// The report in its form, for somebody who looks once.

@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
 use crate::cluster::kubeconfig::Contexts;
-use crate::config::worker::parse_duration;
 use crate::deploy::DeployError;
 use crate::deploy::layout::Stage;
 use crate::deploy::uninstall::plan::{Data, Removal};
@@ -26,6 +25,7 @@ use super::deploy::preflight::explained;
 use super::error::CliError;
 use super::session::Session;
 use super::targets::Targets;
+use super::time::time;
 use super::who::who;
 use super::{signal, values};
 
@@ -58,8 +58,8 @@ pub(super) struct UninstallArgs {
     #[arg(long)]
     skip_unreachable: bool,
     /// Longest time for the pods of one profile to end
-    #[arg(long, value_name = "TIME", default_value = "5m")]
-    timeout: String,
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = time)]
+    timeout: Duration,
 }
 
 impl UninstallArgs {
@@ -85,15 +85,8 @@ pub(super) fn run(
     targets: &Targets,
     session: &Session,
 ) -> Result<ExitCode, CliError> {
-    let deadline = parse_duration(&args.timeout).filter(|limit| !limit.is_zero());
-    let deadline = deadline.ok_or_else(|| {
-        CliError::usage(format!(
-            "--timeout `{}` is no time such as 90s or 5m",
-            args.timeout
-        ))
-    })?;
     let stages = stages::of(&args.profiles, args.context.as_deref(), targets)?;
-    super::block_on(uninstall(args, stages, deadline, targets, session))
+    super::block_on(uninstall(args, stages, args.timeout, targets, session))
 }
 
 async fn uninstall(

@@ -10,7 +10,6 @@ use clap::{Args, ValueEnum};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::worker::parse_duration;
 use crate::model::exit::ExitCode;
 use crate::validate::facts::Role;
 use crate::validate::{
@@ -21,6 +20,7 @@ use super::error::CliError;
 use super::session::Session;
 use super::sites::sites;
 use super::targets::Targets;
+use super::time::time;
 
 /// A probe whose pod does not start in this time is given up.
 const PROBE_DEADLINE: Duration = Duration::from_secs(90);
@@ -111,8 +111,8 @@ pub(super) struct ValidateArgs {
     #[arg(short, long, value_name = "FORM", default_value = "table")]
     output: ReportOutput,
     /// Longest time for the whole run, for example 300s or 5m
-    #[arg(long, value_name = "TIME", default_value = "300s")]
-    timeout: String,
+    #[arg(long, value_name = "TIME", default_value = "300s", value_parser = time)]
+    timeout: Duration,
 }
 
 pub(super) fn run(
@@ -120,12 +120,7 @@ pub(super) fn run(
     targets: &Targets,
     session: &Session,
 ) -> Result<ExitCode, CliError> {
-    let Some(limit) = parse_duration(&args.timeout).filter(|limit| !limit.is_zero()) else {
-        return Err(CliError::usage(format!(
-            "`{}` is no time such as 300s or 5m",
-            args.timeout
-        )));
-    };
+    let limit = args.timeout;
     let findings = super::block_on(async {
         let (sites, absent) = sites(targets).await?;
         let observed = Box::pin(collect(args.subset, &sites, absent, limit, session)).await?;

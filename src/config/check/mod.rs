@@ -7,6 +7,7 @@ use super::values::{Autoscaling, Budget, Resources, Texts, Values, Worker};
 use super::worker::parse_duration;
 
 mod exposure;
+mod images;
 mod operation;
 mod servers;
 
@@ -23,6 +24,7 @@ pub(super) fn check(values: &Values) -> Vec<Broken> {
     names(values, &mut broken);
     numbers(values, &mut broken);
     quantities(values, &mut broken);
+    images::check(values, &mut broken);
     exposure::check(values, &mut broken);
     servers::check(values, &mut broken);
     operation::check(values, &mut broken);

@@ -33,6 +33,21 @@ fn said(id: &str, profile: Profile, sets: &[&str]) -> Vec<(String, String)> {
 }
 
 #[test]
+fn r39_a_finding_stands_with_the_value_that_causes_it() {
+    let common = said("TEL-LNT-008", Profile::Dev, &["image.tag=latest"]);
+    let keys: Vec<&str> = common.iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!(keys, ["image.tag"]);
+    let own = ["image.tag=latest", "collector.image.tag=latest"];
+    let own = said("TEL-LNT-008", Profile::Dev, &own);
+    let keys: Vec<&str> = own.iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!(keys, ["collector.image", "image.tag"]);
+    let switched_off = said("TEL-LNT-002", Profile::Dev, &["redis.enabled=false"]);
+    let (key, says) = &switched_off[0];
+    assert_eq!(key, "redis.enabled");
+    assert!(says.contains("externalRedis.host"), "{says}");
+}
+
+#[test]
 fn r39_profiles_and_overlays_are_clean() {
     for profile in Profile::ALL {
         assert_eq!(found(profile, &Layers::default()), [], "{profile}");

@@ -1,0 +1,137 @@
+//! Images: whether what a node would be told to pull can be the name of one.
+
+use super::Broken;
+use crate::config::values::Values;
+
+/// Longest tag that registries take.
+const LONGEST_TAG: usize = 128;
+
+pub(super) fn check(values: &Values, broken: &mut Vec<Broken>) {
+    let worker = [
+        ("streamer.image", &values.streamer.image),
+        ("collector.image", &values.collector.image),
+        ("apiGateway.image", &values.api_gateway.image),
+    ];
+    let common = &values.image;
+    let names = [
+        (
+            "global.imageRegistry".to_owned(),
+            &values.global.image_registry,
+        ),
+        ("image.registry".to_owned(), &common.registry),
+        ("image.repository".to_owned(), &common.repository),
+    ];
+    let own_names = worker.map(|(key, own)| (format!("{key}.repository"), &own.repository));
+    let tags = [("image.tag".to_owned(), &common.tag)];
+    let own_tags = worker.map(|(key, own)| (format!("{key}.tag"), &own.tag));
+    let whole = [
+        ("redis.image", &values.redis.image),
+        ("etcd.image", &values.etcd.image),
+        ("postgresql.image", &values.postgresql.image),
+        ("backup.image", &values.backup.image),
+        (
+            "backup.storage.uploadImage",
+            &values.backup.storage.upload_image,
+        ),
+    ];
+    let whole = whole.map(|(key, text)| (key.to_owned(), text));
+    refuse(names.into_iter().chain(own_names), is_name, "name", broken);
+    refuse(tags.into_iter().chain(own_tags), is_tag, "tag", broken);
+    refuse(whole.into_iter(), is_reference, "name and tag", broken);
+}
+
+/// What is empty stands for something else.
+fn refuse<'a>(
+    texts: impl Iterator<Item = (String, &'a String)>,
+    is_sound: fn(&str) -> bool,
+    what: &str,
+    broken: &mut Vec<Broken>,
+) {
+    for (key, text) in texts.filter(|(_, text)| !text.is_empty() && !is_sound(text)) {
+        broken.push((key, format!("is `{text}`, which is no {what} of an image")));
+    }
+}
+
+/// `registry:5000/path/name`.
+fn is_name(text: &str) -> bool {
+    let is_part = |part: &str| {
+        let symbols = part.bytes();
+        part.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && symbols
+                .into_iter()
+                .all(|symbol| symbol.is_ascii_alphanumeric() || b"._-:".contains(&symbol))
+    };
+    text.split('/').all(is_part)
+}
+
+/// `1.2`, or `1.2@sha256:…`.
+fn is_tag(text: &str) -> bool {
+    let (tag, digest) = match text.split_once('@') {
+        Some((tag, digest)) => (tag, Some(digest)),
+        None => (text, None),
+    };
+    let is_sound = |symbol: u8| symbol.is_ascii_alphanumeric() || b"._-".contains(&symbol);
+    !tag.is_empty()
+        && tag.len() <= LONGEST_TAG
+        && !tag.starts_with(['.', '-'])
+        && tag.bytes().all(is_sound)
+        && digest.is_none_or(is_digest)
+}
+
+fn is_digest(text: &str) -> bool {
+    text.strip_prefix("sha256:").is_some_and(|hash| {
+        hash.len() == 64 && hash.bytes().all(|symbol| symbol.is_ascii_hexdigit())
+    })
+}
+
+/// `name`, `name:tag` or either with `@sha256:…`.
+fn is_reference(text: &str) -> bool {
+    let (rest, digest) = match text.split_once('@') {
+        Some((rest, digest)) => (rest, Some(digest)),
+        None => (text, None),
+    };
+    // A colon before the last `/` is that of a port.
+    let name = rest.rfind('/').map_or(0, |slash| slash + 1);
+    let (name, tag) = match rest[name..].split_once(':') {
+        Some((last, tag)) => (&rest[..name + last.len()], Some(tag)),
+        None => (rest, None),
+    };
+    is_name(name) && tag.is_none_or(is_tag) && digest.is_none_or(is_digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_pulled_is_told_from_what_cannot() {
+        let hash = "ab".repeat(32);
+        for sound in [
+            "redis",
+            "redis:7.2",
+            "localhost:5000/team/redis:7",
+            &format!("redis@sha256:{hash}"),
+            &format!("registry.example/redis:7@sha256:{hash}"),
+        ] {
+            assert!(is_reference(sound), "{sound}");
+        }
+        for wrong in [
+            "redis 7",
+            "redis:",
+            ":7",
+            "a//b",
+            "redis:7 2",
+            "redis@sha256:ab",
+            "redis:a:b",
+        ] {
+            assert!(!is_reference(wrong), "{wrong}");
+        }
+        assert!(is_tag(&format!("1@sha256:{hash}")));
+        for wrong in ["foo bar", "-a", &"a".repeat(129), "1@2", "@"] {
+            assert!(!is_tag(wrong), "{wrong}");
+        }
+        for wrong in ["http://a", "a b", "/a", "a/"] {
+            assert!(!is_name(wrong), "{wrong}");
+        }
+    }
+}
