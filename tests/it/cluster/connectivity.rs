@@ -1,7 +1,10 @@
 //! `validate connectivity`: broken on purpose, one thing at a time. Each time it says what is
 //! broken, from whose position and why, and what it says to do heals it.
 
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpStream};
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -115,6 +118,23 @@ fn heals_by_its_remedy(lab: &Lab, expected: &Expected<'_>) {
     healed(lab);
 }
 
+/// Takes a shared server away, and waits until the nodes know: a moment before, a connection would
+/// still be sent to the pod that is gone, and be met by silence.
+#[track_caller]
+fn scale_to_zero(lab: &Lab, server: &str, port: u16) {
+    let set = format!("statefulset/{server}");
+    let scale = ["-n", SHARED, "scale", &set, "--replicas", "0"];
+    lab.kubectl(&lab.central, &scale);
+    let address = lab.external(&lab.central, SHARED, server);
+    let address = SocketAddr::new(address.parse().expect("an IP address"), port);
+    lab.eventually("the connection to be refused", LONG, || {
+        let refused = TcpStream::connect_timeout(&address, Duration::from_secs(2));
+        refused
+            .is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+            .then_some(())
+    });
+}
+
 #[test]
 fn v08_everything_connects_and_no_probe_is_left() {
     let Some(lab) = Lab::take() else { return };
@@ -127,28 +147,7 @@ fn v08_everything_connects_and_no_probe_is_left() {
 #[test]
 fn v08_redis_scaled_to_zero() {
     let Some(lab) = Lab::take() else { return };
-    lab.kubectl(
-        &lab.central,
-        &[
-            "-n",
-            SHARED,
-            "scale",
-            "statefulset/redis",
-            "--replicas",
-            "0",
-        ],
-    );
-    lab.kubectl(
-        &lab.central,
-        &[
-            "-n",
-            SHARED,
-            "wait",
-            "--for=delete",
-            "pod/redis-0",
-            "--timeout=60s",
-        ],
-    );
+    scale_to_zero(&lab, "redis", 6379);
     let expected = Expected {
         from: &lab.edge,
         vantage: "streamer",
@@ -289,21 +288,7 @@ fn v12_a_host_name_that_does_not_exist() {
 #[test]
 fn v13_etcd_down() {
     let Some(lab) = Lab::take() else { return };
-    lab.kubectl(
-        &lab.central,
-        &["-n", SHARED, "scale", "statefulset/etcd", "--replicas", "0"],
-    );
-    lab.kubectl(
-        &lab.central,
-        &[
-            "-n",
-            SHARED,
-            "wait",
-            "--for=delete",
-            "pod/etcd-0",
-            "--timeout=60s",
-        ],
-    );
+    scale_to_zero(&lab, "etcd", 2379);
     let expected = Expected {
         from: &lab.edge,
         vantage: "streamer",

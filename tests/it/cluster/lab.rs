@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use telectl::config::environment::Environment;
 
-use super::turn::{SECOND, Turn};
+use super::turn::{SECOND, State, Turn};
 
 /// The sample file: rows, GPUs and hosts.
 pub(crate) const ROWS: u64 = 2470;
@@ -85,6 +85,13 @@ pub(crate) fn done(output: Output) -> Done {
     output.into()
 }
 
+/// telectl: the optimised one where the environment names it.
+fn program() -> PathBuf {
+    let environment = Environment::of_process();
+    let given = environment.get("TELECTL_TEST_PROGRAM");
+    given.unwrap_or(env!("CARGO_BIN_EXE_telectl")).into()
+}
+
 /// Says that this test was skipped, and why.
 pub(crate) fn skipped(why: &str) {
     let test = std::thread::current();
@@ -130,10 +137,8 @@ impl Clusters {
 
     /// telectl with these arguments, ready to be run or changed further.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        // The optimised program where many runs make a test long.
         let environment = Environment::of_process();
-        let program = environment.get("TELECTL_TEST_PROGRAM");
-        let mut command = Command::new(program.unwrap_or(env!("CARGO_BIN_EXE_telectl")));
+        let mut command = Command::new(program());
         command
             .args(arguments)
             .env_clear()
@@ -200,7 +205,7 @@ impl Clusters {
 
     /// A shell command as a person runs it: telectl and kubectl are on the path.
     pub(crate) fn shell(&self, command: &str) -> Command {
-        let telectl = std::path::Path::new(env!("CARGO_BIN_EXE_telectl"));
+        let telectl = program();
         let folders = [
             telectl.parent(),
             self.tool.as_deref().and_then(std::path::Path::parent),
@@ -330,17 +335,25 @@ impl std::ops::Deref for Lab {
 }
 
 impl Lab {
-    /// Deploys the lab unless an earlier test did, waits for its data and takes the turn.
+    /// Deploys the lab unless it is deployed and well, waits for its data and takes the turn.
     pub(crate) fn take() -> Option<Self> {
         let mut clusters = Clusters::find()?;
         let mut turn = Turn::take(clusters.has_second_lab());
         if turn.0.is_second {
             [clusters.edge, clusters.central] = SECOND.map(str::to_owned);
         }
-        if !turn.0.is_deployed {
-            let _deployed = clusters.lab(&["deploy-all", "--yes"]).exits(0);
-            turn.0.is_deployed = true;
+        match turn.0.state {
+            State::Deployed => {}
+            State::Empty => {
+                let _deployed = clusters.lab(&["deploy-all", "--yes"]).exits(0);
+            }
+            // One failure is to be one failure: the next test does not begin with its ruins.
+            State::Spoiled => {
+                let mended = ["deploy-all", "--yes", "--take", "--adopt"];
+                let _mended = clusters.lab(&mended).exits(0);
+            }
         }
+        turn.0.state = State::Deployed;
         let lab = Self {
             clusters,
             _turn: turn,
@@ -352,24 +365,20 @@ impl Lab {
         Some(lab)
     }
 
+    /// The address of a Service that is reached from outside its cluster.
+    pub(crate) fn external(&self, context: &str, namespace: &str, service: &str) -> String {
+        let path = "jsonpath={.status.loadBalancer.ingress[0].ip}";
+        let service = ["-n", namespace, "get", "service", service, "-o", path];
+        self.kubectl(context, &service)
+    }
+
     /// A request to the gateway from outside the clusters: status and body.
     pub(crate) fn ask(&self, path: &str) -> Option<(u16, Value)> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .expect("a runtime can be made");
-        let address = self.kubectl(
-            &self.central,
-            &[
-                "-n",
-                "telemetry-system",
-                "get",
-                "service",
-                "api-gateway",
-                "-o",
-                "jsonpath={.status.loadBalancer.ingress[0].ip}",
-            ],
-        );
+        let address = self.external(&self.central, "telemetry-system", "api-gateway");
         let token = self.secret(
             &self.central,
             "telemetry-system",

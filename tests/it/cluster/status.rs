@@ -160,19 +160,7 @@ fn s04_registrations_have_address_health_and_age() {
 #[test]
 fn s08_external_addresses_are_shown() {
     let Some(lab) = Lab::take() else { return };
-    let path = "jsonpath={.status.loadBalancer.ingress[0].ip}";
-    let address = lab.kubectl(
-        &lab.central,
-        &[
-            "-n",
-            "telemetry-system",
-            "get",
-            "service",
-            "api-gateway",
-            "-o",
-            path,
-        ],
-    );
+    let address = lab.external(&lab.central, "telemetry-system", "api-gateway");
     let _shown = well(&lab, &[]).says(&format!("{address}:80"));
 }
 

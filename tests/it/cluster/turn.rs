@@ -11,8 +11,19 @@ pub(super) const SECOND: [&str; 2] = ["edge-b", "central-b"];
 pub(super) struct Free {
     /// Whether it is the second.
     pub(super) is_second: bool,
-    /// Whether an earlier test deployed it.
-    pub(super) is_deployed: bool,
+    /// What the tests before left.
+    pub(super) state: State,
+}
+
+/// What the tests before left of a lab.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// No test had it.
+    Empty,
+    /// It is deployed and well.
+    Deployed,
+    /// A test failed that had it: what that test broke may still be broken.
+    Spoiled,
 }
 
 /// The labs that no test has; `None` before the first test asks.
@@ -36,7 +47,7 @@ impl Turn {
                 };
                 let lab = |is_second: &bool| Free {
                     is_second: *is_second,
-                    is_deployed: false,
+                    state: State::Empty,
                 };
                 seconds.iter().map(lab).collect()
             });
@@ -52,6 +63,9 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.state = State::Spoiled;
+        }
         let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
         free.get_or_insert_default().push(self.0);
         GIVEN_BACK.notify_one();
