@@ -3,11 +3,12 @@
 use clap::Args;
 
 use crate::deploy::preflight::catalogue as preflight;
-use crate::lint::{self, RULES, Rule};
+use crate::lint::zero_trust::{self, Principle};
+use crate::lint::{RULES, Rule};
 use crate::model::exit::ExitCode;
 use crate::model::likeness::nearest;
 use crate::report::Table;
-use crate::validate::{CATALOGUE, CheckInfo, check};
+use crate::validate::{CATALOGUE, CheckInfo};
 
 use super::error::CliError;
 use super::session::Session;
@@ -23,59 +24,86 @@ const ALIKE: f64 = 0.6;
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
-    /// Id of a check or a rule (TEL-RED-001), an exit code (4), or `modes` for same-cluster against
+    /// Id of a check, a rule or a principle (TEL-RED-001), an exit code (4), or `modes` for same-cluster against
     /// cross-cluster; without one, all of them
     #[arg(value_name = "CODE")]
     code: Option<String>,
 }
 
 pub(super) fn run(args: &ExplainArgs, session: &Session) -> Result<ExitCode, CliError> {
+    let entries = entries();
     match &args.code {
-        None => session.ui.table(&table())?,
-        Some(code) => session.ui.data(&explained(code)?)?,
+        None => session.ui.table(&table(&entries))?,
+        Some(code) => session.ui.data(explained(code, &entries)?)?,
     }
     Ok(ExitCode::Ok)
 }
 
-fn explained(code: &str) -> Result<String, CliError> {
-    if code == MODES_WORD {
-        return Ok(MODES.to_owned());
-    }
-    if let Some(check) = check::find(code) {
-        return Ok(of_check(check));
-    }
-    if let Some(check) = preflight::find(code) {
-        return Ok(of_preflight(check));
-    }
-    if let Some(rule) = lint::find(code) {
-        return Ok(of_rule(rule));
-    }
-    let exit = ExitCode::ALL.into_iter();
-    let mut exit = exit.filter(|exit| exit.number().to_string() == code);
-    exit.next().map(of_exit).ok_or_else(|| unknown(code))
+/// Something that can be explained.
+struct Entry {
+    code: String,
+    kind: &'static str,
+    about: &'static str,
+    text: String,
 }
 
-fn unknown(code: &str) -> CliError {
+fn entries() -> Vec<Entry> {
+    let entry = |code: &str, kind, about, text| Entry {
+        code: code.to_owned(),
+        kind,
+        about,
+        text,
+    };
+    let checks = CATALOGUE
+        .iter()
+        .map(|check| entry(check.id, "check", check.title, of_check(check)));
+    let before = preflight::CATALOGUE
+        .iter()
+        .map(|check| entry(check.id, "look before", check.title, of_preflight(check)));
+    let rules = RULES
+        .iter()
+        .map(|rule| entry(rule.id, "rule", rule.title, of_rule(rule)));
+    let principles = zero_trust::principles()
+        .map(|one| entry(one.id, "principle", one.title, of_principle(one)));
+    let exits = ExitCode::ALL.map(|exit| {
+        let number = exit.number().to_string();
+        entry(&number, "exit code", exit.meaning(), of_exit(exit))
+    });
+    let about = "same cluster against several, and which profile for whom";
+    let modes = [entry(MODES_WORD, "guide", about, MODES.to_owned())];
+    checks
+        .chain(before)
+        .chain(rules)
+        .chain(principles)
+        .chain(exits)
+        .chain(modes)
+        .collect()
+}
+
+fn explained<'e>(code: &str, entries: &'e [Entry]) -> Result<&'e str, CliError> {
+    let mut known = entries.iter();
+    match known.find(|entry| entry.code.eq_ignore_ascii_case(code)) {
+        Some(entry) => Ok(&entry.text),
+        None => Err(unknown(code, entries)),
+    }
+}
+
+fn unknown(code: &str, entries: &[Entry]) -> CliError {
     let error = CliError::usage(format!("there is no code `{code}`"));
-    let ids = ids();
-    match nearest(&code.to_uppercase(), ids.iter().map(|id| &**id), ALIKE) {
+    let codes = entries.iter().map(|entry| entry.code.as_str());
+    match nearest(&code.to_uppercase(), codes, ALIKE) {
         Some(nearest) => error.hint(format!("`telectl explain {nearest}` is the nearest")),
         None => error.hint("`telectl explain` lists all codes"),
     }
 }
 
-fn ids() -> Vec<String> {
-    let checks = CATALOGUE.iter().map(|check| check.id.to_owned());
-    let before = preflight::CATALOGUE.iter().map(|check| check.id.to_owned());
-    let rules = RULES.iter().map(|rule| rule.id.to_owned());
-    let exits = ExitCode::ALL.map(|exit| exit.number().to_string());
-    let modes = [MODES_WORD.to_owned()];
-    checks
-        .chain(before)
-        .chain(rules)
-        .chain(exits)
-        .chain(modes)
-        .collect()
+fn table(entries: &[Entry]) -> Table {
+    let mut table = Table::new(&["CODE", "KIND", "ABOUT"]);
+    for entry in entries {
+        let code = entry.code.as_str();
+        table.row(vec![code.into(), entry.kind.into(), entry.about.into()]);
+    }
+    table
 }
 
 fn of_check(check: &CheckInfo) -> String {
@@ -120,30 +148,15 @@ fn of_exit(exit: ExitCode) -> String {
     )
 }
 
-fn table() -> Table {
-    let mut table = Table::new(&["CODE", "KIND", "ABOUT"]);
-    for check in CATALOGUE {
-        table.row(vec![check.id.into(), "check".into(), check.title.into()]);
-    }
-    for check in preflight::CATALOGUE {
-        table.row(vec![
-            check.id.into(),
-            "look before".into(),
-            check.title.into(),
-        ]);
-    }
-    for rule in RULES {
-        table.row(vec![rule.id.into(), "rule".into(), rule.title.into()]);
-    }
-    for exit in ExitCode::ALL {
-        let number = exit.number().to_string();
-        table.row(vec![
-            number.into(),
-            "exit code".into(),
-            exit.meaning().into(),
-        ]);
-    }
-    let modes = "same cluster against several, and which profile for whom";
-    table.row(vec![MODES_WORD.into(), "guide".into(), modes.into()]);
-    table
+fn of_principle(principle: &Principle) -> String {
+    let Principle {
+        id,
+        title,
+        why,
+        remedy,
+    } = principle;
+    format!(
+        "{id}: {title}\nprinciple of telectl lint --zero-trust\n\nOtherwise {why}.\n\n\
+         Remedy: {remedy}\n"
+    )
 }

@@ -12,10 +12,12 @@ use super::error::DeployError;
 use super::event::Event;
 use super::knowledge::Knowledge;
 use super::layout::Stage;
+use super::looks::Looks;
 use super::plan::Action;
 use super::progressed::Ledger;
 use super::run::{OnFailure, Part, Run};
 use super::stage_run::{Applied, StageRun};
+use crate::cluster::ClusterError;
 use crate::cluster::apply::{Ownership, Writer};
 use crate::cluster::lock::{Lock, LockNews};
 use crate::model::consent::Confirmed;
@@ -34,6 +36,8 @@ pub(super) struct Writing<'w> {
     pub(super) locks: &'w Locks,
     /// Is cancelled when nothing more is to be begun: somebody said stop, or the time is over.
     pub(super) halt: CancellationToken,
+    /// What was seen once the locks were taken.
+    pub(super) looks: Looks,
 }
 
 impl Run<'_> {
@@ -72,13 +76,16 @@ impl Run<'_> {
         ledger: &Ledger,
         locks: &Locks,
     ) -> Result<(), DeployError> {
-        let writing = Writing {
+        let mut writing = Writing {
             consent,
             ledger,
             locks,
             halt: self.stop.child_token(),
+            looks: Looks::none(),
         };
-        self.open_intent(&writing).await?;
+        let (noted, looks) = tokio::join!(self.open_intent(&writing), self.look_at_all());
+        let noted = noted?;
+        writing.looks = looks;
         let outcome = self.before_the_deadline(&writing).await;
         let is_finished = match &outcome {
             Ok(()) => self.skipped.is_empty(),
@@ -89,7 +96,7 @@ impl Run<'_> {
             Err(_) => false,
         };
         if is_finished {
-            self.close_intent(&writing).await?;
+            self.close_intent(&writing, noted).await?;
         }
         outcome
     }
@@ -121,8 +128,8 @@ impl Run<'_> {
         }
     }
 
-    /// Makes missing namespaces and takes the locks: those of the stages that several runs share in
-    /// one order, so that of two runs one fails before it holds anything; then those of the edges.
+    /// Makes missing namespaces and takes the locks: that of the first stage alone, so that of two
+    /// runs over the same clusters one fails before it holds anything; then the others.
     async fn lock_all(
         &self,
         consent: &Confirmed,
@@ -130,17 +137,16 @@ impl Run<'_> {
         locks: &mut Locks,
     ) -> Result<(), DeployError> {
         let mut stages: Vec<&Stage> = self.applied().collect();
-        stages.sort();
-        let (edges, first): (Vec<&Stage>, Vec<&Stage>) = stages
-            .into_iter()
-            .partition(|stage| stage.profile == Profile::Edge);
-        for stage in first {
-            let lock = self.lock(stage, consent, ledger).await?;
-            locks.insert(stage.clone(), lock);
-        }
-        let taken = edges.iter().map(|stage| self.lock(stage, consent, ledger));
+        // One of those that several runs have in common comes first, in one order.
+        stages.sort_by_key(|stage| (stage.profile == Profile::Edge, *stage));
+        let Some((first, others)) = stages.split_first() else {
+            return Ok(());
+        };
+        let lock = self.lock(first, consent, ledger).await?;
+        locks.insert((*first).clone(), lock);
+        let taken = others.iter().map(|stage| self.lock(stage, consent, ledger));
         let mut failed = None;
-        for (stage, lock) in edges.iter().zip(join_all(taken).await) {
+        for (stage, lock) in others.iter().zip(join_all(taken).await) {
             match lock {
                 Ok(lock) => drop(locks.insert((*stage).clone(), lock)),
                 Err(error) => failed = failed.or(Some(error)),
@@ -149,43 +155,44 @@ impl Run<'_> {
         failed.map_or(Ok(()), Err)
     }
 
+    /// Takes a stage's lock, after making the namespace if there is none.
     async fn lock(
         &self,
         stage: &Stage,
         consent: &Confirmed,
         ledger: &Ledger,
     ) -> Result<Lock, DeployError> {
-        let cluster = self.cluster(stage);
-        let namespace = ObjectRef::new(ObjectKind::Namespace, "", &stage.namespace);
-        if cluster.get(&namespace).await?.is_none() {
-            let manifest = namespace_manifest(namespace.clone());
-            ledger.begin_write(stage, &namespace);
-            Writer::new(cluster, consent)
-                .apply(&manifest, Ownership::Respect)
-                .await
-                .inspect_err(|_| ledger.refused(stage, &namespace))?;
-            ledger.finish_write(stage, &namespace, Action::Create);
-            self.say(Event::Applied {
-                stage: stage.clone(),
-                object: namespace,
-                action: Action::Create,
-            });
+        match self.take_lock(stage).await {
+            Err(ClusterError::Refused { code: 404, .. }) => {}
+            taken => return Ok(taken?),
         }
+        let namespace = ObjectRef::new(ObjectKind::Namespace, "", &stage.namespace);
+        let manifest = namespace_manifest(namespace.clone());
+        ledger.begin_write(stage, &namespace);
+        Writer::new(self.cluster(stage), consent)
+            .apply(&manifest, Ownership::Respect)
+            .await
+            .inspect_err(|_| ledger.refused(stage, &namespace))?;
+        ledger.finish_write(stage, &namespace, Action::Create);
+        self.say(Event::Applied {
+            stage: stage.clone(),
+            object: namespace,
+            action: Action::Create,
+        });
+        Ok(self.take_lock(stage).await?)
+    }
+
+    async fn take_lock(&self, stage: &Stage) -> Result<Lock, ClusterError> {
         let name = format!("telectl-{}", stage.profile);
-        let lock = Lock::acquire(
-            cluster,
-            &stage.namespace,
-            &name,
-            &self.options.who,
-            |news| {
-                let stage = stage.clone();
-                self.say(match news {
-                    LockNews::Watched(holder) => Event::LockWatched { stage, holder },
-                    LockNews::TakenOver(former) => Event::LockTakenOver { stage, former },
-                });
-            },
-        );
-        Ok(lock.await?)
+        let news = |news| {
+            let stage = stage.clone();
+            self.say(match news {
+                LockNews::Watched(holder) => Event::LockWatched { stage, holder },
+                LockNews::TakenOver(former) => Event::LockTakenOver { stage, former },
+            });
+        };
+        let (cluster, who) = (self.cluster(stage), &self.options.who);
+        Lock::acquire(cluster, &stage.namespace, &name, who, news).await
     }
 
     async fn apply_stages(&self, writing: &Writing<'_>) -> Result<(), DeployError> {
@@ -194,7 +201,7 @@ impl Run<'_> {
         let is_edge = |stage: &Stage| stage.profile == Profile::Edge;
         for (stage, part) in self.stages.iter().filter(|(stage, _)| !is_edge(stage)) {
             match part {
-                Part::Observed => drop(self.look_again(stage, &mut knowledge).await?),
+                Part::Observed => drop(self.look_again(stage, &mut knowledge, writing).await?),
                 Part::Applied => {
                     let done = self.apply_stage(stage, knowledge, writing).await?;
                     knowledge = done.knowledge.clone();

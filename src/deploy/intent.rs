@@ -52,10 +52,13 @@ pub async fn unfinished(
 }
 
 impl Run<'_> {
-    /// Notes what the run is about to do.
-    pub(super) async fn open_intent(&self, writing: &Writing<'_>) -> Result<(), DeployError> {
+    /// Notes what the run is about to do; gives back the note as it is on the cluster.
+    pub(super) async fn open_intent(
+        &self,
+        writing: &Writing<'_>,
+    ) -> Result<Option<Value>, DeployError> {
         let (Some(intent), Some(first)) = (&self.options.intent, self.applied().next()) else {
-            return Ok(());
+            return Ok(None);
         };
         let run = Unfinished {
             generation: self.generation,
@@ -68,20 +71,21 @@ impl Run<'_> {
         StageRun::new(self, first, writing)
             .write_quietly(&manifest)
             .await
+            .map(Some)
     }
 
     /// The run is done: there is nothing to go on with.
-    pub(super) async fn close_intent(&self, writing: &Writing<'_>) -> Result<(), DeployError> {
-        let (Some(_), Some(first)) = (&self.options.intent, self.applied().next()) else {
+    pub(super) async fn close_intent(
+        &self,
+        writing: &Writing<'_>,
+        noted: Option<Value>,
+    ) -> Result<(), DeployError> {
+        let (Some(noted), Some(first)) = (noted, self.applied().next()) else {
             return Ok(());
         };
-        let object = reference(&first.namespace);
-        let Some(found) = self.cluster(first).get(&object).await? else {
-            return Ok(());
-        };
-        let uid = found["metadata"]["uid"].as_str().unwrap_or_default();
+        let uid = noted["metadata"]["uid"].as_str().unwrap_or_default();
         StageRun::new(self, first, writing)
-            .delete_quietly(&object, uid)
+            .delete_quietly(&reference(&first.namespace), uid)
             .await
     }
 }

@@ -14,6 +14,7 @@ pub mod intent;
 mod keys;
 pub mod knowledge;
 pub mod layout;
+mod looks;
 mod object;
 pub mod observe;
 pub mod plan;

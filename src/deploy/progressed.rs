@@ -104,6 +104,16 @@ impl Ledger {
         self.0.borrow().of(stage)
     }
 
+    /// Whether the run has, or may have, changed anything in the namespace of a stage.
+    pub(super) fn is_touched(&self, stage: &Stage) -> bool {
+        let is_there = |other: &Stage| {
+            (&other.context, &other.namespace) == (&stage.context, &stage.namespace)
+        };
+        let all = self.0.borrow();
+        let mut here = all.touched.iter().filter(|(other, _)| is_there(other));
+        here.any(|(_, touched)| touched.is_touched())
+    }
+
     pub(super) fn begin_write(&self, stage: &Stage, object: &ObjectRef) {
         self.note(|all| all.touch(stage).in_flight.insert(object.clone()));
     }

@@ -22,7 +22,7 @@ impl StageRun<'_> {
             return Ok(());
         }
         let mut knowledge = done.knowledge.clone();
-        let observed = self.look(&mut knowledge).await?;
+        let mut observed = self.look(&mut knowledge).await?;
         let found = find(&observed);
         let before = Scaling::of(&observed.set, &found);
         let is_agreed = |unwanted: &&Unwanted| {
@@ -35,13 +35,13 @@ impl StageRun<'_> {
         let freed = |manifest: &&Manifest| before.is_leaving(&manifest.object);
         let freed: Vec<Manifest> = done.manifests.iter().filter(freed).cloned().collect();
         if !freed.is_empty() {
-            let observed = self.look(&mut knowledge).await?;
+            observed = self.look(&mut knowledge).await?;
             // An autoscaler that nobody agreed to delete goes on deciding.
             let after = Scaling::of(&observed.set, &find(&observed)).while_they_leave();
             self.write_all(&after, freed, &observed).await?;
             self.await_ready(&observed, self.deadline()).await?;
         }
-        self.close_record(&knowledge).await
+        self.close_record(observed, &knowledge).await
     }
 
     pub(super) async fn delete_unwanted(&self, unwanted: &Unwanted) -> Result<(), DeployError> {

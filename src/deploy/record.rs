@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use futures::future::{try_join, try_join_all};
+
 use super::belongings::{Belongings, find};
 use super::error::DeployError;
 use super::history::{self, Generation};
@@ -34,10 +36,19 @@ impl StageRun<'_> {
     }
 
     /// Notes what is there now, when it was deployed and by whom, unless nothing changed; and keeps
-    /// the objects in the history.
-    pub(super) async fn close_record(&self, knowledge: &Knowledge) -> Result<(), DeployError> {
+    /// the objects in the history. `seen` is how the stage was seen last.
+    pub(super) async fn close_record(
+        &self,
+        seen: Observed,
+        knowledge: &Knowledge,
+    ) -> Result<(), DeployError> {
         let touched = self.writing.ledger.of(self.stage);
-        let observed = self.look(&mut knowledge.clone()).await?;
+        // Which objects there are is what counts here.
+        let observed = if touched.created.is_empty() && touched.deleted.is_empty() {
+            seen
+        } else {
+            self.look(&mut knowledge.clone()).await?
+        };
         let members = members(&observed, &find(&observed));
         let cluster_id = &observed.set.cluster_id;
         let is_noted = observed.record().is_some_and(|live| {
@@ -55,8 +66,14 @@ impl StageRun<'_> {
             files: options.files.clone(),
             note: options.note.clone(),
         };
-        self.keep(&observed, &generation).await?;
-        self.note(&observed, &members, &generation).await
+        let entry: Manifest = history::entry(&observed.set, &generation)?;
+        drop(self.write_quietly(&entry).await?);
+        try_join(
+            self.note(&observed, &members, &generation),
+            self.forget_outdated(&observed),
+        )
+        .await?;
+        Ok(())
     }
 
     /// Writes the record of a generation that is deployed and ready.
@@ -81,13 +98,13 @@ impl StageRun<'_> {
         self.write(&manifest, action, Ownership::Take).await
     }
 
-    /// Puts what is deployed into the history, and takes out what is too old.
-    async fn keep(&self, observed: &Observed, generation: &Generation) -> Result<(), DeployError> {
-        let entry: Manifest = history::entry(&observed.set, generation)?;
-        self.write_quietly(&entry).await?;
-        for (object, uid) in history::outdated(&observed.live, self.stage.profile) {
-            self.delete_quietly(&object, &uid).await?;
-        }
+    /// Takes out of the history what is too old.
+    async fn forget_outdated(&self, observed: &Observed) -> Result<(), DeployError> {
+        let outdated = history::outdated(&observed.live, self.stage.profile);
+        let gone = outdated
+            .iter()
+            .map(|(object, uid)| self.delete_quietly(object, uid));
+        try_join_all(gone).await?;
         Ok(())
     }
 }

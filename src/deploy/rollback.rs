@@ -7,6 +7,7 @@ use super::event::Event;
 use super::execute::Writing;
 use super::history::{self, Generation};
 use super::layout::Stage;
+use super::looks::Looks;
 use super::progressed::{Restored, Touched};
 use super::record::members;
 use super::run::{Inputs, Part, Renderer, Run};
@@ -24,6 +25,7 @@ impl Run<'_> {
             ledger: writing.ledger,
             locks: writing.locks,
             halt: self.stop.child_token(),
+            looks: Looks::none(),
         };
         for stage in stages.into_iter().rev() {
             let touched = writing.ledger.of(stage);
@@ -93,7 +95,7 @@ impl StageRun<'_> {
     async fn restore(&self, touched: &Touched, generation: &Generation) -> Result<(), DeployError> {
         let mut knowledge = self.run.knowledge.clone();
         let observed = self.look(&mut knowledge).await?;
-        self.apply_and_wait(observed, &mut knowledge).await?;
+        drop(self.apply_and_wait(observed, &mut knowledge).await?);
         let observed = self.look(&mut knowledge).await?;
         let found = find(&observed);
         let made_now = |unwanted: &&Unwanted| touched.created.contains(&unwanted.object);

@@ -114,14 +114,26 @@ impl Scaling {
         }
     }
 
-    /// The plan, with a number that a former autoscaler of ours wrote among what is ours to change.
+    /// The plan, with a number that a former autoscaler of ours wrote among what is ours to change,
+    /// and without one that an autoscaler of ours wrote while the plan was made: it may decide anew
+    /// at any time.
     #[must_use]
     pub fn released(&self, plan: ObjectPlan) -> ObjectPlan {
         if self.is_released(&plan.object) {
             without_autoscaler(plan)
+        } else if self.is_autoscaled(&plan.object) {
+            without_new_decision(plan)
         } else {
             plan
         }
+    }
+
+    /// Whether a write was refused for nothing but a number that an autoscaler of ours wrote
+    /// meanwhile.
+    pub fn decided_anew(&self, object: &ObjectRef, refused: &[(String, String)]) -> bool {
+        let is_its =
+            |(field, manager): &(String, String)| field == REPLICAS && manager == AUTOSCALER;
+        self.is_autoscaled(object) && !refused.is_empty() && refused.iter().all(is_its)
     }
 
     /// Whether writing what is planned takes such a number.
@@ -133,11 +145,26 @@ impl Scaling {
     }
 }
 
+fn is_of_autoscaler(conflict: &FieldConflict) -> bool {
+    conflict.change.field == REPLICAS && conflict.manager == AUTOSCALER
+}
+
+fn without_new_decision(mut plan: ObjectPlan) -> ObjectPlan {
+    plan.conflicts
+        .retain(|conflict| !is_of_autoscaler(conflict));
+    if plan.action == Action::Conflict && plan.conflicts.is_empty() {
+        plan.action = if plan.changes.is_empty() {
+            Action::Keep
+        } else {
+            Action::Update
+        };
+    }
+    plan
+}
+
 fn without_autoscaler(mut plan: ObjectPlan) -> ObjectPlan {
-    let is_left_over = |conflict: &FieldConflict| {
-        conflict.change.field == REPLICAS && conflict.manager == AUTOSCALER
-    };
-    let (left_over, others): (Vec<_>, Vec<_>) = plan.conflicts.into_iter().partition(is_left_over);
+    let (left_over, others): (Vec<_>, Vec<_>) =
+        plan.conflicts.into_iter().partition(is_of_autoscaler);
     plan.changes
         .extend(left_over.into_iter().map(|conflict| conflict.change));
     plan.conflicts = others;
@@ -262,5 +289,23 @@ mod tests {
         let foreign = scaling(&[], &["collector"], &[]);
         let plan = foreign.released(clash(&[(REPLICAS, AUTOSCALER)]));
         assert_eq!(plan.action, Action::Conflict);
+    }
+
+    #[test]
+    fn what_an_autoscaler_of_ours_decides_meanwhile_is_no_conflict() {
+        let ours = scaling(&["collector"], &["collector"], &[]);
+        let plan = ours.released(clash(&[(REPLICAS, AUTOSCALER)]));
+        assert_eq!((plan.action, plan.conflicts.len()), (Action::Keep, 0));
+        let both = [(REPLICAS, AUTOSCALER), (".spec.paused", "kubectl")];
+        let plan = ours.released(clash(&both));
+        assert_eq!((plan.action, plan.conflicts.len()), (Action::Conflict, 1));
+        let plan = ours.released(clash(&[(REPLICAS, "kubectl")]));
+        assert_eq!((plan.action, plan.conflicts.len()), (Action::Conflict, 1));
+        let refused = |manager: &str| [(REPLICAS.to_owned(), manager.to_owned())];
+        assert!(ours.decided_anew(&collector(), &refused(AUTOSCALER)));
+        assert!(!ours.decided_anew(&collector(), &refused("kubectl")));
+        assert!(!ours.decided_anew(&collector(), &[]));
+        let none = scaling(&[], &[], &[]);
+        assert!(!none.decided_anew(&collector(), &refused(AUTOSCALER)));
     }
 }

@@ -57,12 +57,19 @@ impl StageRun<'_> {
             .filter(|manifest| manifest.value["spec"]["type"] == "LoadBalancer")
             .map(|manifest| manifest.object.clone())
             .collect();
-        if awaited.is_empty() && !self.writing.ledger.of(self.stage).is_touched() {
+        let is_untouched = !self.writing.ledger.of(self.stage).is_touched();
+        if is_untouched && awaited.iter().all(|object| is_ready(&observed, object)) {
+            self.say_addresses(&observed);
             return Ok(observed);
         }
         let deadline = deadline.min(Instant::now() + ADDRESS_DEADLINE);
         self.wait(&awaited, "", deadline).await?;
         let observed = self.look(knowledge).await?;
+        self.say_addresses(&observed);
+        Ok(observed)
+    }
+
+    fn say_addresses(&self, observed: &Observed) {
         for (component, (_, port, live)) in &observed.services {
             let addresses = live.as_ref().map(external_addresses);
             for address in addresses.unwrap_or_default() {
@@ -73,7 +80,15 @@ impl StageRun<'_> {
                 });
             }
         }
-        Ok(observed)
+    }
+
+    /// Whether the run has changed nothing that could have to be waited for, and all of that was
+    /// ready before.
+    pub(super) fn is_settled(&self, observed: &Observed) -> bool {
+        let touched = self.writing.ledger.of(self.stage);
+        let mut waited_for = waited_for(&observed.set.manifests).into_iter();
+        let is_touched = |object| touched.written.contains(&object);
+        !waited_for.any(is_touched) && unready(observed).is_empty()
     }
 
     pub(super) async fn await_ready(
@@ -210,6 +225,11 @@ pub(super) fn unready(observed: &Observed) -> Vec<(ObjectRef, String)> {
             }
         })
         .collect()
+}
+
+fn is_ready(observed: &Observed, object: &ObjectRef) -> bool {
+    let live = observed.live.get(object);
+    live.is_some_and(|live| readiness(live) == Readiness::Current)
 }
 
 fn waited_for(manifests: &[Manifest]) -> Vec<ObjectRef> {

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use futures::StreamExt as _;
 use futures::future::try_join_all;
+use serde_json::Value;
 
 use super::advertised;
 use super::belongings::find;
@@ -22,15 +23,18 @@ use super::rotation::Rotated;
 use super::run::{Part, Run, require_addresses};
 use super::scaling::Scaling;
 use super::secrets::{AUTHORITY_SECRET, Making, manifest as secret_manifest, random_password};
-use crate::cluster::Cluster;
 use crate::cluster::apply::{Ownership, Writer};
 use crate::cluster::snapshot::Snapshot;
+use crate::cluster::{Cluster, ClusterError};
 use crate::model::manifest::Manifest;
 use crate::model::object::{ObjectKind, ObjectRef};
 use crate::model::secret::Secret;
 
 /// How many objects are written at once; the cluster limits requests further.
 const AT_ONCE: usize = 16;
+
+/// How often an object is written again because its autoscaler was faster.
+const ATTEMPTS: u32 = 5;
 
 /// One stage while it is written.
 pub(super) struct StageRun<'r> {
@@ -54,8 +58,12 @@ impl Run<'_> {
         &self,
         stage: &Stage,
         knowledge: &mut Knowledge,
+        writing: &Writing<'_>,
     ) -> Result<Observed, DeployError> {
-        let live = Snapshot::take(self.cluster(stage), &stage.namespace).await?;
+        let live = match writing.looks.still(stage, writing.ledger) {
+            Some(seen) => seen,
+            None => Snapshot::take(self.cluster(stage), &stage.namespace).await?,
+        };
         let nodes = self.nodes(stage);
         let observed = Observed::new(stage, live, nodes, knowledge, self.render)?;
         knowledge.learn(stage, &observed);
@@ -80,8 +88,8 @@ impl<'r> StageRun<'r> {
         require_addresses(self.stage, &observed.set)?;
         self.run.say(Event::StageStarted(self.stage.clone()));
         self.open_record(&observed).await?;
-        let manifests = self.apply_and_wait(observed, &mut knowledge).await?;
-        self.close_record(&knowledge).await?;
+        let (observed, manifests) = self.apply_and_wait(observed, &mut knowledge).await?;
+        self.close_record(observed, &knowledge).await?;
         let touched = self.writing.ledger.of(self.stage);
         self.run.say(Event::StageDone {
             stage: self.stage.clone(),
@@ -102,28 +110,31 @@ impl<'r> StageRun<'r> {
 
     /// Looks at the stage again.
     pub(super) async fn look(&self, knowledge: &mut Knowledge) -> Result<Observed, DeployError> {
-        self.run.look_again(self.stage, knowledge).await
+        self.run
+            .look_again(self.stage, knowledge, self.writing)
+            .await
     }
 
-    /// Applies what the stage is made of and waits until it is ready; gives back its manifests as
-    /// they were applied.
+    /// Applies what the stage is made of and waits until it is ready; gives back how it was seen
+    /// last, and its manifests as they were applied.
     pub(super) async fn apply_and_wait(
         &self,
         observed: Observed,
         knowledge: &mut Knowledge,
-    ) -> Result<Vec<Manifest>, DeployError> {
+    ) -> Result<(Observed, Vec<Manifest>), DeployError> {
         let deadline = self.deadline();
         let (observed, manifests) = self.apply_objects(observed, knowledge, deadline).await?;
+        if self.is_settled(&observed) {
+            return Ok((observed, manifests));
+        }
         let sets = observed
             .set
             .manifests
             .iter()
             .filter(|manifest| manifest.object.kind == ObjectKind::StatefulSet);
-        for manifest in sets {
-            self.unblock(&manifest.object).await?;
-        }
+        try_join_all(sets.map(|manifest| self.unblock(&manifest.object))).await?;
         self.await_ready(&observed, deadline).await?;
-        Ok(manifests)
+        Ok((observed, manifests))
     }
 
     /// Applies what the stage is made of; gives back how it was seen last, and its manifests as
@@ -252,20 +263,40 @@ impl<'r> StageRun<'r> {
         manifest: &Manifest,
         plan: &ObjectPlan,
     ) -> Result<(), DeployError> {
-        // An autoscaler may have decided anew since the object was planned.
-        let manifest = if scaling.is_autoscaled(&manifest.object) {
-            let live = self.cluster().get(&manifest.object).await?;
-            scaling.with_live_count(manifest.clone(), live.as_ref())
-        } else {
-            manifest.clone()
-        };
         let ownership = if scaling.takes(plan) {
             Ownership::Take
         } else {
             plan.ownership()
         };
+        let manifest = self.counted(scaling, manifest).await?;
         self.take_possession(plan, &manifest).await?;
-        self.write(&manifest, plan.action, ownership).await
+        let mut written = self.write(&manifest, plan.action, ownership).await;
+        for _ in 1..ATTEMPTS {
+            match &written {
+                Err(DeployError::Cluster(ClusterError::Conflict { fields, .. }))
+                    if scaling.decided_anew(&manifest.object, fields) =>
+                {
+                    let manifest = self.counted(scaling, &manifest).await?;
+                    written = self.write(&manifest, plan.action, ownership).await;
+                }
+                _ => break,
+            }
+        }
+        written
+    }
+
+    /// A manifest with the number of pods that runs now, where an autoscaler decides it: it may have
+    /// done so anew since the object was planned.
+    async fn counted(
+        &self,
+        scaling: &Scaling,
+        manifest: &Manifest,
+    ) -> Result<Manifest, DeployError> {
+        if !scaling.is_autoscaled(&manifest.object) {
+            return Ok(manifest.clone());
+        }
+        let live = self.cluster().get(&manifest.object).await?;
+        Ok(scaling.with_live_count(manifest.clone(), live.as_ref()))
     }
 
     /// Writes one object. What is written again in the same run is neither counted nor said again.
@@ -296,11 +327,10 @@ impl<'r> StageRun<'r> {
 
     /// Writes something that belongs to the run and not to what is deployed: it is neither said nor
     /// counted.
-    pub(super) async fn write_quietly(&self, manifest: &Manifest) -> Result<(), DeployError> {
+    pub(super) async fn write_quietly(&self, manifest: &Manifest) -> Result<Value, DeployError> {
         self.require_leave()?;
         let writer = Writer::new(self.cluster(), self.writing.consent);
-        writer.apply(manifest, Ownership::Take).await?;
-        Ok(())
+        Ok(writer.apply(manifest, Ownership::Take).await?)
     }
 
     /// Deletes something that belongs to the run and not to what is deployed.

@@ -17,6 +17,7 @@ mod scaling;
 mod secrets;
 mod servers;
 mod subject;
+pub mod zero_trust;
 
 use crate::config::{self, ConfigError, Layers};
 use crate::model::profile::Profile;
@@ -25,6 +26,7 @@ use crate::render::{self, RenderError};
 pub use finding::{Finding, merged};
 pub use rule::{RULES, Rule, Severity, find};
 pub use subject::Subject;
+pub use zero_trust::{Answer, Standing};
 
 /// What lint cannot work with.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +68,19 @@ pub fn lint(profile: Profile, layers: &Layers) -> Result<Vec<Finding>, LintError
             .any(|id| id.eq_ignore_ascii_case(finding.rule.id));
     }
     Ok(found)
+}
+
+/// How a profile under these values stands to the principles of zero trust.
+///
+/// # Errors
+/// When the values are wrong or cannot be rendered.
+pub fn checklist(profile: Profile, layers: &Layers) -> Result<Vec<Answer>, LintError> {
+    let resolved = config::resolve(profile, layers)?;
+    let set = render::preview(&resolved)?;
+    Ok(zero_trust::checklist(&Subject {
+        resolved: &resolved,
+        set: &set,
+    }))
 }
 
 /// Everything that is wrong with a profile that could be rendered.

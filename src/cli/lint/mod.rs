@@ -1,10 +1,12 @@
 //! `telectl lint`: what is wrong with values, and with what is made from them, without a cluster.
 
+mod checklist;
 mod view;
 
 use clap::{Args, ValueEnum};
 
-use crate::lint::{self, Finding, LintError, Severity, merged};
+use crate::config::Layers;
+use crate::lint::{self, Answer, Finding, LintError, Severity, Standing, merged};
 use crate::model::exit::ExitCode;
 use crate::model::profile::Profile;
 
@@ -46,6 +48,10 @@ pub(super) struct LintArgs {
     /// From which severity on to exit with 4
     #[arg(long, value_name = "SEVERITY", default_value = "error")]
     fail_on: FailOn,
+    /// Print the zero-trust checklist instead: for each principle and profile whether it is kept, and
+    /// where it is not. Fails only with --fail-on warning
+    #[arg(long)]
+    zero_trust: bool,
     /// The form of the report
     #[arg(short, long, value_name = "FORM", default_value = "text")]
     output: LintOutput,
@@ -66,6 +72,9 @@ pub(super) fn run(
         [] => Profile::ALL.to_vec(),
         given => given.to_vec(),
     };
+    if args.zero_trust {
+        return checklist(args, &profiles, &layers, session);
+    }
     let mut found = Vec::new();
     for profile in profiles {
         found.extend(lint::lint(profile, &layers)?);
@@ -79,6 +88,30 @@ pub(super) fn run(
         LintOutput::Json => view::json(&found),
     };
     session.answer(&text, verdict(args.fail_on, &found))
+}
+
+fn checklist(
+    args: &LintArgs,
+    profiles: &[Profile],
+    layers: &Layers,
+    session: &Session,
+) -> Result<ExitCode, CliError> {
+    let mut answers = Vec::new();
+    for profile in profiles {
+        answers.extend(lint::checklist(*profile, layers)?);
+    }
+    let text = match args.output {
+        LintOutput::Text => checklist::text(&answers, session.ui.data_coloring()),
+        LintOutput::Json => checklist::json(&answers),
+    };
+    let is_broken = |answer: &Answer| matches!(answer.standing, Standing::Broken(_));
+    let fails = args.fail_on == FailOn::Warning && answers.iter().any(is_broken);
+    let code = if fails {
+        ExitCode::ValidationFailed
+    } else {
+        ExitCode::Ok
+    };
+    session.answer(&text, code)
 }
 
 fn verdict(fail_on: FailOn, found: &[Finding]) -> ExitCode {

@@ -53,7 +53,8 @@ pub struct Lock {
     cluster: Cluster,
     object: ObjectRef,
     holder: String,
-    renewal: JoinHandle<()>,
+    /// Gives back the Lease as it was renewed last.
+    renewal: JoinHandle<Value>,
     stop: CancellationToken,
     lost: CancellationToken,
     validity: Validity,
@@ -126,8 +127,14 @@ impl Lock {
     /// When the API server cannot be asked; the lock then expires by itself.
     pub async fn release(mut self, consent: &Confirmed) -> Result<(), ClusterError> {
         self.stop.cancel();
+        let writer = Writer::new(&self.cluster, consent);
         // The renewal ends at once or with its last request; a panic in it changes nothing here.
-        drop((&mut self.renewal).await);
+        if let Ok(last) = (&mut self.renewal).await {
+            match writer.delete_unchanged(&self.object, &last).await {
+                Err(ClusterError::Refused { code: 409, .. }) => {}
+                given_back => return given_back,
+            }
+        }
         // Whoever took an expired lock over kept its UID: only one that is still ours goes, and
         // only as it was seen.
         let Some(lease) = self.cluster.get(&self.object).await? else {
@@ -136,9 +143,7 @@ impl Lock {
         if lease["spec"]["holderIdentity"] != self.holder.as_str() {
             return Ok(());
         }
-        Writer::new(&self.cluster, consent)
-            .delete_unchanged(&self.object, &lease)
-            .await
+        writer.delete_unchanged(&self.object, &lease).await
     }
 }
 
@@ -179,12 +184,22 @@ async fn take(
 ) -> Result<Value, ClusterError> {
     // What is seen of a silent holder: the renewal, and when it was first seen.
     let mut watched: Option<(Value, Duration)> = None;
+    // Whoever gives a lock back deletes its Lease: most of the time there is none.
+    let mut is_there = false;
     loop {
         let asked = boot_time();
-        let Some(mut lease) = cluster.get(object).await? else {
+        let found = if is_there {
+            cluster.get(object).await?
+        } else {
+            None
+        };
+        let Some(mut lease) = found else {
             match create(cluster, object, fresh(object, holder)).await {
                 // Somebody else was faster: now the Lease says who.
-                Err(ClusterError::Refused { code: 409, .. }) => continue,
+                Err(ClusterError::Refused { code: 409, .. }) => {
+                    is_there = true;
+                    continue;
+                }
                 created => {
                     validity.renewed(asked);
                     return created;
@@ -251,11 +266,11 @@ struct Renewing {
 }
 
 impl Renewing {
-    async fn renew(self, mut lease: Value) {
+    async fn renew(self, mut lease: Value) -> Value {
         let mut pause = RENEWAL;
         loop {
             tokio::select! {
-                () = self.stop.cancelled() => return,
+                () = self.stop.cancelled() => return lease,
                 () = tokio::time::sleep(pause) => {}
             }
             let asked = boot_time();
@@ -267,11 +282,14 @@ impl Renewing {
                     pause = RENEWAL;
                 }
                 // Somebody else took or removed it.
-                Ok(Ok(None)) => return self.lost.cancel(),
+                Ok(Ok(None)) => self.lost.cancel(),
                 Ok(Err(_)) | Err(_) => pause = PAUSE,
             }
             if self.validity.left() <= TRY {
-                return self.lost.cancel();
+                self.lost.cancel();
+            }
+            if self.lost.is_cancelled() {
+                return lease;
             }
         }
     }

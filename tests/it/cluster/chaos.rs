@@ -13,7 +13,7 @@ use super::lab::{Clusters, LAB_VALUES, LONG, Lab, ROWS};
 use super::proxy::{Kill, Moment, Proxies};
 
 /// How often telectl is killed, unless `TELECTL_TEST_CHAOS` says otherwise.
-const TIMES: u32 = 6;
+const TIMES: u32 = 4;
 /// Which points: the same ones again, unless `TELECTL_TEST_SEED` says otherwise.
 const SEED: u64 = 4;
 

@@ -12,10 +12,9 @@ const IMAGES: [&str; 2] = [
 fn d07_what_cannot_be_changed_in_place_is_part_of_the_plan_and_stops_a_deploy() {
     let Some(lab) = Lab::take() else { return };
     let without_overlay = |command: &[&str]| lab.on_both(&[command, &IMAGES[..]].concat());
-    let plan = without_overlay(&["plan"]).exits(1);
     let etcd = "x StatefulSet/etcd cannot be changed in place\n      \
                 .spec.volumeClaimTemplates[0].spec.resources.requests.storage: \"256Mi\" → \"8Gi\"";
-    assert!(plan.stdout.contains(etcd), "{}", plan.stdout);
+    let plan = without_overlay(&["plan"]).exits(1).says(etcd);
     // The rest is there, too: a text by its lines, and the other cluster's objects.
     assert!(plan.stdout.contains("- maxmemory "), "{}", plan.stdout);
     assert!(

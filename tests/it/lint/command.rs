@@ -1,7 +1,7 @@
 //! `telectl lint` and `telectl explain` as they are called.
 
 use serde_json::Value;
-use telectl::lint::RULES;
+use telectl::lint::{RULES, zero_trust};
 use telectl::model::exit::ExitCode;
 use telectl::validate::CATALOGUE;
 
@@ -141,7 +141,9 @@ fn r42_the_two_modes_are_compared_in_every_aspect() {
 #[test]
 fn ids_of_checks_and_rules_are_unique_well_formed_and_explained() {
     let checks = CATALOGUE.iter().map(|check| check.id);
-    let mut ids: Vec<&str> = checks.chain(RULES.iter().map(|rule| rule.id)).collect();
+    let rules = RULES.iter().map(|rule| rule.id);
+    let principles = zero_trust::principles().map(|one| one.id);
+    let mut ids: Vec<&str> = checks.chain(rules).chain(principles).collect();
     let all = ids.len();
     ids.sort_unstable();
     ids.dedup();

@@ -3,6 +3,7 @@
 mod cases;
 mod command;
 mod tampered;
+mod zero_trust;
 
 use std::collections::BTreeSet;
 
