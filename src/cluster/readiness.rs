@@ -74,17 +74,28 @@ fn deployment(object: &Value) -> Readiness {
         count(object, "replicas"),
         count(object, "availableReplicas"),
     );
-    if updated < desired {
-        waiting(format!("{updated}/{desired} pods updated"))
+    let why = if updated < desired {
+        format!("{updated}/{desired} pods updated")
     } else if all > updated {
         let old = all - updated;
         let pods = if old == 1 { "pod" } else { "pods" };
-        waiting(format!("{old} old {pods} still to go"))
+        format!("{old} old {pods} still to go")
     } else if available < desired {
-        waiting(format!("{available}/{desired} pods ready"))
+        format!("{available}/{desired} pods ready")
     } else {
-        Readiness::Current
-    }
+        return Readiness::Current;
+    };
+    waiting(match replica_failure(object) {
+        Some(because) => format!("{why}; no pod is made: {because}"),
+        None => why,
+    })
+}
+
+/// Why the controller of a Deployment could not make its pods, by its own condition.
+fn replica_failure(object: &Value) -> Option<&str> {
+    let failure = condition(object, "ReplicaFailure")?;
+    let is_there = failure["status"] == "True";
+    failure["message"].as_str().filter(|_| is_there)
 }
 
 fn stateful_set(object: &Value) -> Readiness {
@@ -218,5 +229,23 @@ mod tests {
             let found = stateful_set(current, updated, ready);
             assert!(matches!(found, Readiness::InProgress(_)), "{found:?}");
         }
+    }
+
+    #[test]
+    fn d12_a_deployment_whose_pods_are_refused_says_why() {
+        let deployment = |status: &str| {
+            readiness(&json!({
+                "kind": "Deployment",
+                "metadata": {"generation": 1},
+                "spec": {"replicas": 2},
+                "status": {"observedGeneration": 1, "conditions": [
+                    {"type": "ReplicaFailure", "status": status, "message": "exceeded quota"},
+                ]},
+            }))
+        };
+        let says = |text: &str| Readiness::InProgress(text.to_owned());
+        let refused = "0/2 pods updated; no pod is made: exceeded quota";
+        assert_eq!(deployment("True"), says(refused));
+        assert_eq!(deployment("False"), says("0/2 pods updated"));
     }
 }

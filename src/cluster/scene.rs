@@ -192,12 +192,25 @@ impl Scene {
             Some(Readiness::Current) => return None,
             Some(Readiness::InProgress(why) | Readiness::Failed(why)) => why,
         };
-        Some(match self.culprit(awaited, now) {
-            Some((pod, trouble)) => {
-                format!("{why}; pod {}: {trouble}", text(&pod["metadata"]["name"]))
-            }
+        if let Some((pod, trouble)) = self.culprit(awaited, now) {
+            let name = text(&pod["metadata"]["name"]);
+            return Some(format!("{why}; pod {name}: {trouble}"));
+        }
+        Some(match self.unmade(awaited) {
+            Some(because) => format!("{why}; no pod is made: {because}"),
             None => why,
         })
+    }
+
+    /// Why the controller of a StatefulSet cannot make its pods: its newest warning. That of a
+    /// Deployment says so in the object itself.
+    fn unmade(&self, awaited: &Awaited) -> Option<String> {
+        let workload = awaited.live.as_ref()?;
+        let warnings = self.events.values();
+        let warnings = warnings.filter(|event| event["reason"] == "FailedCreate");
+        let uid = text(&workload["metadata"]["uid"]);
+        let newest = pod::newest_event(warnings, &uid)?;
+        Some(text(&newest["message"]))
     }
 
     /// The pods of an object's newest revision that are not ready and not going.

@@ -283,3 +283,29 @@ fn a_pod_that_does_not_start_quotes_its_newest_warning() {
     let later = start + READYING_GRACE;
     assert!(said(&mut scene, later).ends_with(&format!("pod p: ContainerCreating: {missing}")));
 }
+
+#[test]
+fn d12_a_stateful_set_whose_pods_are_refused_says_why() {
+    let now = Instant::now();
+    let object = ObjectRef::new(ObjectKind::StatefulSet, "ns", "redis");
+    let mut scene = Scene::new(&[object]);
+    scene.object(
+        0,
+        Some(json!({
+            "kind": "StatefulSet", "metadata": {"uid": "redis", "generation": 1},
+            "spec": {"replicas": 1},
+            "status": {"observedGeneration": 1, "currentRevision": "a", "updateRevision": "a"},
+        })),
+    );
+    let said = |scene: &mut Scene| scene.news(now).remove(0).1.unwrap();
+    assert_eq!(said(&mut scene), "0/1 pods ready");
+    scene.event(Listed::Is(json!({
+        "metadata": {"name": "e"}, "reason": "FailedCreate", "type": "Warning",
+        "message": "exceeded quota: full", "lastTimestamp": "2026-01-01T00:00:00Z",
+        "involvedObject": {"uid": "redis"},
+    })));
+    assert_eq!(
+        said(&mut scene),
+        "0/1 pods ready; no pod is made: exceeded quota: full"
+    );
+}

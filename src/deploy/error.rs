@@ -48,6 +48,12 @@ pub enum DeployError {
         /// The objects, with their stages.
         objects: Vec<(Stage, ObjectPlan)>,
     },
+    /// A webhook or a policy of a cluster is against objects.
+    #[error("{} {} refused by a policy of the cluster", counted(objects), are(objects.len()))]
+    Rejected {
+        /// The objects, with their stages.
+        objects: Vec<(Stage, ObjectPlan)>,
+    },
     /// Objects exist already and are somebody else's.
     #[error("{} {} to somebody else", counted(objects), belongs(objects.len()))]
     NotOurs {
@@ -131,6 +137,10 @@ const fn edges(count: usize) -> &'static str {
 
 const fn belongs(count: usize) -> &'static str {
     if count == 1 { "belongs" } else { "belong" }
+}
+
+const fn are(count: usize) -> &'static str {
+    if count == 1 { "is" } else { "are" }
 }
 
 fn errors(findings: &[Finding]) -> String {

@@ -7,7 +7,7 @@ use super::claim::{Claim, claim};
 use super::plan::{Action, FieldConflict, ObjectPlan};
 use super::policy::{Adoption, Policy, without_brackets};
 use super::recreate::recreation;
-use super::refusal::refused;
+use super::refusal::{is_admissions, refused, rejected};
 use super::run::Run;
 use super::scaling::Scaling;
 use super::takeover::{given_up, is_earlier, patch_between, sorted, takeover};
@@ -62,6 +62,9 @@ pub(super) async fn plan_object(
     }
     let answered = answer(cluster, &manifest, live, owner.as_ref()).await;
     let plan = match (answered, live) {
+        (Err(ClusterError::Refused { message, .. }), _) if is_admissions(&message) => {
+            rejected(&manifest, &message)
+        }
         // What is there cannot become this: the rest of the plan is worth seeing all the same.
         (
             Err(ClusterError::Refused {

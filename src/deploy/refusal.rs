@@ -1,4 +1,5 @@
-//! Changes that a cluster refuses, because the fields of an object are fixed once it is made. Pure.
+//! Changes that a cluster refuses, because the fields of an object are fixed once it is made, or
+//! because an admission of the cluster is against them. Pure.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -17,6 +18,8 @@ use crate::model::object::ObjectKind;
 pub struct Refusal {
     /// What the API server says.
     pub message: String,
+    /// Whether a webhook or a policy of the cluster is against it, and not what the object is.
+    pub by_admission: bool,
     /// Settings, as `key=value`, that keep what is there.
     pub keep: Vec<String>,
     /// The files and overlays that the last deployment was given with `-f`, if it noted them.
@@ -58,7 +61,29 @@ pub(super) fn refused(manifest: &Manifest, live: &Value, message: &str) -> Objec
         changes,
         refusal: Some(Refusal {
             message: message.to_owned(),
+            by_admission: false,
             keep,
+            deployed_with: None,
+            not_recreated: None,
+        }),
+        ..ObjectPlan::new(manifest.object.clone(), Action::Refuse)
+    }
+}
+
+/// Whether the API server speaks for a webhook or a policy. Any code may come with it.
+pub(super) fn is_admissions(message: &str) -> bool {
+    [" denied the request", " denied request: "]
+        .iter()
+        .any(|words| message.contains(words))
+}
+
+/// The plan of an object that an admission of the cluster is against.
+pub(super) fn rejected(manifest: &Manifest, message: &str) -> ObjectPlan {
+    ObjectPlan {
+        refusal: Some(Refusal {
+            message: message.to_owned(),
+            by_admission: true,
+            keep: Vec::new(),
             deployed_with: None,
             not_recreated: None,
         }),
@@ -133,7 +158,8 @@ pub(super) fn note_record(plans: &mut [ObjectPlan], record: Option<&Value>) {
 ///
 /// # Errors
 /// [`DeployError::NotOurs`] with all that belong to somebody else; without such ones
-/// [`DeployError::CannotChange`], with all that cannot be changed.
+/// [`DeployError::CannotChange`], with all that cannot be changed; without these
+/// [`DeployError::Rejected`].
 pub fn refuse<'a>(
     plans: impl IntoIterator<Item = (&'a Stage, &'a ObjectPlan)>,
 ) -> Result<(), DeployError> {
@@ -146,10 +172,24 @@ pub fn refuse<'a>(
     if !others.is_empty() {
         return Err(DeployError::NotOurs { objects: others });
     }
-    if objects.is_empty() {
-        return Ok(());
+    let (rejected, fixed): (Vec<_>, Vec<_>) = objects
+        .into_iter()
+        .partition(|(_, plan): &(Stage, ObjectPlan)| plan.is_rejected());
+    if !fixed.is_empty() {
+        return Err(DeployError::CannotChange { objects: fixed });
     }
-    Err(DeployError::CannotChange { objects })
+    if !rejected.is_empty() {
+        return Err(DeployError::Rejected { objects: rejected });
+    }
+    Ok(())
+}
+
+impl ObjectPlan {
+    /// Whether an admission of the cluster is against it.
+    pub fn is_rejected(&self) -> bool {
+        let refusal = self.refusal.as_ref();
+        refusal.is_some_and(|refusal| refusal.by_admission)
+    }
 }
 
 #[cfg(test)]
@@ -331,5 +371,24 @@ mod tests {
         assert!(refuse([(&stage, &kept)]).is_ok());
         let error = refuse([(&stage, &refused), (&stage, &kept), (&stage, &refused)]).unwrap_err();
         assert_eq!(error.to_string(), "2 objects cannot be changed in place");
+        let rejected = rejected(&etcd(json!({})), "the webhook denied the request: no");
+        let error = refuse([(&stage, &rejected), (&stage, &kept)]).unwrap_err();
+        let says = "etcd is refused by a policy of the cluster";
+        assert!(error.to_string().ends_with(says), "{error}");
+        let error = refuse([(&stage, &rejected), (&stage, &refused)]).unwrap_err();
+        let says = "etcd cannot be changed in place";
+        assert!(error.to_string().ends_with(says), "{error}");
+    }
+
+    #[test]
+    fn webhooks_and_policies_are_told_from_the_servers_own_rules() {
+        for message in [
+            "admission webhook \"a.example\" denied the request: no",
+            "deployments.apps \"collector\" is forbidden: ValidatingAdmissionPolicy 'p' with \
+             binding 'p' denied request: no",
+        ] {
+            assert!(is_admissions(message), "{message}");
+        }
+        assert!(!is_admissions(MESSAGE));
     }
 }

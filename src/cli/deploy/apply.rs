@@ -370,6 +370,7 @@ impl From<DeployError> for CliError {
             DeployError::Conflicts { ref objects, .. } => policy::conflicting(&error, objects),
             DeployError::NotOurs { ref objects } => policy::foreign(&error, objects),
             DeployError::CannotChange { ref objects } => refusals::explained(&error, objects),
+            DeployError::Rejected { ref objects } => refusals::rejected(&error, objects),
             DeployError::Preflight { ref findings } => {
                 preflight::explained(&error, findings).hint(preflight::way_on(findings))
             }

@@ -34,6 +34,18 @@ pub(super) fn explained(error: &DeployError, objects: &[(Stage, ObjectPlan)]) ->
     ))
 }
 
+/// The error about objects that a cluster's policies are against, with their words.
+pub(super) fn rejected(error: &DeployError, objects: &[(Stage, ObjectPlan)]) -> CliError {
+    let mut made = CliError::from_error(ExitCode::Error, error);
+    for (stage, plan) in objects {
+        for line in fields(plan) {
+            let named = format!("{}/{}", plan.object.kind, plan.object.name);
+            made = made.detail(format!("cluster {}: {named} {line}", stage.context));
+        }
+    }
+    made.hint("the cluster's own webhooks and admission policies decide this, not telectl: ask who set them")
+}
+
 /// Whether it may help to make an object anew: not where the server finds something else wrong, and
 /// never for a volume.
 fn may_be_recreated(plan: &ObjectPlan) -> bool {
@@ -118,6 +130,7 @@ mod tests {
         ObjectPlan {
             refusal: Some(Refusal {
                 message: "updates are forbidden".to_owned(),
+                by_admission: false,
                 keep: changes
                     .iter()
                     .map(|_| "etcd.persistence.size=256Mi".to_owned())

@@ -223,7 +223,11 @@ fn refused(plan: &ObjectPlan, name: &str, lines: &mut Vec<String>) {
         lines.push(format!("  x {name} belongs to {owner}"));
         return;
     }
-    lines.push(format!("  x {name} cannot be changed in place"));
+    lines.push(if plan.is_rejected() {
+        format!("  x {name} is refused by a policy of the cluster")
+    } else {
+        format!("  x {name} cannot be changed in place")
+    });
     let fields = refusals::fields(plan);
     lines.extend(fields.iter().map(|line| format!("      {line}")));
 }

@@ -6,6 +6,7 @@
 mod account;
 mod applyset;
 mod canary;
+mod causes;
 mod chaos;
 mod connectivity;
 mod deploy;

@@ -1,0 +1,147 @@
+//! What keeps a deployment from its end inside a cluster is named as soon as the cluster knows it: the
+//! run does not wait for its deadline.
+
+use std::time::{Duration, Instant};
+
+use super::lab::{Done, LAB_VALUES, Lab};
+
+const PLACE: [&str; 2] = ["-n", "telemetry-system"];
+/// From the beginning of a run to its end: what the cluster needs to find out, and at most 30 s more.
+const SOON: Duration = Duration::from_secs(75);
+
+/// One worker's image is not that of the others, and that is meant.
+const OTHER_VERSION: [&str; 2] = ["--skip-preflight", "TEL-PRE-014"];
+
+/// Deploys central with these flags; it has minutes.
+fn central(lab: &Lab, flags: &[&str]) -> Done {
+    let deploy = ["deploy", "central", "--context", &lab.central, "--yes"];
+    lab.telectl(&[&deploy[..], &LAB_VALUES, flags].concat())
+}
+
+/// Deploys what cannot come to its end, and then what can; gives what the first said.
+fn broken_and_mended(lab: &Lab, flags: &[&str]) -> Done {
+    let started = Instant::now();
+    let broken = central(lab, flags);
+    let took = started.elapsed();
+    let _mended = central(lab, &[]).exits(0);
+    let _clean = lab.lab(&["plan", "--exit-code"]).exits(0);
+    assert!(took < SOON, "{took:?}: {}", broken.stderr);
+    broken
+}
+
+#[test]
+fn d12_an_image_that_does_not_exist_is_named() {
+    let Some(lab) = Lab::take() else { return };
+    let wrong = ["--set", "collector.image.tag=no-such-tag"];
+    let wrong = [&wrong[..], &OTHER_VERSION].concat();
+    let said = broken_and_mended(&lab, &wrong);
+    let _said = said.exits(1).says("no-such-tag").says("pod collector-");
+}
+
+#[test]
+fn d12_a_worker_that_crashes_again_and_again_is_quoted() {
+    let Some(lab) = Lab::take() else { return };
+    // This server takes the worker's arguments for its configuration file.
+    let wrong = [
+        "--set",
+        "collector.image.repository=localhost/redis",
+        "--set",
+        "collector.image.tag=7",
+    ];
+    let wrong = [&wrong[..], &OTHER_VERSION].concat();
+    let said = broken_and_mended(&lab, &wrong);
+    let _said = said
+        .exits(1)
+        .says("last lines of the log of pod collector-")
+        .says("config file");
+}
+
+#[test]
+fn d12_a_full_quota_is_named() {
+    let Some(lab) = Lab::take() else { return };
+    let quota = ["create", "quota", "full", "--hard=pods=1"];
+    lab.kubectl(&lab.central, &[&PLACE[..], &quota].concat());
+    let change = ["--set", "collector.config.pollInterval=1300ms"];
+    let refused = central(&lab, &change);
+    // Somebody may make room at any time: it is waited for, and told.
+    let let_through = ["--skip-preflight", "TEL-PRE-013", "--timeout", "25s"];
+    let failed = central(&lab, &[&change[..], &let_through].concat());
+    let delete = ["delete", "quota", "full"];
+    lab.kubectl(&lab.central, &[&PLACE[..], &delete].concat());
+    let _mended = central(&lab, &[]).exits(0);
+    let _refused = refused
+        .exits(1)
+        .says("TEL-PRE-013")
+        .says("ResourceQuota full");
+    let failed = failed.exits(7);
+    let told = failed.stderr.lines().find(|line| {
+        line.contains("Deployment/collector > waiting") && line.contains("exceeded quota: full")
+    });
+    assert!(told.is_some(), "{}", failed.stderr);
+}
+
+/// A policy of the cluster that refuses changes of the collector.
+fn policy(condition: &str) -> String {
+    format!(
+        r#"{{"apiVersion": "v1", "kind": "List", "items": [
+          {{"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+           "metadata": {{"name": "telectl-test"}},
+           "spec": {{"failurePolicy": "Fail",
+             "matchConstraints": {{"resourceRules": [{{"apiGroups": ["apps"], "apiVersions": ["v1"],
+               "operations": ["CREATE", "UPDATE"], "resources": ["deployments"]}}]}},
+             "validations": [{{"expression": "{condition}", "message": "no change on a Friday"}}]}}}},
+          {{"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+           "metadata": {{"name": "telectl-test"}},
+           "spec": {{"policyName": "telectl-test", "validationActions": ["Deny"]}}}}]}}"#
+    )
+}
+
+/// Runs something under such a policy, once the API server enforces it.
+fn under_policy<T>(lab: &Lab, condition: &str, run: impl FnOnce() -> T) -> T {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), policy(condition)).expect("it can be written");
+    let path = file.path().display().to_string();
+    lab.kubectl(&lab.central, &["apply", "-f", &path]);
+    let touch = ["annotate", "deployment/collector", "telectl.test/touched=1"];
+    let untouch = ["annotate", "deployment/collector", "telectl.test/touched-"];
+    lab.eventually("the policy to be enforced", Duration::from_secs(60), || {
+        let touched = lab.try_kubectl(&lab.central, &[&PLACE[..], &touch].concat());
+        if touched.code == 0 {
+            let _untouched = lab.try_kubectl(&lab.central, &[&PLACE[..], &untouch].concat());
+        }
+        (touched.code != 0).then_some(())
+    });
+    let outcome = run();
+    lab.kubectl(&lab.central, &["delete", "-f", &path]);
+    lab.eventually("the policy to be gone", Duration::from_secs(60), || {
+        let touched = lab.try_kubectl(&lab.central, &[&PLACE[..], &touch].concat());
+        (touched.code == 0).then_some(())
+    });
+    lab.kubectl(&lab.central, &[&PLACE[..], &untouch].concat());
+    outcome
+}
+
+#[test]
+fn d16_an_admission_that_rejects_is_quoted_and_resume_goes_on_without_it() {
+    let Some(lab) = Lab::take() else { return };
+    let change = ["--set", "collector.config.pollInterval=1400ms"];
+    let record = |lab: &Lab| {
+        let record = ["get", "configmap", "telectl-central", "-o", "yaml"];
+        lab.kubectl(&lab.central, &[&PLACE[..], &record].concat())
+    };
+    let before = record(&lab);
+    let (at_once, untouched) =
+        under_policy(&lab, "false", || (central(&lab, &change), record(&lab)));
+    // One that lets a dry run pass strikes in the middle.
+    let only_real = "request.dryRun == true";
+    let late = under_policy(&lab, only_real, || central(&lab, &change));
+    let resumed = lab.on_both(&["resume", "--yes"]);
+    let _back = central(&lab, &[]).exits(0);
+    let _clean = lab.lab(&["plan", "--exit-code"]).exits(0);
+    let rejected = "no change on a Friday";
+    let named = "Deployment/collector is refused by a policy of the cluster";
+    let _at_once = at_once.exits(1).says(rejected).says(named);
+    assert_eq!(before, untouched, "nothing is written that cannot be whole");
+    let _late = late.says(rejected).says("resume");
+    let _resumed = resumed.exits(0);
+}
