@@ -194,17 +194,12 @@ async fn take(
             None
         };
         let Some(mut lease) = found else {
-            match create(cluster, object, fresh(object, holder)).await {
-                // Somebody else was faster: now the Lease says who.
-                Err(ClusterError::Refused { code: 409, .. }) => {
-                    is_there = true;
-                    continue;
-                }
-                created => {
-                    validity.renewed(asked);
-                    return created;
-                }
+            if let Some(made) = make(cluster, object, holder).await? {
+                validity.renewed(asked);
+                return Ok(made);
             }
+            is_there = true;
+            continue;
         };
         let former = match held(&lease, Timestamp::now()) {
             Held::Free { former } => former,
@@ -244,6 +239,18 @@ async fn take(
                 return taken;
             }
         }
+    }
+}
+
+/// Makes the Lease; `None` if somebody else was faster: then it says who.
+async fn make(
+    cluster: &Cluster,
+    object: &ObjectRef,
+    holder: &str,
+) -> Result<Option<Value>, ClusterError> {
+    match create(cluster, object, fresh(object, holder)).await {
+        Err(ClusterError::Refused { code: 409, .. }) => Ok(None),
+        created => created.map(Some),
     }
 }
 

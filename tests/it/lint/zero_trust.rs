@@ -90,15 +90,18 @@ fn n16_a_hardened_pipeline_keeps_every_principle_and_each_can_be_broken() {
     }
 }
 
+/// A change of a pod.
+type Change = fn(&mut Value);
+
 /// What values cannot bring about is brought about in the manifests.
 fn broken_by_tampering(layers: &Layers) -> Vec<&'static str> {
-    let of_container = |set: &mut RenderedSet, change: fn(&mut Value)| {
+    let of_container = |set: &mut RenderedSet, change: Change| {
         let workload = set.manifests.iter_mut();
         let mut workload = workload.filter(|manifest| manifest.value["kind"] == "Deployment");
         let workload = workload.next().expect("a Deployment");
         change(&mut workload.value["spec"]["template"]["spec"]);
     };
-    let changes: [(&str, fn(&mut Value)); 3] = [
+    let changes: [(&str, Change); 3] = [
         ("TEL-ZT-008", |pod| {
             pod["automountServiceAccountToken"] = json!(true);
         }),
