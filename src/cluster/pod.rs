@@ -106,15 +106,16 @@ pub fn newest_warning(events: &[Value], uid: &str) -> Option<String> {
     Some(newest["message"].as_str().unwrap_or_default().to_owned())
 }
 
+/// When an event happened last, RFC 3339.
+pub fn event_time(event: &Value) -> &str {
+    let last = event["lastTimestamp"].as_str();
+    last.or_else(|| event["eventTime"].as_str())
+        .unwrap_or_default()
+}
+
 /// The newest of these events that is about an object.
 pub fn newest_event<'a>(events: impl Iterator<Item = &'a Value>, uid: &str) -> Option<&'a Value> {
-    let time = |event: &&Value| {
-        let last = event["lastTimestamp"].as_str().unwrap_or_default();
-        match last {
-            "" => event["eventTime"].as_str().unwrap_or_default().to_owned(),
-            last => last.to_owned(),
-        }
-    };
+    let time = |event: &&Value| event_time(event).to_owned();
     let about = |event: &&Value| event["involvedObject"]["uid"] == uid;
     events.filter(about).max_by_key(time)
 }

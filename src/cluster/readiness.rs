@@ -94,7 +94,8 @@ fn deployment(object: &Value) -> Readiness {
 /// Why the controller of a Deployment could not make its pods, by its own condition.
 fn replica_failure(object: &Value) -> Option<&str> {
     let failure = condition(object, "ReplicaFailure")?;
-    let is_there = failure["status"] == "True";
+    // Pods that could not be deleted are told under the same name.
+    let is_there = failure["status"] == "True" && failure["reason"] != "FailedDelete";
     failure["message"].as_str().filter(|_| is_there)
 }
 

@@ -17,6 +17,10 @@ const SETBACK_GRACE: Duration = Duration::from_secs(30);
 /// How long a pod may run without being ready before it is named: most take a moment.
 const READYING_GRACE: Duration = Duration::from_secs(10);
 
+/// By how much our clock may differ from those that date events, and what happened right before
+/// the wait began.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(15);
+
 /// A change of a watched list.
 #[derive(Debug)]
 pub(super) enum Listed {
@@ -60,6 +64,8 @@ pub(super) struct Scene {
     setbacks: BTreeMap<String, Course>,
     /// Since when a pod is known not to be ready, by its UID.
     unready: BTreeMap<String, Instant>,
+    /// From when on events count, RFC 3339 by our clock.
+    began: String,
 }
 
 /// How a pod's setback went on.
@@ -101,6 +107,7 @@ impl Scene {
             events: BTreeMap::new(),
             setbacks: BTreeMap::new(),
             unready: BTreeMap::new(),
+            began: format!("{:.0}", jiff::Timestamp::now() - CLOCKS_DIFFER),
         }
     }
 
@@ -206,7 +213,12 @@ impl Scene {
     /// Deployment says so in the object itself.
     fn unmade(&self, awaited: &Awaited) -> Option<String> {
         let workload = awaited.live.as_ref()?;
-        let warnings = self.events.values();
+        if self.unready_pods(awaited).next().is_some() {
+            return None;
+        }
+        // Events are kept for an hour: those of an earlier trouble say nothing about this wait.
+        let is_new = |event: &&Value| *pod::event_time(event) >= *self.began;
+        let warnings = self.events.values().filter(is_new);
         let warnings = warnings.filter(|event| event["reason"] == "FailedCreate");
         let uid = text(&workload["metadata"]["uid"]);
         let newest = pod::newest_event(warnings, &uid)?;

@@ -299,11 +299,17 @@ fn d12_a_stateful_set_whose_pods_are_refused_says_why() {
     );
     let said = |scene: &mut Scene| scene.news(now).remove(0).1.unwrap();
     assert_eq!(said(&mut scene), "0/1 pods ready");
-    scene.event(Listed::Is(json!({
-        "metadata": {"name": "e"}, "reason": "FailedCreate", "type": "Warning",
-        "message": "exceeded quota: full", "lastTimestamp": "2026-01-01T00:00:00Z",
-        "involvedObject": {"uid": "redis"},
-    })));
+    let refused = |at: jiff::Timestamp| {
+        Listed::Is(json!({
+            "metadata": {"name": "e"}, "reason": "FailedCreate", "type": "Warning",
+            "message": "exceeded quota: full", "lastTimestamp": format!("{at:.0}"),
+            "involvedObject": {"uid": "redis"},
+        }))
+    };
+    let before = jiff::Timestamp::now() - std::time::Duration::from_mins(10);
+    scene.event(refused(before));
+    assert!(scene.news(now).is_empty(), "an earlier trouble");
+    scene.event(refused(jiff::Timestamp::now()));
     assert_eq!(
         said(&mut scene),
         "0/1 pods ready; no pod is made: exceeded quota: full"

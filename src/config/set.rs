@@ -61,11 +61,9 @@ pub(super) fn parse(
     Ok(values)
 }
 
-/// The key that a `--set` begins with: what follows may be a secret.
+/// The key that a `--set` begins with. What follows may be a secret, and so may a text without one.
 fn key_of(text: &str) -> &str {
-    let is_of_a_key = |symbol: char| symbol.is_alphanumeric() || "._-[]".contains(symbol);
-    text.find(|symbol| !is_of_a_key(symbol))
-        .map_or(text, |end| &text[..end])
+    text.split_once('=').map_or("", |(key, _)| key)
 }
 
 /// Splits at commas that are neither escaped nor inside brackets; keeps the escapes.

@@ -1,6 +1,7 @@
 //! From a merged tree to typed values; everything that has a wrong type is told at once.
 
 use serde_json::Value;
+use serde_path_to_error::Segment;
 
 use super::error::{Problem, ProblemKind};
 use super::key_path::KeyPath;
@@ -17,9 +18,9 @@ pub(super) fn typed(merged: &Merged, base: &Value) -> Result<Values, Vec<Problem
             Ok(_) => return Err(problems),
             Err(error) => error,
         };
-        let problem = mistyped(&error, merged);
+        let (path, problem) = mistyped(&error, merged);
         // Reading ends at the first wrong value: with a sound one in its place it comes to the next.
-        let is_mended = put_right(&mut tree, base, &problem.key);
+        let is_mended = put_right(&mut tree, base, &path);
         problems.push(problem);
         if !is_mended {
             return Err(problems);
@@ -28,10 +29,7 @@ pub(super) fn typed(merged: &Merged, base: &Value) -> Result<Values, Vec<Problem
 }
 
 /// Puts the built-in value, or none, in the place of a wrong one; whether that changes anything.
-fn put_right(tree: &mut Value, base: &Value, key: &str) -> bool {
-    // A list is put right as a whole.
-    let key = key.split('[').next().unwrap_or_default();
-    let path = KeyPath::parse(key);
+fn put_right(tree: &mut Value, base: &Value, path: &KeyPath) -> bool {
     let Some((last, above)) = path.keys().split_last() else {
         return false;
     };
@@ -51,26 +49,35 @@ fn put_right(tree: &mut Value, base: &Value, key: &str) -> bool {
     wrong != sound
 }
 
-fn mistyped(error: &serde_path_to_error::Error<serde_json::Error>, merged: &Merged) -> Problem {
-    let message = error.inner().to_string();
-    let mut key = error.path().to_string();
-    let reason = match message.strip_prefix("missing field `") {
-        Some(rest) => {
-            let field = rest.trim_end_matches('`');
-            key = if key == "." {
-                field.to_owned()
-            } else {
-                format!("{key}.{field}")
-            };
-            "must not be null".to_owned()
+type Wrong = serde_path_to_error::Error<serde_json::Error>;
+
+/// Where a wrong value stands; a list is one value, whichever of its items is wrong.
+fn place_of(error: &Wrong, missing: Option<&str>) -> KeyPath {
+    let mut path = KeyPath::default();
+    for segment in error.path() {
+        match segment {
+            Segment::Map { key } => path = path.child(key),
+            Segment::Seq { .. } | Segment::Enum { .. } | Segment::Unknown => return path,
         }
+    }
+    missing.map_or(path.clone(), |field| path.child(field))
+}
+
+fn mistyped(error: &Wrong, merged: &Merged) -> (KeyPath, Problem) {
+    let message = error.inner().to_string();
+    let missing = message.strip_prefix("missing field `");
+    let missing = missing.map(|rest| rest.trim_end_matches('`'));
+    let path = place_of(error, missing);
+    let reason = match missing {
+        Some(_) => "must not be null".to_owned(),
         None => format!("has a wrong value: {}", in_words(&message)),
     };
-    Problem {
-        place: merged.place_of(&KeyPath::parse(&key)).cloned(),
-        key,
+    let problem = Problem {
+        place: merged.place_of(&path).cloned(),
+        key: path.to_string(),
         kind: ProblemKind::Invalid(reason),
-    }
+    };
+    (path, problem)
 }
 
 /// The names of Rust's types mean nothing to the reader.

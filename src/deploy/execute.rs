@@ -96,7 +96,11 @@ impl Run<'_> {
             Err(_) => false,
         };
         if is_finished {
-            self.close_intent(&writing, noted).await?;
+            // The time of the run may be over; only a person stops this.
+            writing.halt = self.stop.child_token();
+            let closed = self.close_intent(&writing, noted).await;
+            // What went wrong first is what counts.
+            return outcome.and(closed);
         }
         outcome
     }
@@ -128,8 +132,8 @@ impl Run<'_> {
         }
     }
 
-    /// Makes missing namespaces and takes the locks: that of the first stage alone, so that of two
-    /// runs over the same clusters one fails before it holds anything; then the others.
+    /// Makes missing namespaces and takes the locks: those of the stages that several runs share in
+    /// one order, so that of two runs one fails before it holds anything; then those of the edges.
     async fn lock_all(
         &self,
         consent: &Confirmed,
@@ -137,16 +141,17 @@ impl Run<'_> {
         locks: &mut Locks,
     ) -> Result<(), DeployError> {
         let mut stages: Vec<&Stage> = self.applied().collect();
-        // One of those that several runs have in common comes first, in one order.
-        stages.sort_by_key(|stage| (stage.profile == Profile::Edge, *stage));
-        let Some((first, others)) = stages.split_first() else {
-            return Ok(());
-        };
-        let lock = self.lock(first, consent, ledger).await?;
-        locks.insert((*first).clone(), lock);
-        let taken = others.iter().map(|stage| self.lock(stage, consent, ledger));
+        stages.sort();
+        let (edges, first): (Vec<&Stage>, Vec<&Stage>) = stages
+            .into_iter()
+            .partition(|stage| stage.profile == Profile::Edge);
+        for stage in first {
+            let lock = self.lock(stage, consent, ledger).await?;
+            locks.insert(stage.clone(), lock);
+        }
+        let taken = edges.iter().map(|stage| self.lock(stage, consent, ledger));
         let mut failed = None;
-        for (stage, lock) in others.iter().zip(join_all(taken).await) {
+        for (stage, lock) in edges.iter().zip(join_all(taken).await) {
             match lock {
                 Ok(lock) => drop(locks.insert((*stage).clone(), lock)),
                 Err(error) => failed = failed.or(Some(error)),

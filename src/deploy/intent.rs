@@ -9,6 +9,7 @@ use super::execute::Writing;
 use super::layout::Stage;
 use super::run::Run;
 use super::stage_run::StageRun;
+use crate::cluster::apply::Writer;
 use crate::cluster::{Cluster, ClusterError};
 use crate::model::labels;
 use crate::model::manifest::Manifest;
@@ -83,10 +84,15 @@ impl Run<'_> {
         let (Some(noted), Some(first)) = (noted, self.applied().next()) else {
             return Ok(());
         };
-        let uid = noted["metadata"]["uid"].as_str().unwrap_or_default();
-        StageRun::new(self, first, writing)
-            .delete_quietly(&reference(&first.namespace), uid)
-            .await
+        let closing = StageRun::new(self, first, writing);
+        closing.require_leave()?;
+        let writer = Writer::new(closing.cluster(), writing.consent);
+        let object = reference(&first.namespace);
+        match writer.delete_unchanged(&object, &noted).await {
+            // A run of another profile in this namespace has put its own note in its place.
+            Err(ClusterError::Refused { code: 409, .. }) => Ok(()),
+            closed => Ok(closed?),
+        }
     }
 }
 

@@ -12,45 +12,40 @@ use super::progressed::Ledger;
 use super::run::Run;
 use crate::cluster::snapshot::Snapshot;
 
-/// For how long others are trusted to have changed nothing that matters. What is written is held
-/// against the server's own answer in any case.
-const FRESH: Duration = Duration::from_secs(10);
+/// For how long others are trusted to have changed nothing that matters: what is written is held
+/// against the server's own answer, and a Secret that appeared meanwhile is not taken.
+const FRESH: Duration = Duration::from_secs(5);
 
-/// What each stage's namespace held, and when that was.
-pub(super) struct Looks {
-    at: Instant,
-    snapshots: BTreeMap<Stage, Snapshot>,
-}
+/// What each stage's namespace held, and since when that is known.
+pub(super) struct Looks(BTreeMap<Stage, (Instant, Snapshot)>);
 
 impl Looks {
     /// None: every stage is looked at when its turn comes.
-    pub(super) fn none() -> Self {
-        Self {
-            at: Instant::now(),
-            snapshots: BTreeMap::new(),
-        }
+    pub(super) const fn none() -> Self {
+        Self(BTreeMap::new())
     }
 
     /// What a stage's namespace still holds; `None` where it has to be looked at.
     pub(super) fn still(&self, stage: &Stage, ledger: &Ledger) -> Option<Snapshot> {
-        let is_over = ledger.is_touched(stage) || self.at.elapsed() > FRESH;
-        let seen = self.snapshots.get(stage);
-        seen.filter(|_| !is_over).cloned()
+        let (at, seen) = self.0.get(stage)?;
+        let is_over = ledger.is_touched(stage) || at.elapsed() > FRESH;
+        (!is_over).then(|| seen.clone())
     }
 }
 
 impl Run<'_> {
-    /// Looks at all stages at once. A cluster that does not answer is met again at its turn.
+    /// Looks at all stages that are locked, at once. A cluster that does not answer in time is met
+    /// again at its turn, and nobody who says stop has to wait for it.
     pub(super) async fn look_at_all(&self) -> Looks {
-        let at = Instant::now();
-        let looking = self.stages.iter().map(|(stage, _)| async move {
-            let seen = Snapshot::take(self.cluster(stage), &stage.namespace).await;
-            Some((stage.clone(), seen.ok()?))
+        let looking = self.applied().map(|stage| async move {
+            let at = Instant::now();
+            let look = Snapshot::take(self.cluster(stage), &stage.namespace);
+            let seen = tokio::time::timeout(FRESH, look).await.ok()?.ok()?;
+            Some((stage.clone(), (at, seen)))
         });
-        let seen = join_all(looking).await;
-        Looks {
-            at,
-            snapshots: seen.into_iter().flatten().collect(),
+        tokio::select! {
+            seen = join_all(looking) => Looks(seen.into_iter().flatten().collect()),
+            () = self.stop.cancelled() => Looks::none(),
         }
     }
 }
@@ -73,12 +68,9 @@ mod tests {
     #[test]
     fn a_look_holds_until_the_run_writes_anything_or_it_is_old() {
         let (edge, central) = (stage(Profile::Edge), stage(Profile::Central));
-        let snapshots = || BTreeMap::from([(edge.clone(), Snapshot::default())]);
+        let looks_at = |at| Looks(BTreeMap::from([(edge.clone(), (at, Snapshot::default()))]));
         let at = Instant::now();
-        let mut looks = Looks {
-            at,
-            snapshots: snapshots(),
-        };
+        let looks = looks_at(at);
         let ledger = Ledger::default();
         assert!(looks.still(&edge, &ledger).is_some());
         assert!(looks.still(&central, &ledger).is_none(), "not looked at");
@@ -94,8 +86,8 @@ mod tests {
         ledger.finish_write(&central, &object, Action::Update);
         assert!(looks.still(&edge, &ledger).is_none(), "it is written");
         if let Some(earlier) = at.checked_sub(2 * FRESH) {
-            looks.at = earlier;
-            assert!(looks.still(&edge, &Ledger::default()).is_none(), "old");
+            let old = looks_at(earlier);
+            assert!(old.still(&edge, &Ledger::default()).is_none(), "old");
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use futures::future::{try_join, try_join_all};
+use futures::future::{join, join_all};
 
 use super::belongings::{Belongings, find};
 use super::error::DeployError;
@@ -68,12 +68,13 @@ impl StageRun<'_> {
         };
         let entry: Manifest = history::entry(&observed.set, &generation)?;
         drop(self.write_quietly(&entry).await?);
-        try_join(
+        // Whatever fails, what was begun comes to its end.
+        let (noted, forgotten) = join(
             self.note(&observed, &members, &generation),
             self.forget_outdated(&observed),
         )
-        .await?;
-        Ok(())
+        .await;
+        noted.and(forgotten)
     }
 
     /// Writes the record of a generation that is deployed and ready.
@@ -104,8 +105,7 @@ impl StageRun<'_> {
         let gone = outdated
             .iter()
             .map(|(object, uid)| self.delete_quietly(object, uid));
-        try_join_all(gone).await?;
-        Ok(())
+        join_all(gone).await.into_iter().collect()
     }
 }
 

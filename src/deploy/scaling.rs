@@ -150,14 +150,13 @@ fn is_of_autoscaler(conflict: &FieldConflict) -> bool {
 }
 
 fn without_new_decision(mut plan: ObjectPlan) -> ObjectPlan {
+    let before = plan.conflicts.len();
     plan.conflicts
         .retain(|conflict| !is_of_autoscaler(conflict));
-    if plan.action == Action::Conflict && plan.conflicts.is_empty() {
-        plan.action = if plan.changes.is_empty() {
-            Action::Keep
-        } else {
-            Action::Update
-        };
+    let is_dropped = plan.conflicts.len() < before;
+    if is_dropped && plan.action == Action::Conflict && plan.conflicts.is_empty() {
+        let is_all = plan.changes.is_empty() && plan.takeover.is_none();
+        plan.action = if is_all { Action::Keep } else { Action::Update };
     }
     plan
 }

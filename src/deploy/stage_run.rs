@@ -162,13 +162,14 @@ impl<'r> StageRun<'r> {
                 .manifest
                 .as_ref()
                 .ok_or_else(|| plan.unmade(&self.stage.namespace))?;
-            let action = if plan.exists {
-                Action::Update
+            // One that is there is telectl's own, and the plan said what becomes of it. One that
+            // appeared meanwhile is somebody else's.
+            let (action, ownership) = if plan.exists {
+                (Action::Update, Ownership::Take)
             } else {
-                Action::Create
+                (Action::Create, Ownership::Respect)
             };
-            // It is telectl's own, and the plan said what becomes of it.
-            self.write(manifest, action, Ownership::Take).await
+            self.write(manifest, action, ownership).await
         });
         try_join_all(written).await?;
         let manifests = observed.with_digests(&secrets, knowledge);

@@ -214,14 +214,14 @@ pub(super) fn open_servers(subject: Subject<'_>) -> Vec<Finding> {
     let gateway = &values.api_gateway;
     let mut open = Vec::new();
     if values.deploys_redis() && !values.redis.auth.enabled {
-        open.push(("redis.auth.enabled", way_in(&values.redis.service)));
+        open.push(("redis.auth.enabled", way_in(way_to_redis(values))));
     }
     if values.etcd.enabled && !values.etcd.tls.enabled {
-        open.push(("etcd.tls.enabled", way_in(&values.etcd.service)));
+        open.push(("etcd.tls.enabled", way_in(values.etcd.service.kind)));
     }
     if gateway.enabled && !values.gateway_asks_for_token() {
         let ingress = gateway.ingress.enabled.then(|| "an Ingress".to_owned());
-        let way = way_in(&gateway.service).or(ingress);
+        let way = way_in(gateway.service.kind).or(ingress);
         open.push(("apiGateway.config.auth.enabled", way));
     }
     open.into_iter()
@@ -233,9 +233,8 @@ pub(super) fn open_servers(subject: Subject<'_>) -> Vec<Finding> {
 }
 
 /// How a Service is reached from outside, if it is.
-fn way_in(service: &Service) -> Option<String> {
-    let is_external = service.kind.is_external();
-    is_external.then(|| format!("a {}", name(service.kind)))
+fn way_in(kind: ServiceType) -> Option<String> {
+    kind.is_external().then(|| format!("a {}", name(kind)))
 }
 
 const fn name(kind: ServiceType) -> &'static str {

@@ -138,9 +138,9 @@ fn r39_a_value_of_the_wrong_type_is_refused_with_key_and_line() {
         assert!(error.contains(place), "{error}");
     }
     let several = "streamer:\n  replicaCount: lots\nqueue:\n  shards: -3\nredis: 5\n\
-                   collector:\n  extraEnv: none\n";
+                   collector:\n  podAnnotations:\n    prometheus.io/port: [9100]\n  replicaCount: x\n";
     let error = refused(&with_file(several));
-    for line in [2, 4, 5] {
+    for line in [2, 4, 5, 8, 9] {
         assert!(error.contains(&format!("values.yaml:{line}: ")), "{error}");
     }
     let error = config::resolve(Profile::Dev, &with_file("a: [\n"));

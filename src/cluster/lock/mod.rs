@@ -52,7 +52,6 @@ pub enum LockNews {
 pub struct Lock {
     cluster: Cluster,
     object: ObjectRef,
-    holder: String,
     /// Gives back the Lease as it was renewed last.
     renewal: JoinHandle<Value>,
     stop: CancellationToken,
@@ -103,7 +102,6 @@ impl Lock {
         Ok(Self {
             cluster: cluster.clone(),
             object,
-            holder: holder.to_owned(),
             renewal: tokio::spawn(renewing.renew(taken)),
             stop,
             lost,
@@ -129,8 +127,9 @@ impl Lock {
         self.stop.cancel();
         let writer = Writer::new(&self.cluster, consent);
         // The renewal ends at once or with its last request; a panic in it changes nothing here.
-        if let Ok(last) = (&mut self.renewal).await {
-            match writer.delete_unchanged(&self.object, &last).await {
+        let last = (&mut self.renewal).await;
+        if let Ok(last) = &last {
+            match writer.delete_unchanged(&self.object, last).await {
                 Err(ClusterError::Refused { code: 409, .. }) => {}
                 given_back => return given_back,
             }
@@ -140,7 +139,7 @@ impl Lock {
         let Some(lease) = self.cluster.get(&self.object).await? else {
             return Ok(());
         };
-        if lease["spec"]["holderIdentity"] != self.holder.as_str() {
+        if !last.is_ok_and(|last| is_same_hold(&lease, &last)) {
             return Ok(());
         }
         writer.delete_unchanged(&self.object, &lease).await
@@ -186,6 +185,7 @@ async fn take(
     let mut watched: Option<(Value, Duration)> = None;
     // Whoever gives a lock back deletes its Lease: most of the time there is none.
     let mut is_there = false;
+    let (mut wanted, mut sent) = (fresh(object, holder), boot_time());
     loop {
         let asked = boot_time();
         let found = if is_there {
@@ -193,14 +193,19 @@ async fn take(
         } else {
             None
         };
-        let Some(mut lease) = found else {
-            if let Some(made) = make(cluster, object, holder).await? {
-                validity.renewed(asked);
+        let Some(lease) = found else {
+            (wanted, sent) = (fresh(object, holder), asked);
+            if let Some(made) = make(cluster, object, &wanted).await? {
+                validity.renewed(sent);
                 return Ok(made);
             }
             is_there = true;
             continue;
         };
+        if is_same_hold(&lease, &wanted) {
+            validity.renewed(sent);
+            return Ok(lease);
+        }
         let former = match held(&lease, Timestamp::now()) {
             Held::Free { former } => former,
             Held::Live { holder, since } => return Err(lock_held(cluster, object, holder, since)),
@@ -224,31 +229,42 @@ async fn take(
             }
         };
         let asked = boot_time();
-        let wanted = fresh(object, holder);
-        lease["spec"] = wanted["spec"].clone();
-        lease["metadata"]["annotations"] = wanted["metadata"]["annotations"].clone();
-        match replace(cluster, object, lease).await {
-            Err(ClusterError::Refused {
-                code: 404 | 409, ..
-            }) => {}
-            taken => {
-                validity.renewed(asked);
-                if let (Ok(_), Some(former)) = (&taken, former) {
-                    news(LockNews::TakenOver(former));
-                }
-                return taken;
+        if let Some(taken) = take_over(cluster, object, lease, holder).await? {
+            validity.renewed(asked);
+            if let Some(former) = former {
+                news(LockNews::TakenOver(former));
             }
+            return Ok(taken);
         }
     }
 }
 
-/// Makes the Lease; `None` if somebody else was faster: then it says who.
+/// Puts this holder into a Lease as it was seen; `None` if it changed meanwhile.
+async fn take_over(
+    cluster: &Cluster,
+    object: &ObjectRef,
+    mut lease: Value,
+    holder: &str,
+) -> Result<Option<Value>, ClusterError> {
+    let wanted = fresh(object, holder);
+    lease["spec"] = wanted["spec"].clone();
+    lease["metadata"]["annotations"] = wanted["metadata"]["annotations"].clone();
+    match replace(cluster, object, lease).await {
+        Err(ClusterError::Refused {
+            code: 404 | 409, ..
+        }) => Ok(None),
+        taken => taken.map(Some),
+    }
+}
+
+/// Makes the Lease; `None` if there is one: somebody else was faster, or an earlier try of this
+/// request came through after all.
 async fn make(
     cluster: &Cluster,
     object: &ObjectRef,
-    holder: &str,
+    wanted: &Value,
 ) -> Result<Option<Value>, ClusterError> {
-    match create(cluster, object, fresh(object, holder)).await {
+    match create(cluster, object, wanted.clone()).await {
         Err(ClusterError::Refused { code: 409, .. }) => Ok(None),
         created => created.map(Some),
     }
@@ -314,10 +330,7 @@ impl Renewing {
                 let Some(found) = self.cluster.get(&self.object).await? else {
                     return Ok(None);
                 };
-                let is_ours = ["holderIdentity", "acquireTime"]
-                    .iter()
-                    .all(|field| found["spec"][*field] == lease["spec"][*field]);
-                if !is_ours {
+                if !is_same_hold(&found, lease) {
                     return Ok(None);
                 }
                 wanted["metadata"] = found["metadata"].clone();
@@ -326,6 +339,14 @@ impl Renewing {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Whether two states of a Lease are of one holder who took it once: names repeat, such as root's in
+/// a container.
+fn is_same_hold(one: &Value, other: &Value) -> bool {
+    ["holderIdentity", "acquireTime"]
+        .iter()
+        .all(|field| one["spec"][*field] == other["spec"][*field])
 }
 
 /// Who has a Lease, by our clock.

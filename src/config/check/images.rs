@@ -13,14 +13,12 @@ pub(super) fn check(values: &Values, broken: &mut Vec<Broken>) {
         ("apiGateway.image", &values.api_gateway.image),
     ];
     let common = &values.image;
-    let names = [
-        (
-            "global.imageRegistry".to_owned(),
-            &values.global.image_registry,
-        ),
-        ("image.registry".to_owned(), &common.registry),
-        ("image.repository".to_owned(), &common.repository),
+    let registries = [
+        ("global.imageRegistry", &values.global.image_registry),
+        ("image.registry", &common.registry),
     ];
+    let registries = registries.map(|(key, text)| (key.to_owned(), text));
+    let names = [("image.repository".to_owned(), &common.repository)];
     let own_names = worker.map(|(key, own)| (format!("{key}.repository"), &own.repository));
     let tags = [("image.tag".to_owned(), &common.tag)];
     let own_tags = worker.map(|(key, own)| (format!("{key}.tag"), &own.tag));
@@ -35,6 +33,7 @@ pub(super) fn check(values: &Values, broken: &mut Vec<Broken>) {
         ),
     ];
     let whole = whole.map(|(key, text)| (key.to_owned(), text));
+    refuse(registries.into_iter(), is_prefix, "registry", broken);
     refuse(names.into_iter().chain(own_names), is_name, "name", broken);
     refuse(tags.into_iter().chain(own_tags), is_tag, "tag", broken);
     refuse(whole.into_iter(), is_reference, "name and tag", broken);
@@ -52,16 +51,41 @@ fn refuse<'a>(
     }
 }
 
-/// `registry:5000/path/name`.
+/// `registry:5000/path/name`; only a registry has a port, and only with a name after it.
 fn is_name(text: &str) -> bool {
     let is_part = |part: &str| {
-        let symbols = part.bytes();
         part.starts_with(|first: char| first.is_ascii_alphanumeric())
-            && symbols
-                .into_iter()
-                .all(|symbol| symbol.is_ascii_alphanumeric() || b"._-:".contains(&symbol))
+            && part
+                .bytes()
+                .all(|symbol| symbol.is_ascii_alphanumeric() || b"._-".contains(&symbol))
     };
-    text.split('/').all(is_part)
+    match text.split_once('/') {
+        Some((first, rest)) => is_registry(first) && rest.split('/').all(is_part),
+        None => is_part(text),
+    }
+}
+
+/// What may stand before a name: a registry, or one with a path.
+fn is_prefix(text: &str) -> bool {
+    is_registry(text) || is_name(text)
+}
+
+/// `registry.example`, `registry:5000` or `[fd00::1]:5000`; also the first part of a path.
+fn is_registry(text: &str) -> bool {
+    let is_port = |port: &str| port.parse::<u16>().is_ok();
+    if let Some((address, port)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        let port = port.strip_prefix(':');
+        return address.parse::<std::net::Ipv6Addr>().is_ok() && port.is_none_or(is_port);
+    }
+    let (host, port) = match text.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (text, None),
+    };
+    host.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && host
+            .bytes()
+            .all(|symbol| symbol.is_ascii_alphanumeric() || b"._-".contains(&symbol))
+        && port.is_none_or(is_port)
 }
 
 /// `1.2`, or `1.2@sha256:…`.
@@ -79,9 +103,14 @@ fn is_tag(text: &str) -> bool {
 }
 
 fn is_digest(text: &str) -> bool {
-    text.strip_prefix("sha256:").is_some_and(|hash| {
-        hash.len() == 64 && hash.bytes().all(|symbol| symbol.is_ascii_hexdigit())
-    })
+    let Some((algorithm, hash)) = text.split_once(':') else {
+        return false;
+    };
+    algorithm
+        .bytes()
+        .all(|symbol| symbol.is_ascii_alphanumeric() || b"+._-".contains(&symbol))
+        && hash.len() >= 32
+        && hash.bytes().all(|symbol| symbol.is_ascii_hexdigit())
 }
 
 /// `name`, `name:tag` or either with `@sha256:…`.
@@ -130,8 +159,20 @@ mod tests {
         for wrong in ["foo bar", "-a", &"a".repeat(129), "1@2", "@"] {
             assert!(!is_tag(wrong), "{wrong}");
         }
-        for wrong in ["http://a", "a b", "/a", "a/"] {
+        for sound in ["localhost:5000/a", "[fd00::1]:5000/team/a", "a/b_c/d"] {
+            assert!(is_name(sound), "{sound}");
+        }
+        for wrong in [
+            "http://a",
+            "a b",
+            "/a",
+            "a/",
+            "team/a:1.2",
+            "a:1",
+            "[fd00/a",
+        ] {
             assert!(!is_name(wrong), "{wrong}");
         }
+        assert!(is_tag(&format!("1@sha512:{}", "ab".repeat(64))));
     }
 }

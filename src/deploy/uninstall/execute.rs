@@ -20,6 +20,7 @@ use crate::cluster::{ClusterError, contents, gone, inventory};
 use crate::model::consent::Confirmed;
 use crate::model::labels;
 use crate::model::object::{ObjectKind, ObjectRef};
+use crate::model::profile::Profile;
 
 /// How far a run got.
 #[derive(Debug, Default)]
@@ -66,7 +67,7 @@ impl Uninstall<'_> {
     /// Takes the locks that a deployment takes, in its order.
     async fn lock(&self, stages: &[Stage], consent: &Confirmed) -> Result<Locks, DeployError> {
         let mut stages = stages.to_vec();
-        stages.sort();
+        stages.sort_by_key(|stage| (stage.profile == Profile::Edge, stage.clone()));
         let mut locks = Locks::new();
         for stage in stages {
             let name = format!("telectl-{}", stage.profile);

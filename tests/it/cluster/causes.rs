@@ -63,13 +63,13 @@ fn d12_a_full_quota_is_named() {
     let Some(lab) = Lab::take() else { return };
     let quota = ["create", "quota", "full", "--hard=pods=1"];
     lab.kubectl(&lab.central, &[&PLACE[..], &quota].concat());
+    let put_back = PutBack(&lab, ["quota/full"]);
     let change = ["--set", "collector.config.pollInterval=1300ms"];
     let refused = central(&lab, &change);
     // Somebody may make room at any time: it is waited for, and told.
     let let_through = ["--skip-preflight", "TEL-PRE-013", "--timeout", "25s"];
     let failed = central(&lab, &[&change[..], &let_through].concat());
-    let delete = ["delete", "quota", "full"];
-    lab.kubectl(&lab.central, &[&PLACE[..], &delete].concat());
+    drop(put_back);
     let _mended = central(&lab, &[]).exits(0);
     let _refused = refused
         .exits(1)
@@ -94,8 +94,24 @@ fn policy(condition: &str) -> String {
              "validations": [{{"expression": "{condition}", "message": "no change on a Friday"}}]}}}},
           {{"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
            "metadata": {{"name": "telectl-test"}},
-           "spec": {{"policyName": "telectl-test", "validationActions": ["Deny"]}}}}]}}"#
+           "spec": {{"policyName": "telectl-test", "validationActions": ["Deny"],
+             "matchResources": {{"namespaceSelector": {{"matchLabels":
+               {{"kubernetes.io/metadata.name": "telemetry-system"}}}}}}}}}}]}}"#
     )
+}
+
+/// Deletes what a test put into the central cluster, also where the test fails: whatever comes next
+/// would be refused, too.
+struct PutBack<'a, const N: usize>(&'a Lab, [&'a str; N]);
+
+impl<const N: usize> Drop for PutBack<'_, N> {
+    fn drop(&mut self) {
+        let Self(lab, objects) = self;
+        for object in objects {
+            let delete = ["delete", "--ignore-not-found", object];
+            let _gone = lab.try_kubectl(&lab.central, &[&PLACE[..], &delete].concat());
+        }
+    }
 }
 
 /// Runs something under such a policy, once the API server enforces it.
@@ -103,6 +119,11 @@ fn under_policy<T>(lab: &Lab, condition: &str, run: impl FnOnce() -> T) -> T {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), policy(condition)).expect("it can be written");
     let path = file.path().display().to_string();
+    let both = [
+        "validatingadmissionpolicybinding/telectl-test",
+        "validatingadmissionpolicy/telectl-test",
+    ];
+    let put_back = PutBack(lab, both);
     lab.kubectl(&lab.central, &["apply", "-f", &path]);
     let touch = ["annotate", "deployment/collector", "telectl.test/touched=1"];
     let untouch = ["annotate", "deployment/collector", "telectl.test/touched-"];
@@ -114,7 +135,7 @@ fn under_policy<T>(lab: &Lab, condition: &str, run: impl FnOnce() -> T) -> T {
         (touched.code != 0).then_some(())
     });
     let outcome = run();
-    lab.kubectl(&lab.central, &["delete", "-f", &path]);
+    drop(put_back);
     lab.eventually("the policy to be gone", Duration::from_secs(60), || {
         let touched = lab.try_kubectl(&lab.central, &[&PLACE[..], &touch].concat());
         (touched.code == 0).then_some(())

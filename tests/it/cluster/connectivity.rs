@@ -125,6 +125,9 @@ fn scale_to_zero(lab: &Lab, server: &str, port: u16) {
     let set = format!("statefulset/{server}");
     let scale = ["-n", SHARED, "scale", &set, "--replicas", "0"];
     lab.kubectl(&lab.central, &scale);
+    let pod = format!("pod/{server}-0");
+    let gone = ["-n", SHARED, "wait", "--for=delete", &pod, "--timeout=60s"];
+    lab.kubectl(&lab.central, &gone);
     let address = lab.external(&lab.central, SHARED, server);
     let address = SocketAddr::new(address.parse().expect("an IP address"), port);
     lab.eventually("the connection to be refused", LONG, || {

@@ -10,7 +10,7 @@ use telectl::model::manifest::RenderedSet;
 use telectl::model::profile::Profile;
 use telectl::render;
 
-use crate::config::with_sets;
+use crate::config::{with_file, with_sets};
 use crate::render_command::{folder, telectl, text};
 
 /// How a profile stands to each principle; its manifests may be changed before.
@@ -83,6 +83,12 @@ fn n16_a_hardened_pipeline_keeps_every_principle_and_each_can_be_broken() {
         );
         broken.push(id);
     }
+    for (id, list) in [("TEL-ZT-001", "ingress"), ("TEL-ZT-002", "egress")] {
+        let mut open = with(&[]);
+        open.files = with_file(&format!("networkPolicy:\n  {list}:\n  - {{}}\n")).files;
+        let found = standings(Profile::SameCluster, &open, |_| {});
+        assert!(matches!(found[id], Standing::Broken(_)), "{id}: {found:?}");
+    }
     broken.extend(broken_by_tampering(&with(&[])));
     for principle in principles() {
         let id = principle.id;
@@ -127,9 +133,18 @@ fn broken_by_tampering(layers: &Layers) -> Vec<&'static str> {
 #[test]
 fn n16_what_a_profile_has_not_is_no_concern_of_it() {
     let shared = standings(Profile::Shared, &Layers::default(), |_| {});
-    for id in ["TEL-ZT-003", "TEL-ZT-006", "TEL-ZT-007"] {
+    for id in ["TEL-ZT-004", "TEL-ZT-006", "TEL-ZT-007"] {
         assert_eq!(shared[id], Standing::NotConcerned, "{id}");
     }
+    // It has servers, whoever connects to them.
+    let is_broken = |profile, set: &str, id: &str| {
+        let found = standings(profile, &with_sets(&[set]), |_| {});
+        assert!(matches!(found[id], Standing::Broken(_)), "{id} under {set}");
+    };
+    is_broken(Profile::Shared, "redis.tls.enabled=false", "TEL-ZT-003");
+    is_broken(Profile::Shared, "redis.auth.enabled=false", "TEL-ZT-005");
+    // Addresses that a deployment finds out are not taken for encrypted ones.
+    is_broken(Profile::Edge, "etcd.tls.enabled=false", "TEL-ZT-003");
 }
 
 #[test]
