@@ -7,7 +7,7 @@ use super::claim::{Claim, claim};
 use super::plan::{Action, FieldConflict, ObjectPlan};
 use super::policy::{Adoption, Policy, without_brackets};
 use super::recreate::recreation;
-use super::refusal::{is_admissions, refused, rejected};
+use super::refusal::{is_admissions, is_fixed, refused, rejected};
 use super::run::Run;
 use super::scaling::Scaling;
 use super::takeover::{given_up, is_earlier, patch_between, sorted, takeover};
@@ -66,12 +66,11 @@ pub(super) async fn plan_object(
             rejected(&manifest, &message)
         }
         // What is there cannot become this: the rest of the plan is worth seeing all the same.
-        (
-            Err(ClusterError::Refused {
-                code: 422, message, ..
-            }),
-            Some(live),
-        ) => unchangeable(cluster, judging.policy, &manifest, live, &message).await?,
+        (Err(ClusterError::Refused { code, message, .. }), Some(live))
+            if is_fixed(&manifest.object, code, &message) =>
+        {
+            unchangeable(cluster, judging.policy, &manifest, live, &message).await?
+        }
         (answered, _) => answered?,
     };
     let plan = judging.scaling.released(plan);

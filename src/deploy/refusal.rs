@@ -11,7 +11,7 @@ use super::plan::{Action, ObjectPlan};
 use crate::cluster::diff::{FieldChange, changes};
 use crate::cluster::inventory;
 use crate::model::manifest::Manifest;
-use crate::model::object::ObjectKind;
+use crate::model::object::{ObjectKind, ObjectRef};
 
 /// Why an object cannot become what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -68,6 +68,13 @@ pub(super) fn refused(manifest: &Manifest, live: &Value, message: &str) -> Objec
         }),
         ..ObjectPlan::new(manifest.object.clone(), Action::Refuse)
     }
+}
+
+/// Whether a refusal is about what cannot be changed. That of a volume in use comes from an admission
+/// of the API server's own, which says forbidden.
+pub(super) fn is_fixed(object: &ObjectRef, code: u16, message: &str) -> bool {
+    let is_volume = object.kind == ObjectKind::PersistentVolumeClaim;
+    code == 422 || (code == 403 && is_volume && message.contains("pvc can be resized"))
 }
 
 /// Whether the API server speaks for a webhook or a policy. Any code may come with it.
@@ -197,7 +204,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::object::ObjectRef;
 
     const MESSAGE: &str = "updates to statefulset spec for fields other than … are forbidden";
 
@@ -390,5 +396,10 @@ mod tests {
             assert!(is_admissions(message), "{message}");
         }
         assert!(!is_admissions(MESSAGE));
+        let claim = ObjectRef::new(ObjectKind::PersistentVolumeClaim, "ns", "backup");
+        let resized = "only dynamically provisioned pvc can be resized and the storageclass must";
+        assert!(is_fixed(&claim, 403, resized));
+        assert!(!is_fixed(&claim, 403, "User \"ann\" cannot patch resource"));
+        assert!(is_fixed(&claim, 422, MESSAGE));
     }
 }

@@ -150,6 +150,32 @@ fn d16_a_run_that_was_killed_is_gone_on_with_by_anybody() {
 }
 
 #[test]
+fn d16_a_run_whose_time_is_over_is_taken_back_and_leaves_no_note() {
+    let Some(lab) = Lab::take() else { return };
+    let wrong = [
+        "deploy-all",
+        "--yes",
+        "--run-timeout",
+        "6s",
+        "--on-failure",
+        "rollback",
+        "--set",
+        "collector.image.tag=no-such-tag",
+        "--skip-preflight",
+        "TEL-PRE-014",
+    ];
+    let over = lab.lab(&wrong);
+    let resumed = lab.on_both(&["resume", "--yes"]);
+    let plan = lab.lab(&["plan", "--exit-code"]);
+    let _over = over
+        .exits(6)
+        .says("not everything was deployed within 6 s")
+        .says("central back at generation");
+    let _resumed = resumed.exits(0).says("Nothing to go on with");
+    let _same = plan.exits(0);
+}
+
+#[test]
 fn d16_a_run_that_fails_takes_back_what_it_wrote_when_asked_to() {
     let Some(lab) = Lab::take() else { return };
     let before = poll_interval(&lab);
