@@ -170,12 +170,17 @@ fn ask(port: u16, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// Who has which slots, in an order of their own: a server lists its peers in any.
+/// Which master has which slots. Who follows whom is news that still goes round for a while.
 fn slots(port: u16) -> Vec<String> {
-    let told = ask(port, &["cluster", "slots"]);
-    let mut lines: Vec<String> = told.lines().map(str::to_owned).collect();
-    lines.sort();
-    lines
+    let told = ask(port, &["cluster", "nodes"]);
+    let mut masters: Vec<String> = told
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<&str>>())
+        .filter(|fields| fields.get(2).is_some_and(|flags| flags.contains("master")))
+        .map(|fields| format!("{} {}", fields[0], fields[8..].join(" ")))
+        .collect();
+    masters.sort();
+    masters
 }
 
 #[test]
@@ -200,6 +205,7 @@ fn r30_the_script_really_forms_a_cluster_whatever_was_done_before() {
     }
     assert!(info.contains("cluster_size:3"), "{info}");
     let before = slots(ports[0]);
+    assert_eq!(before.len(), 3, "{before:?}");
     let again = form(&ports, "3");
     assert!(again.status.success(), "{again:?}");
     assert!(
