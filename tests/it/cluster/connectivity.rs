@@ -141,7 +141,11 @@ fn scale_to_zero(lab: &Lab, server: &str, port: u16) {
 #[test]
 fn v08_everything_connects_and_no_probe_is_left() {
     let Some(lab) = Lab::take() else { return };
-    let report = validate(&lab).exits(0).json();
+    // A lease that an earlier test cut off from etcd ends only now, and is taken anew a moment later.
+    let report = lab.eventually("everything to connect", LONG, || {
+        let done = validate(&lab);
+        (done.code == 0).then(|| done.json())
+    });
     let findings = report["findings"].as_array().expect("findings");
     assert!(findings.len() > 20, "{report:#}");
     healed(&lab);
