@@ -24,8 +24,8 @@ const ALIKE: f64 = 0.6;
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
-    /// Id of a check, a rule or a principle (TEL-RED-001), an exit code (4), or `modes` for same-cluster against
-    /// cross-cluster; without one, all of them
+    /// Id of a check, a rule or a principle (TEL-RED-001), an exit code (4), or `modes` for
+    /// same-cluster against cross-cluster; without one, all of them
     #[arg(value_name = "CODE")]
     code: Option<String>,
 }

@@ -24,7 +24,7 @@ use crate::model::profile::Profile;
 use crate::render::{self, RenderError};
 
 pub use finding::{Finding, merged};
-pub use rule::{RULES, Rule, Severity, find};
+pub use rule::{RULES, Rule, Severity};
 pub use subject::Subject;
 pub use zero_trust::{Answer, Standing};
 

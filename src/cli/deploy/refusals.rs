@@ -11,14 +11,7 @@ use super::difference;
 
 /// The error, with the fields, what keeps them, and how to take the new ones.
 pub(super) fn explained(error: &DeployError, objects: &[(Stage, ObjectPlan)]) -> CliError {
-    let mut made = CliError::from_error(ExitCode::Error, error);
-    for (stage, plan) in objects {
-        for line in fields(plan) {
-            let named = format!("{}/{}", plan.object.kind, plan.object.name);
-            made = made.detail(format!("cluster {}: {named} {line}", stage.context));
-        }
-    }
-    made = made.hint(keep(objects));
+    let made = with_fields(error, objects).hint(keep(objects));
     let replaceable = objects.iter().filter(|(_, plan)| may_be_recreated(plan));
     let mut flags: Vec<String> = replaceable
         .map(|(_, plan)| format!("--recreate {}/{}", plan.object.kind, plan.object.name))
@@ -36,6 +29,13 @@ pub(super) fn explained(error: &DeployError, objects: &[(Stage, ObjectPlan)]) ->
 
 /// The error about objects that a cluster's policies are against, with their words.
 pub(super) fn rejected(error: &DeployError, objects: &[(Stage, ObjectPlan)]) -> CliError {
+    with_fields(error, objects).hint(
+        "the cluster's own webhooks and admission policies decide this, not telectl: ask who set them",
+    )
+}
+
+/// The error with what is to be said about each object.
+fn with_fields(error: &DeployError, objects: &[(Stage, ObjectPlan)]) -> CliError {
     let mut made = CliError::from_error(ExitCode::Error, error);
     for (stage, plan) in objects {
         for line in fields(plan) {
@@ -43,7 +43,7 @@ pub(super) fn rejected(error: &DeployError, objects: &[(Stage, ObjectPlan)]) -> 
             made = made.detail(format!("cluster {}: {named} {line}", stage.context));
         }
     }
-    made.hint("the cluster's own webhooks and admission policies decide this, not telectl: ask who set them")
+    made
 }
 
 /// Whether it may help to make an object anew: not where the server finds something else wrong, and

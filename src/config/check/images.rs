@@ -53,15 +53,28 @@ fn refuse<'a>(
 
 /// `registry:5000/path/name`; only a registry has a port, and only with a name after it.
 fn is_name(text: &str) -> bool {
-    let is_part = |part: &str| {
-        part.starts_with(|first: char| first.is_ascii_alphanumeric())
-            && part
-                .bytes()
-                .all(|symbol| symbol.is_ascii_alphanumeric() || b"._-".contains(&symbol))
-    };
     match text.split_once('/') {
-        Some((first, rest)) => is_registry(first) && rest.split('/').all(is_part),
-        None => is_part(text),
+        Some((first, rest)) => is_registry(first) && rest.split('/').all(is_word),
+        None => is_word(text),
+    }
+}
+
+/// Letters, digits and `.`, `_`, `-`, beginning with one of the first two.
+fn is_word(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphanumeric()) && has_only(text, b"._-")
+}
+
+/// Whether a text has only letters, digits and these.
+fn has_only(text: &str, others: &[u8]) -> bool {
+    text.bytes()
+        .all(|symbol| symbol.is_ascii_alphanumeric() || others.contains(&symbol))
+}
+
+/// What stands before and after the first of this symbol; all of it before where there is none.
+fn cut(text: &str, at: char) -> (&str, Option<&str>) {
+    match text.split_once(at) {
+        Some((before, after)) => (before, Some(after)),
+        None => (text, None),
     }
 }
 
@@ -77,28 +90,17 @@ fn is_registry(text: &str) -> bool {
         let port = port.strip_prefix(':');
         return address.parse::<std::net::Ipv6Addr>().is_ok() && port.is_none_or(is_port);
     }
-    let (host, port) = match text.split_once(':') {
-        Some((host, port)) => (host, Some(port)),
-        None => (text, None),
-    };
-    host.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && host
-            .bytes()
-            .all(|symbol| symbol.is_ascii_alphanumeric() || b"._-".contains(&symbol))
-        && port.is_none_or(is_port)
+    let (host, port) = cut(text, ':');
+    is_word(host) && port.is_none_or(is_port)
 }
 
 /// `1.2`, or `1.2@sha256:…`.
 fn is_tag(text: &str) -> bool {
-    let (tag, digest) = match text.split_once('@') {
-        Some((tag, digest)) => (tag, Some(digest)),
-        None => (text, None),
-    };
-    let is_sound = |symbol: u8| symbol.is_ascii_alphanumeric() || b"._-".contains(&symbol);
+    let (tag, digest) = cut(text, '@');
     !tag.is_empty()
         && tag.len() <= LONGEST_TAG
         && !tag.starts_with(['.', '-'])
-        && tag.bytes().all(is_sound)
+        && has_only(tag, b"._-")
         && digest.is_none_or(is_digest)
 }
 
@@ -106,19 +108,14 @@ fn is_digest(text: &str) -> bool {
     let Some((algorithm, hash)) = text.split_once(':') else {
         return false;
     };
-    algorithm
-        .bytes()
-        .all(|symbol| symbol.is_ascii_alphanumeric() || b"+._-".contains(&symbol))
+    has_only(algorithm, b"+._-")
         && hash.len() >= 32
         && hash.bytes().all(|symbol| symbol.is_ascii_hexdigit())
 }
 
 /// `name`, `name:tag` or either with `@sha256:…`.
 fn is_reference(text: &str) -> bool {
-    let (rest, digest) = match text.split_once('@') {
-        Some((rest, digest)) => (rest, Some(digest)),
-        None => (text, None),
-    };
+    let (rest, digest) = cut(text, '@');
     // A colon before the last `/` is that of a port.
     let name = rest.rfind('/').map_or(0, |slash| slash + 1);
     let (name, tag) = match rest[name..].split_once(':') {

@@ -164,11 +164,6 @@ pub fn principles() -> impl Iterator<Item = &'static Principle> {
     PRINCIPLES.iter().map(|(principle, _)| principle)
 }
 
-/// A principle by its id, in any case.
-pub fn find(id: &str) -> Option<&'static Principle> {
-    principles().find(|principle| principle.id.eq_ignore_ascii_case(id))
-}
-
 /// How a profile that could be rendered stands to every principle.
 pub fn checklist(subject: &Subject<'_>) -> Vec<Answer> {
     let answers = PRINCIPLES.iter().map(|(principle, judge)| Answer {
