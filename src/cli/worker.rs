@@ -23,6 +23,7 @@ use crate::workers::runtime::logging::{self, LogFormat};
 use crate::workers::runtime::registration::Advertisement;
 use crate::workers::runtime::signals::signals;
 use crate::workers::runtime::supervisor::{Phase, StopTimes, Supervisor};
+use crate::workers::runtime::tls::ServerTls;
 use crate::workers::runtime::worker::{self, Frame};
 use crate::workers::runtime::{dependency, http};
 use crate::workers::vitals::Vitals;
@@ -196,6 +197,10 @@ async fn supervise(
     let listener = http::listen(port).await.map_err(|error| {
         CliError::failed(format!("cannot listen on port {port}")).because(error)
     })?;
+    let tls = identity.tls_folder.as_deref().map(ServerTls::from_folder);
+    let tls = tls
+        .transpose()
+        .map_err(|error| CliError::from_error(ExitCode::Usage, &error))?;
     let reach = reach(environment);
     let frame = Frame {
         advertisement: Advertisement {
@@ -212,6 +217,7 @@ async fn supervise(
             (EtcdRegistry::new(etcd), lease_ttl)
         }),
         times: stop_times(component, reach, identity.shutdown_grace),
+        tls,
     };
     let work = settings.work()?;
     let ended = worker::run(frame, listener, signals, |supervisor, vitals| {

@@ -20,6 +20,7 @@ pub mod readiness;
 pub mod rights;
 mod scene;
 pub mod snapshot;
+mod transport;
 pub mod wait;
 
 pub use client::Cluster;

@@ -83,8 +83,34 @@ pub fn main_container(pod: &Value) -> &Value {
     named.next().unwrap_or(&pod["spec"]["containers"][0])
 }
 
+/// A port that speaks HTTP, perhaps over TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpPort {
+    /// Its number.
+    pub number: u16,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+}
+
+impl HttpPort {
+    /// A port that speaks plain HTTP.
+    pub const fn plain(number: u16) -> Self {
+        Self { number, tls: false }
+    }
+}
+
+/// The first port of a pod's main container, if it has any. It speaks TLS if the kubelet is told so.
+pub fn http_port(pod: &Value) -> Option<HttpPort> {
+    let container = main_container(pod);
+    let number = container["ports"][0]["containerPort"].as_u64()?;
+    Some(HttpPort {
+        number: u16::try_from(number).ok()?,
+        tls: container["readinessProbe"]["httpGet"]["scheme"] == "HTTPS",
+    })
+}
+
 /// The port and path that a pod's readiness is asked at, if that is done over HTTP.
-pub fn readiness_page(pod: &Value) -> Option<(u16, String)> {
+pub fn readiness_page(pod: &Value) -> Option<(HttpPort, String)> {
     let container = main_container(pod);
     let page = &container["readinessProbe"]["httpGet"];
     let port = match &page["port"] {
@@ -96,7 +122,11 @@ pub fn readiness_page(pod: &Value) -> Option<(u16, String)> {
         number => number.as_u64(),
     };
     let path = page["path"].as_str()?;
-    Some((u16::try_from(port?).ok()?, path.to_owned()))
+    let port = HttpPort {
+        number: u16::try_from(port?).ok()?,
+        tls: page["scheme"] == "HTTPS",
+    };
+    Some((port, path.to_owned()))
 }
 
 /// The newest warning about this very pod among events of its namespace.
@@ -327,11 +357,20 @@ mod tests {
                 "readinessProbe": {"httpGet": {"path": "/readyz", "port": port}},
             }]}})
         };
-        let page = Some((8080, "/readyz".to_owned()));
+        let page = Some((HttpPort::plain(8080), "/readyz".to_owned()));
         assert_eq!(readiness_page(&pod(json!("http"))), page);
         assert_eq!(readiness_page(&pod(json!(8080))), page);
         assert_eq!(readiness_page(&pod(json!("other"))), None);
         assert_eq!(readiness_page(&json!({"spec": {"containers": [{}]}})), None);
+        let mut secured = pod(json!("http"));
+        secured["spec"]["containers"][0]["readinessProbe"]["httpGet"]["scheme"] = json!("HTTPS");
+        let port = HttpPort {
+            number: 8080,
+            tls: true,
+        };
+        assert_eq!(readiness_page(&secured), Some((port, "/readyz".to_owned())));
+        assert_eq!(http_port(&secured), Some(port));
+        assert_eq!(http_port(&pod(json!("http"))), Some(HttpPort::plain(8080)));
     }
 
     #[test]

@@ -51,6 +51,11 @@ impl Snapshot {
         }
     }
 
+    /// The namespace, if it exists.
+    pub const fn namespace(&self) -> Option<&Value> {
+        self.namespace.as_ref()
+    }
+
     /// Whether the namespace exists.
     pub const fn has_namespace(&self) -> bool {
         self.namespace.is_some()

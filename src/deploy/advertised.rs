@@ -7,6 +7,7 @@ use super::keys;
 use crate::cluster::readiness::external_addresses;
 use crate::cluster::snapshot::Snapshot;
 use crate::model::component::Component;
+use crate::model::endpoint::host_of;
 use crate::model::labels::COMPONENT;
 use crate::model::manifest::{Manifest, RenderedSet};
 use crate::model::object::ObjectKind;
@@ -42,6 +43,26 @@ pub(super) fn values(set: &RenderedSet, live: &Snapshot, nodes: &[Value]) -> Vec
         found.push((format!("{key}.advertise.port"), json!(port)));
     }
     found
+}
+
+/// The hosts, known so far, under which the workers of a component register for everybody.
+pub(super) fn hosts(set: &RenderedSet, component: Component) -> Vec<String> {
+    let workloads = set.manifests.iter().filter(|manifest| {
+        manifest.value["spec"]["template"]["metadata"]["labels"][COMPONENT] == component.name()
+    });
+    let variables = workloads.flat_map(|manifest| {
+        let containers = &manifest.value["spec"]["template"]["spec"]["containers"];
+        containers[0]["env"].as_array().into_iter().flatten()
+    });
+    variables
+        .filter(|variable| {
+            let name = variable["name"].as_str().unwrap_or_default();
+            matches!(name, "SERVICE_ADDRESS" | "EXTERNAL_SERVICE_ADDRESS")
+        })
+        .filter_map(|variable| variable["value"].as_str())
+        .filter(|address| *address != OWN_NOT_YET_KNOWN)
+        .map(|address| host_of(address).to_owned())
+        .collect()
 }
 
 /// Whether a rendered set still waits for an address of one of its own Services.
@@ -158,6 +179,28 @@ mod tests {
     fn shown(values: Vec<(String, Value)>) -> Vec<String> {
         let text = |(key, value)| format!("{key}={value}");
         values.into_iter().map(text).collect()
+    }
+
+    #[test]
+    fn n19_the_certificate_of_a_worker_names_what_it_registers_once_that_is_known() {
+        let of = |address: &str| {
+            let variables = json!([
+                {"name": "POD_IP", "valueFrom": {}},
+                {"name": "EXTERNAL_SERVICE_ADDRESS", "value": address},
+            ]);
+            let pod = json!({"containers": [{"env": variables}]});
+            let labels = json!({(COMPONENT): "streamer"});
+            let mut set = set(service_of_type("ClusterIP"), None);
+            set.manifests.push(Manifest {
+                object: ObjectRef::new(ObjectKind::StatefulSet, "ns", "streamer"),
+                value: json!({"spec": {"template": {"metadata": {"labels": labels}, "spec": pod}}}),
+            });
+            assert_eq!(hosts(&set, Component::Collector), [""; 0]);
+            hosts(&set, Component::Streamer)
+        };
+        assert_eq!(of("192.0.2.7"), ["192.0.2.7"]);
+        assert_eq!(of("streamer.example:8443"), ["streamer.example"]);
+        assert_eq!(of(OWN_NOT_YET_KNOWN), [""; 0]);
     }
 
     #[test]

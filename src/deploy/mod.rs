@@ -1,6 +1,7 @@
 //! Deploys profiles to clusters: observe (I/O) → plan (pure) → execute (I/O, by events).
 
 pub mod advertised;
+mod answers;
 pub mod belongings;
 mod canary;
 pub mod certificates;

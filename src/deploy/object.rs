@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::answers::Answers;
 use super::claim::{Claim, claim};
 use super::plan::{Action, FieldConflict, ObjectPlan};
 use super::policy::{Adoption, Policy, without_brackets};
@@ -26,6 +27,8 @@ pub(super) struct Judging<'a> {
     pub(super) scaling: &'a Scaling,
     /// What somebody allowed.
     pub(super) policy: &'a Policy,
+    /// What the servers said before.
+    pub(super) answers: &'a Answers,
 }
 
 impl Run<'_> {
@@ -34,6 +37,7 @@ impl Run<'_> {
         Judging {
             scaling,
             policy: &self.options.policy,
+            answers: &self.answers,
         }
     }
 }
@@ -60,7 +64,17 @@ pub(super) async fn plan_object(
     {
         return Ok(ObjectPlan::new(manifest.object, Action::Keep));
     }
-    let answered = answer(cluster, &manifest, live, owner.as_ref()).await;
+    let known = live.and_then(|live| judging.answers.known(cluster.name(), &manifest, live));
+    let answered = match known {
+        Some(plan) => Ok(plan),
+        None => {
+            judging.answers.want();
+            answer(cluster, &manifest, live, owner.as_ref()).await
+        }
+    };
+    if let (Ok(plan), Some(live)) = (&answered, live) {
+        judging.answers.keep(cluster.name(), &manifest, live, plan);
+    }
     let plan = match (answered, live) {
         (Err(ClusterError::Refused { message, .. }), _) if is_admissions(&message) => {
             rejected(&manifest, &message)

@@ -112,8 +112,7 @@ fn services(
     set: &RenderedSet,
     live: &Snapshot,
 ) -> BTreeMap<Component, (String, u16, Option<Value>)> {
-    let servers = [Component::Redis, Component::Etcd, Component::Postgresql];
-    servers
+    Component::ALL
         .into_iter()
         .filter_map(|component| {
             let (name, port) = service_of(set, component)?;

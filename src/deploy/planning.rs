@@ -3,6 +3,7 @@
 
 use futures::{StreamExt as _, TryStreamExt as _};
 
+use super::advertised;
 use super::advertised::is_awaited;
 use super::belongings::{Belongings, find};
 use super::error::DeployError;
@@ -27,7 +28,7 @@ use crate::model::component::Component;
 use crate::model::manifest::Manifest;
 
 /// How many objects are asked about at once; the cluster limits requests further.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 64;
 
 /// A stage of which everything is decided that needs no answer of its cluster.
 pub(super) struct Prepared {
@@ -137,7 +138,13 @@ pub(super) fn plan_secrets(
 ) -> Result<Vec<SecretPlan>, DeployError> {
     let names = |component: Component| {
         let (name, _, live) = observed.services.get(&component)?;
-        Some(certificate_names(&stage.namespace, name, live.as_ref()))
+        let mut names = certificate_names(&stage.namespace, name, live.as_ref());
+        for host in advertised::hosts(&observed.set, component) {
+            if !names.contains(&host) {
+                names.push(host);
+            }
+        }
+        Some(names)
     };
     let circumstances = Circumstances {
         namespace: &stage.namespace,

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use futures::future::{join_all, try_join, try_join_all};
+use futures::future::{Either, join_all, select, try_join, try_join_all};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::answers::Answers;
 use super::error::DeployError;
 use super::event::Event;
 use super::handover::unknown_address;
@@ -15,8 +16,9 @@ use super::knowledge::Knowledge;
 use super::layout::{Stage, check_identities};
 use super::observe::Observed;
 use super::plan::StagePlan;
+use super::planning::Prepared;
 use super::policy::Policy;
-use super::preflight::{Finding, refuse, warned};
+use super::preflight::{Finding, Place, refuse, warned};
 use super::settle::unready;
 use crate::cluster::snapshot::Snapshot;
 use crate::cluster::{Cluster, ClusterError};
@@ -97,6 +99,10 @@ pub struct Run<'a> {
     pub(super) to_delete: BTreeSet<(Stage, ObjectRef)>,
     /// The objects that the plan found not ready, and why.
     unready: Vec<(Stage, ObjectRef, String)>,
+    /// What the servers said to changes.
+    pub(super) answers: Answers,
+    /// What the places of the stages were like when they were looked at.
+    pub(super) places: BTreeMap<Stage, Place>,
     pub(super) stop: CancellationToken,
     pub(super) events: &'a dyn Fn(Event),
 }
@@ -135,6 +141,9 @@ pub struct Inputs<'a> {
     pub stop: CancellationToken,
 }
 
+/// The plans of the stages, or why there are none.
+type Planned = Result<Vec<StagePlan>, DeployError>;
+
 /// What one look at the clusters showed.
 #[derive(Default)]
 struct Look {
@@ -166,6 +175,8 @@ impl<'a> Run<'a> {
             authority_planned: false,
             to_delete: BTreeSet::new(),
             unready: Vec::new(),
+            answers: Answers::default(),
+            places: BTreeMap::new(),
             stop,
             events,
         }
@@ -179,16 +190,25 @@ impl<'a> Run<'a> {
     /// When a cluster cannot be asked ([`DeployError::Preflight`] if more stands in the way), or a
     /// stage cannot be rendered or planned.
     pub async fn plan(&mut self) -> Result<Vec<StagePlan>, DeployError> {
-        let mut plans = match self.plan_stages().await {
+        let (planned, found) = match self.prepare_stages().await {
+            Ok(prepared) => self.plan_and_look(prepared).await,
+            Err(error) => (Err(error), None),
+        };
+        let mut plans = match planned {
             Ok(plans) if plans.iter().any(StagePlan::has_changes) => plans,
             Err(error @ DeployError::Cluster(_)) => {
                 // Whatever else is wrong is told together with it.
-                refuse(&self.preflight().await?)?;
+                refuse(&self.found(found).await?)?;
                 return Err(error);
             }
             planned => return planned,
         };
-        self.findings = self.preflight().await?;
+        let deleted = plans.iter().flat_map(|plan| {
+            let unwanted = plan.unwanted.iter().cloned();
+            unwanted.map(|object| (plan.stage.clone(), object))
+        });
+        self.to_delete.extend(deleted);
+        self.findings = self.found(found).await?;
         for plan in &mut plans {
             plan.preflight = self.findings_of(&plan.stage);
             plan.warnings.extend(warned(&plan.preflight));
@@ -196,7 +216,42 @@ impl<'a> Run<'a> {
         Ok(plans)
     }
 
-    async fn plan_stages(&mut self) -> Result<Vec<StagePlan>, DeployError> {
+    /// Asks the clusters about what differs; as soon as that is anything, what may stand in the way
+    /// is looked for beside it.
+    async fn plan_and_look(
+        &self,
+        prepared: Vec<Prepared>,
+    ) -> (Planned, Option<Result<Vec<Finding>, DeployError>>) {
+        let planning = prepared
+            .into_iter()
+            .map(|prepared| self.plan_stage(prepared));
+        let planning = Box::pin(try_join_all(planning));
+        let looking = Box::pin(async {
+            self.answers.wanted().await;
+            self.preflight().await
+        });
+        match select(planning, looking).await {
+            Either::Left((plans, looking)) if self.answers.are_wanted() => {
+                (plans, Some(looking.await))
+            }
+            Either::Left((plans, _)) => (plans, None),
+            Either::Right((found, planning)) => (planning.await, Some(found)),
+        }
+    }
+
+    /// What was found in the way, or is now.
+    async fn found(
+        &self,
+        found: Option<Result<Vec<Finding>, DeployError>>,
+    ) -> Result<Vec<Finding>, DeployError> {
+        match found {
+            Some(found) => found,
+            None => self.preflight().await,
+        }
+    }
+
+    /// Looks at all clusters and decides what needs no further answer of theirs.
+    async fn prepare_stages(&mut self) -> Result<Vec<Prepared>, DeployError> {
         let Look {
             identities,
             mut snapshots,
@@ -212,6 +267,8 @@ impl<'a> Run<'a> {
             let place = (stage.context.clone(), stage.namespace.clone());
             let live = snapshots.remove(&place).unwrap_or_default();
             latest = latest.max(history::latest(&live, stage.profile));
+            self.places
+                .insert(stage.clone(), Place::seen(&stage, &live));
             let nodes = self.nodes(&stage);
             let observed = Observed::new(&stage, live, nodes, &knowledge, self.render)?;
             knowledge.learn(&stage, &observed);
@@ -227,16 +284,7 @@ impl<'a> Run<'a> {
         self.generation = history::number_of(self.options.goes_on_with, latest);
         self.unready = unready_now;
         self.knowledge = knowledge;
-        let planned = prepared
-            .into_iter()
-            .map(|prepared| self.plan_stage(prepared));
-        let plans = try_join_all(planned).await?;
-        let deleted = plans.iter().flat_map(|plan| {
-            let unwanted = plan.unwanted.iter().cloned();
-            unwanted.map(|object| (plan.stage.clone(), object))
-        });
-        self.to_delete.extend(deleted);
-        Ok(plans)
+        Ok(prepared)
     }
 
     /// What the look beforehand found; with errors, nothing is to be written.

@@ -15,6 +15,7 @@ use crate::cluster::apply::Writer;
 use crate::cluster::pod;
 use crate::cluster::readiness::{Readiness, external_addresses, readiness};
 use crate::cluster::wait::{Waiting, until, until_ready};
+use crate::model::component::Component;
 use crate::model::endpoint::Endpoint;
 use crate::model::labels;
 use crate::model::manifest::Manifest;
@@ -70,7 +71,9 @@ impl StageRun<'_> {
     }
 
     fn say_addresses(&self, observed: &Observed) {
-        for (component, (_, port, live)) in &observed.services {
+        let servers = observed.services.iter();
+        let servers = servers.filter(|(component, _)| !Component::WORKERS.contains(component));
+        for (component, (_, port, live)) in servers {
             let addresses = live.as_ref().map(external_addresses);
             for address in addresses.unwrap_or_default() {
                 self.run.say(Event::Address {

@@ -22,6 +22,9 @@ pub(super) const fn certified(content: SecretContent) -> Option<(Component, Purp
         SecretContent::EtcdClientCertificate | SecretContent::EtcdClientKey => {
             Some((Component::Etcd, Purpose::Client))
         }
+        SecretContent::WorkerCertificate(worker) | SecretContent::WorkerKey(worker) => {
+            Some((worker, Purpose::Server))
+        }
         _ => None,
     }
 }
@@ -33,6 +36,7 @@ const fn is_certificate(content: SecretContent) -> bool {
             | SecretContent::EtcdServerCertificate
             | SecretContent::DatabaseServerCertificate
             | SecretContent::EtcdClientCertificate
+            | SecretContent::WorkerCertificate(_)
     )
 }
 

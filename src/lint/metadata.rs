@@ -59,6 +59,54 @@ pub(super) fn ingress_annotations(subject: Subject<'_>) -> Vec<Finding> {
     found
 }
 
+/// Workers that speak TLS behind an Ingress whose controller nobody told. Each controller has an
+/// annotation of its own for it; what they have in common is that they name the protocol.
+pub(super) fn ingress_backends(subject: Subject<'_>) -> Vec<Finding> {
+    let values = subject.values();
+    let (streamer, collector) = (&values.streamer, &values.collector);
+    let gateway = &values.api_gateway;
+    let workers = [
+        (
+            "streamer",
+            streamer.enabled,
+            &streamer.tls,
+            &streamer.ingress,
+            &streamer.service,
+        ),
+        (
+            "collector",
+            collector.enabled,
+            &collector.tls,
+            &collector.ingress,
+            &collector.service,
+        ),
+        (
+            "apiGateway",
+            gateway.enabled,
+            &gateway.tls,
+            &gateway.ingress,
+            &gateway.service,
+        ),
+    ];
+    let untold = workers
+        .into_iter()
+        .filter(|(_, enabled, tls, ingress, service)| {
+            let mut annotations = ingress.annotations.iter().chain(&service.annotations);
+            *enabled && tls.enabled && ingress.enabled && !annotations.any(tells_of_tls)
+        });
+    untold
+        .map(|(key, ..)| {
+            let key = format!("{key}.ingress.annotations");
+            let says = "says nothing of TLS to the worker, which speaks nothing else";
+            subject.about_key(&rule::INGRESS_BACKEND, &key, says)
+        })
+        .collect()
+}
+
+fn tells_of_tls((name, value): (&String, &String)) -> bool {
+    value.to_ascii_lowercase().contains("https") || name.contains("upstream-protocol.tls")
+}
+
 /// What is wrong with an annotation for ingress-nginx.
 fn wrong(name: &str, value: &str) -> Option<String> {
     let short = name.strip_prefix(PREFIX)?;

@@ -104,6 +104,7 @@ pub fn check(subject: &Subject<'_>) -> Vec<Finding> {
         scaling::quota,
         scaling::requests,
         metadata::ingress_annotations,
+        metadata::ingress_backends,
         metadata::annotations_as_labels,
         metadata::common,
         metadata::syntax,

@@ -318,6 +318,14 @@ rules! {
         why: "YAML silently takes the last of them, wherever the reader looked.",
         remedy: "Keep one of the two lines.",
     }
+    /// An Ingress speaks TLS to a worker that does.
+    INGRESS_BACKEND = "TEL-LNT-048", Warning, "the controller of an Ingress is told when its worker speaks TLS" {
+        why: "A controller speaks plain HTTP to the pods unless it is told otherwise, and a port \
+              that speaks TLS answers that with nothing but an error.",
+        remedy: "Tell it in an annotation of the Ingress or of its Service, such as \
+                 nginx.ingress.kubernetes.io/backend-protocol: HTTPS, or let the controller end \
+                 the encryption (ingress.tls) and leave the worker's tls off.",
+    }
 }
 
 /// The rule with this id, in whichever case.

@@ -38,6 +38,20 @@ impl Endpoint {
     }
 }
 
+/// The host of `host`, `host:port`, `::1`, `[::1]` or `[::1]:port`.
+pub fn host_of(address: &str) -> &str {
+    if let Some((host, _)) = address
+        .strip_prefix('[')
+        .and_then(|inner| inner.split_once(']'))
+    {
+        return host;
+    }
+    match address.split_once(':') {
+        Some((host, port)) if !port.contains(':') => host,
+        _ => address,
+    }
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}:{}", self.url_host(), self.port)
@@ -46,7 +60,21 @@ impl fmt::Display for Endpoint {
 
 #[cfg(test)]
 mod tests {
-    use super::Endpoint;
+    use super::{Endpoint, host_of};
+
+    #[test]
+    fn x09_the_host_of_an_address_is_without_brackets_and_port() {
+        for (address, host) in [
+            ("streamer.example", "streamer.example"),
+            ("streamer.example:8443", "streamer.example"),
+            ("192.0.2.7:8081", "192.0.2.7"),
+            ("fd00::1", "fd00::1"),
+            ("[fd00::1]", "fd00::1"),
+            ("[fd00::1]:8081", "fd00::1"),
+        ] {
+            assert_eq!(host_of(address), host, "{address}");
+        }
+    }
 
     #[test]
     fn x09_ipv6_endpoints_are_bracketed_once() {

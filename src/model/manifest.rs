@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::component::Component;
 use super::object::ObjectRef;
 use super::profile::Profile;
 
@@ -77,6 +78,10 @@ pub enum SecretContent {
     EtcdClientCertificate,
     /// Key (PEM) of that certificate.
     EtcdClientKey,
+    /// Server certificate (PEM) of a worker's HTTP port.
+    WorkerCertificate(Component),
+    /// Key (PEM) of that certificate.
+    WorkerKey(Component),
     /// telectl cannot make it: somebody has to create the Secret.
     Given,
 }

@@ -7,15 +7,22 @@ use url::Url;
 
 use super::course::{Failure, HOP_LIMIT, Reached, words};
 use super::result::Cause;
-use super::tls::{http_client_config, misconfigured, public_authorities};
+use super::tls::{Authority, http_client_config, misconfigured, public_authorities, roots};
 
 /// Enough of a body to understand why.
 const EXCERPT: usize = 200;
 
 /// Asks the endpoint at an address that accepted a connection before.
-pub(super) async fn get(url: &Url, address: SocketAddr) -> Result<Reached<u16>, Failure> {
-    let tls = http_client_config(public_authorities())
-        .map_err(|error| misconfigured(error.to_string()))?;
+pub(super) async fn get(
+    url: &Url,
+    address: SocketAddr,
+    authority: Option<&Authority>,
+) -> Result<Reached<u16>, Failure> {
+    let trusted = match authority {
+        Some(authority) => roots(&authority.pem, authority.variable)?,
+        None => public_authorities(),
+    };
+    let tls = http_client_config(trusted).map_err(|error| misconfigured(error.to_string()))?;
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .timeout(HOP_LIMIT)

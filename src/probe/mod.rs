@@ -25,4 +25,4 @@ pub use result::{
     TargetKind, TargetReport,
 };
 pub use target::{HttpTarget, Target, probe};
-pub use tls::{http_client_config, public_authorities};
+pub use tls::{Authority, http_client_config, public_authorities};

@@ -13,7 +13,7 @@ use crate::registry::etcd::with_scheme;
 use super::course::{Course, Failure, Reached};
 use super::dns::Resolver;
 use super::result::{Cause, Hop, Registration, TargetKind, TargetReport};
-use super::tls::{Scrutiny, TlsPolicy, Witness, handshake};
+use super::tls::{Authority, Scrutiny, TlsPolicy, Witness, handshake};
 use super::{etcd, http, postgresql, redis};
 
 /// The cluster's own name: it exists wherever the cluster's DNS works.
@@ -24,8 +24,10 @@ type Stream = Either<tokio_rustls::client::TlsStream<TcpStream>, TcpStream>;
 /// An HTTP endpoint.
 #[derive(Debug, Clone)]
 pub struct HttpTarget {
-    /// Its URL, `http` only.
+    /// Its URL.
     pub url: Url,
+    /// The authority behind an `https` URL, if this pod knows one.
+    pub authority: Option<Authority>,
 }
 
 /// Something to probe.
@@ -93,7 +95,7 @@ pub async fn probe(
             (TargetKind::Etcd, endpoint.clone())
         }
         Target::Http(target) => {
-            Box::pin(probe_http(target, resolver, &mut course)).await;
+            Box::pin(probe_http(target, resolver, &mut course, &mut sight)).await;
             (TargetKind::Http, target.url.to_string())
         }
         Target::Misconfigured { kind, detail } => {
@@ -316,14 +318,35 @@ async fn probe_etcd(
     sight.registrations = course.then(Hop::Command, client, etcd::registrations).await;
 }
 
-async fn probe_http(target: &HttpTarget, resolver: &Resolver, course: &mut Course) {
+async fn probe_http(
+    target: &HttpTarget,
+    resolver: &Resolver,
+    course: &mut Course,
+    sight: &mut Sight,
+) {
     let host = bare_host(&target.url).unwrap_or_default();
     let port = target.url.port_or_known_default().unwrap_or(80);
+    let authority = target.authority.as_ref();
     let stream = connect(&host, port, resolver, course).await;
-    let address: Option<SocketAddr> = stream.and_then(|stream| stream.peer_addr().ok());
+    let address: Option<SocketAddr> = stream.as_ref().and_then(|stream| stream.peer_addr().ok());
+    let reached = if target.url.scheme() == "https" {
+        let policy = TlsPolicy {
+            host: &host,
+            ca: authority.map(|authority| authority.pem.as_str()),
+            ca_variable: authority.map_or("HTTP_CA_CERT", |authority| authority.variable),
+            scrutiny: Scrutiny::Full,
+            client: None,
+            protocol: None,
+        };
+        let witness = sight.witness.clone();
+        let secured = |stream| encrypted(stream, policy, witness);
+        course.then(Hop::Tls, stream, secured).await.map(drop)
+    } else {
+        stream.map(drop)
+    };
     course
-        .then(Hop::Http, address, |address| {
-            http::get(&target.url, address)
+        .then(Hop::Http, reached.and(address), |address| {
+            http::get(&target.url, address, authority)
         })
         .await;
 }

@@ -50,6 +50,15 @@ pub(super) struct TlsPolicy<'a> {
     pub(super) protocol: Option<&'static [u8]>,
 }
 
+/// An authority that signs certificates.
+#[derive(Debug, Clone)]
+pub struct Authority {
+    /// The variable that it comes from, for messages.
+    pub variable: &'static str,
+    /// PEM text.
+    pub pem: String,
+}
+
 /// Keeps the certificate that the server showed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Witness(Arc<Mutex<Option<CertificateDer<'static>>>>);
@@ -157,6 +166,17 @@ fn certificates(pem: &str, what: &str) -> Result<Vec<CertificateDer<'static>>, F
     }
 }
 
+/// The authorities in the PEM text of a variable.
+pub(super) fn roots(pem: &str, variable: &str) -> Result<RootCertStore, Failure> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(pem, variable)? {
+        roots
+            .add(certificate)
+            .map_err(|error| misconfigured(format!("{variable}: {error}")))?;
+    }
+    Ok(roots)
+}
+
 fn authority(
     policy: &TlsPolicy<'_>,
     provider: &Arc<CryptoProvider>,
@@ -168,12 +188,7 @@ fn authority(
             format!("no certificate authority is configured ({variable} is not set)"),
         )
     })?;
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(pem, variable)? {
-        roots
-            .add(certificate)
-            .map_err(|error| misconfigured(format!("{variable}: {error}")))?;
-    }
+    let roots = roots(pem, variable)?;
     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
         .build()
         .map_err(|error| misconfigured(format!("{variable}: {error}")))

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::SecretKeySelector;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -47,8 +48,26 @@ struct Spec {
 struct Endpoint {
     port: String,
     path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheme: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_config: Option<TlsConfig>,
     interval: String,
     scrape_timeout: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TlsConfig {
+    ca: SecretOrConfigMap,
+    /// The name that the certificate has to be for: a pod is asked at its address, which it does
+    /// not name.
+    server_name: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SecretOrConfigMap {
+    secret: SecretKeySelector,
 }
 
 /// Whether a component is scraped: only the workers have metrics.
@@ -64,9 +83,16 @@ pub(super) fn view(resolved: &Resolved, component: Component, own: &Labels) -> V
     let monitor = &resolved.values.monitoring.service_monitor;
     let mut all: BTreeMap<String, String> = monitor.labels.clone();
     all.extend(own.clone());
+    let tls = resolved.values.worker_tls(component);
+    let service = labels::object_name(resolved, component);
     json!({
         "labels": all,
         "selector": labels::policy_selector(resolved, component),
+        "scheme": tls.map(|_| "https"),
+        "tlsConfig": tls.map(|tls| json!({
+            "ca": { "secret": { "name": tls.existing_secret, "key": "ca.crt" } },
+            "serverName": format!("{service}.{}.svc", resolved.namespace()),
+        })),
         "interval": monitor.interval,
         "scrapeTimeout": monitor.scrape_timeout,
     })

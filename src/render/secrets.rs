@@ -41,6 +41,7 @@ pub(super) fn needs(resolved: &Resolved, facts: &Facts) -> Vec<SecretNeed> {
     for component in Component::ALL {
         if is_enabled(&resolved.values, component) {
             of_component(&mut needs, resolved, facts, component);
+            of_port(&mut needs, resolved, component);
             of_ingress(&mut needs, resolved, component);
         }
     }
@@ -123,6 +124,15 @@ fn of_component(needs: &mut Needs, resolved: &Resolved, facts: &Facts, component
                 );
             }
         }
+    }
+}
+
+/// The certificate of a worker's own port.
+fn of_port(needs: &mut Needs, resolved: &Resolved, component: Component) {
+    if let Some(tls) = resolved.values.worker_tls(component) {
+        let certificate = SecretContent::WorkerCertificate(component);
+        let key = SecretContent::WorkerKey(component);
+        needs.certificate(&tls.existing_secret, certificate, key);
     }
 }
 

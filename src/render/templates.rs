@@ -15,6 +15,8 @@ templates! {
     "container" => "container.partial.hbs",
     "worker-probes" => "worker-probes.partial.hbs",
     "worker-env" => "worker-env.partial.hbs",
+    "worker-tls-mount" => "worker-tls-mount.partial.hbs",
+    "worker-tls-volume" => "worker-tls-volume.partial.hbs",
     "etcd-env" => "etcd-env.partial.hbs",
     "redis-env" => "redis-env.partial.hbs",
     "database-env" => "database-env.partial.hbs",

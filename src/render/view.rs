@@ -20,6 +20,8 @@ use super::policies::Rules;
 /// Longest time for a worker to stop in, and what Kubernetes grants it.
 const SHUTDOWN_GRACE_SECONDS: u32 = 25;
 const TERMINATION_GRACE_SECONDS: u32 = 35;
+/// Where a worker finds its certificate and key.
+const TLS_FOLDER: &str = "/etc/telectl/tls";
 
 /// An object's metadata.
 #[derive(Debug, Clone, Serialize)]
@@ -53,6 +55,7 @@ pub(super) struct ComponentView {
     pub(super) affinity: Option<Map<String, Value>>,
     pub(super) port: u16,
     pub(super) port_name: &'static str,
+    pub(super) probe_scheme: Option<&'static str>,
     pub(super) termination_grace: u32,
     pub(super) service: Value,
     pub(super) scaling: Value,
@@ -93,6 +96,8 @@ pub(super) struct IdentityView {
     scheme: String,
     advertised_port: String,
     listen_port: String,
+    tls_folder: &'static str,
+    tls_secret: String,
     log_level: String,
     shutdown_grace: String,
 }
@@ -107,6 +112,7 @@ impl IdentityView {
         let listen_port = listen_port(&resolved.values, component);
         let ingress = ingress::of(&resolved.values, component);
         let outside = ingress::outside(advertise, ingress, service, listen_port);
+        let tls = resolved.values.worker_tls(component);
         Self {
             cluster_id: resolved.cluster_id().to_owned(),
             id_variable: match component {
@@ -119,6 +125,8 @@ impl IdentityView {
             scheme: outside.scheme,
             advertised_port: outside.port.to_string(),
             listen_port: listen_port.to_string(),
+            tls_folder: tls.map_or("", |_| TLS_FOLDER),
+            tls_secret: tls.map_or_else(String::new, |tls| tls.existing_secret.clone()),
             log_level: log_level.to_owned(),
             shutdown_grace: format!("{SHUTDOWN_GRACE_SECONDS}s"),
         }
@@ -238,6 +246,7 @@ impl<'a> Parts<'a> {
             affinity: (!affinity.is_empty()).then(|| affinity.clone()),
             port: listen_port(values, component),
             port_name: port_name(component),
+            probe_scheme: values.worker_tls(component).map(|_| "HTTPS"),
             termination_grace: TERMINATION_GRACE_SECONDS,
             service: service(values, self.service),
             scaling,

@@ -161,10 +161,11 @@ pub fn foreign_addresses(observed: &Observed, from: &SiteFacts) -> Vec<ForeignAd
             let worker = component(registration)?;
             let is_live = pods(home, worker).any(|pod| names(home, registration, worker, pod));
             let scheme = record.metadata.get("scheme").map_or("http", String::as_str);
-            let is_asked =
-                is_live && scheme == "http" && reach(home, registration) == Reach::Outside;
+            // Who signed the certificate of a proxy in front of it, a pod here need not know.
+            let is_known = scheme == "http" || speaks_tls(home, worker);
+            let is_asked = is_live && is_known && reach(home, registration) == Reach::Outside;
             is_asked.then(|| ForeignAddress {
-                url: health_url(&record.address, record.port),
+                url: health_url(scheme, &record.address, record.port),
                 home: home.context.clone(),
             })
         })
@@ -213,7 +214,13 @@ fn unreached(observed: &Observed, from: &SiteFacts) -> Vec<ForeignAddress> {
     addresses
 }
 
-fn health_url(address: &str, port: u16) -> String {
+/// Whether the workers of a component themselves speak TLS.
+fn speaks_tls(site: &SiteFacts, worker: Component) -> bool {
+    let mut workloads = site.objects.workloads_of(worker);
+    workloads.any(|workload| workload.literal("HTTP_TLS_DIR").is_some())
+}
+
+fn health_url(scheme: &str, address: &str, port: u16) -> String {
     let endpoint = crate::model::endpoint::Endpoint::new(address, port);
-    format!("http://{endpoint}/health")
+    format!("{scheme}://{endpoint}/health")
 }

@@ -15,14 +15,14 @@ use crate::model::canary::CanaryId;
 use crate::model::component::Component;
 use crate::probe::canary::{self, CanaryReport};
 use crate::probe::dns::Resolver;
-use crate::probe::{HttpTarget, ProbeReport, SCHEMA_VERSION, Target, TargetKind, probe};
+use crate::probe::{Authority, HttpTarget, ProbeReport, SCHEMA_VERSION, Target, TargetKind, probe};
 
 /// What to probe.
 #[derive(Debug, Clone)]
 pub struct ProbeRequest {
     /// For which component the probe stands.
     pub component: Component,
-    /// Health endpoints to ask besides, `http` URLs.
+    /// Health endpoints to ask besides.
     pub http: Vec<Url>,
     /// The resolver of this pod.
     pub resolver: Resolver,
@@ -122,9 +122,29 @@ fn targets(environment: &Environment, request: &ProbeRequest) -> Vec<Target> {
         }
         Err(error) => targets.push(understood(TargetKind::Etcd, Err(error))),
     }
-    let http = request.http.iter().cloned();
-    targets.extend(http.map(|url| Target::Http(HttpTarget { url })));
+    let authority = authority(environment);
+    targets.extend(request.http.iter().map(|url| {
+        Target::Http(HttpTarget {
+            url: url.clone(),
+            authority: authority.clone(),
+        })
+    }));
     targets
+}
+
+/// The authority by which this pod knows other workers: that of its own port, else the one behind
+/// its servers, which signs all certificates where telectl makes them.
+fn authority(environment: &Environment) -> Option<Authority> {
+    let variables = [
+        "HTTP_CA_CERT",
+        "ETCD_CA_CERT",
+        "REDIS_CA_CERT",
+        "DB_CA_CERT",
+    ];
+    variables.into_iter().find_map(|variable| {
+        let pem = environment.get(variable)?.to_owned();
+        Some(Authority { variable, pem })
+    })
 }
 
 fn understood(kind: TargetKind, settings: Result<Target, SettingError>) -> Target {

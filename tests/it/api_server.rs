@@ -12,6 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 use telectl::cluster::job::{self, JobEnd};
 use telectl::cluster::kubeconfig::Contexts;
+use telectl::cluster::pod::HttpPort;
 use telectl::cluster::wait::{Waiting, until, until_ready};
 use telectl::cluster::{Cluster, ClusterError};
 use telectl::model::object::{ObjectKind, ObjectRef};
@@ -282,9 +283,9 @@ async fn v03_the_api_servers_refusal_to_ask_a_pod_is_not_the_pods_answer() {
         name: name.to_owned(),
         ..Pod::default()
     };
-    let forbidden = ask(&cluster, &pod("theirs"), 80, "/health").await;
+    let forbidden = ask(&cluster, &pod("theirs"), HttpPort::plain(80), "/health").await;
     assert_eq!(forbidden.by, AnsweredBy::ApiServer);
     assert_eq!(forbidden.body, "it is forbidden");
-    let answer = ask(&cluster, &pod("mine"), 80, "/health").await;
+    let answer = ask(&cluster, &pod("mine"), HttpPort::plain(80), "/health").await;
     assert_eq!((answer.by, answer.code), (AnsweredBy::Pod, Some(403)));
 }

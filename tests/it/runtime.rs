@@ -55,6 +55,7 @@ fn frame(registry: &MemoryRegistry, settings: AdvertiseSettings) -> Frame<Memory
             notice: Duration::ZERO,
             grace: LIMIT,
         },
+        tls: None,
     }
 }
 

@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::model::component::Component;
+
 pub use ingress::{Ingress, IngressHost, IngressPath, IngressTls, PathType};
 pub use operation::{Backup, BackupStorage, BackupStorageType, Monitoring, ServiceMonitor};
 pub use scaling::{Autoscaling, AutoscalingOverride, Budget, BudgetOverride};
@@ -24,7 +26,7 @@ pub use server::{
 };
 pub use worker::{
     Advertise, CollectorConfig, CsvSource, CsvSourceType, GatewayAuth, GatewayConfig,
-    ImageOverride, Resources, Service, ServiceType, Spool, StreamerConfig, Worker,
+    ImageOverride, Resources, Service, ServiceType, Spool, StreamerConfig, Worker, WorkerTls,
 };
 
 /// Free maps of text, for labels and annotations.
@@ -242,6 +244,17 @@ impl Values {
     /// Whether any worker is deployed here.
     pub const fn has_workers(&self) -> bool {
         self.uses_queue() || self.uses_database()
+    }
+
+    /// TLS of a worker's HTTP port; `None` for plain HTTP, and for a server.
+    pub fn worker_tls(&self, component: Component) -> Option<&WorkerTls> {
+        let tls = match component {
+            Component::Streamer => &self.streamer.tls,
+            Component::Collector => &self.collector.tls,
+            Component::ApiGateway => &self.api_gateway.tls,
+            Component::Redis | Component::Postgresql | Component::Etcd => return None,
+        };
+        tls.enabled.then_some(tls)
     }
 
     /// Whether the gateway asks for a token.

@@ -23,6 +23,8 @@ pub struct Worker<C> {
     pub service: Service,
     /// The Ingress in front of that.
     pub ingress: Ingress,
+    /// TLS of its HTTP port.
+    pub tls: WorkerTls,
     /// What it asks of its node.
     pub resources: Resources,
     /// Labels of the nodes that it runs on.
@@ -220,6 +222,16 @@ pub struct Advertise {
     pub port: u16,
     /// `ADVERTISED_SCHEME`; empty if not set.
     pub scheme: String,
+}
+
+/// TLS of a worker's HTTP port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkerTls {
+    /// Whether the port speaks TLS, and nothing else.
+    pub enabled: bool,
+    /// Secret with `tls.crt`, `tls.key` and `ca.crt`.
+    pub existing_secret: String,
 }
 
 /// A Service.

@@ -3,6 +3,7 @@
 //! This file is the contract between `templates/` and the workers: every variable is named once,
 //! in [`VARIABLES`], which `tests/it` holds against the rendered manifests.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::model::endpoint::Endpoint;
@@ -37,6 +38,14 @@ pub const VARIABLES: &[(&str, &str)] = &[
         "http or https, as others reach the worker",
     ),
     ("LISTEN_PORT", "port to listen on"),
+    (
+        "HTTP_TLS_DIR",
+        "folder with tls.crt and tls.key, for HTTPS on that port; HTTP if unset",
+    ),
+    (
+        "HTTP_CA_CERT",
+        "PEM text of the authority that signed tls.crt, for probes of other workers",
+    ),
     (
         "STREAMER_ID",
         "name of the streamer; the pod's name if unset",
@@ -175,6 +184,8 @@ pub struct IdentitySettings {
     pub id: String,
     /// Port to listen on.
     pub listen_port: u16,
+    /// Folder with the certificate and key that the port shows; plain HTTP without.
+    pub tls_folder: Option<PathBuf>,
     /// What is known about the address to advertise.
     pub advertise: AdvertiseSettings,
     /// Longest time to stop in.

@@ -113,6 +113,7 @@ impl IdentitySettings {
             id,
             listen_port: parsed(environment, "LISTEN_PORT", "a port number")?
                 .unwrap_or(component.default_port()),
+            tls_folder: text(environment, "HTTP_TLS_DIR").map(PathBuf::from),
             advertise: AdvertiseSettings::from_environment(environment)?,
             shutdown_grace: duration(environment, "SHUTDOWN_GRACE")?
                 .unwrap_or(Duration::from_secs(25)),
@@ -131,7 +132,10 @@ impl AdvertiseSettings {
             pod_ip: text(environment, "POD_IP"),
             service,
             port: parsed(environment, "HTTP_PORT", "a port number")?,
-            scheme: text(environment, "ADVERTISED_SCHEME"),
+            scheme: text(environment, "ADVERTISED_SCHEME").or_else(|| {
+                let is_secured = environment.get("HTTP_TLS_DIR").is_some();
+                is_secured.then(|| "https".to_owned())
+            }),
         })
     }
 }

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::prospect::Prospect;
+use crate::cluster::snapshot::Snapshot;
 use crate::cluster::{Cluster, ClusterError, inventory};
+use crate::deploy::layout::Stage;
 use crate::deploy::secrets::LiveSecret;
 use crate::model::object::{ObjectKind, ObjectRef};
 
@@ -35,8 +37,8 @@ pub(super) struct Ground {
 }
 
 /// What a stage's place is like, before anything else is read.
-#[derive(Debug, Default)]
-pub(super) struct Place {
+#[derive(Debug, Clone, Default)]
+pub(in crate::deploy) struct Place {
     /// The namespace, if it exists and may be read.
     pub(super) namespace: Option<Value>,
     /// Whether it is known not to exist.
@@ -46,6 +48,16 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// As a look at the whole namespace showed it.
+    pub(in crate::deploy) fn seen(stage: &Stage, live: &Snapshot) -> Self {
+        let parent = inventory::parent(&stage.namespace, stage.profile.name());
+        Self {
+            namespace: live.namespace().cloned(),
+            namespace_missing: !live.has_namespace(),
+            record: live.get(&parent).cloned(),
+        }
+    }
+
     /// Whether a deployment came to its end there.
     pub(super) fn was_deployed(&self) -> bool {
         let record = self.record.as_ref();

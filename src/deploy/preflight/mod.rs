@@ -29,7 +29,8 @@ use serde_json::Value;
 
 pub use finding::{Finding, Severity};
 
-use self::ground::{Ground, Place};
+use self::ground::Ground;
+pub(super) use self::ground::Place;
 use self::prospect::Prospect;
 use self::versions::Untouched;
 use super::error::DeployError;
@@ -70,7 +71,10 @@ impl Run<'_> {
                 .iter()
                 .filter(|prospect| prospect.stage.context == *context)
                 .collect();
-            (context, look(cluster, &here, &prospects, &is_given).await)
+            (
+                context,
+                look(cluster, &here, &prospects, &self.places, &is_given).await,
+            )
         });
         let mut findings = Vec::new();
         let (mut versions, mut untouched) = (BTreeMap::new(), Vec::new());
@@ -189,11 +193,12 @@ async fn look(
     cluster: &Cluster,
     here: &[&Prospect],
     all: &[Prospect],
+    places: &BTreeMap<Stage, Place>,
     is_given: &impl Fn(SecretContent) -> bool,
 ) -> Result<Seen, ClusterError> {
     let stages = here
         .iter()
-        .map(|prospect| look_at(cluster, prospect, is_given));
+        .map(|prospect| look_at(cluster, prospect, places.get(&prospect.stage), is_given));
     let (greeting, served, stages, live) = futures::try_join!(
         cluster.greet(),
         cluster.served(),
@@ -254,9 +259,13 @@ struct OfStage {
 async fn look_at(
     cluster: &Cluster,
     prospect: &Prospect,
+    place: Option<&Place>,
     is_given: &impl Fn(SecretContent) -> bool,
 ) -> Result<OfStage, ClusterError> {
-    let place = ground::place(cluster, prospect).await?;
+    let place = match place {
+        Some(seen) => seen.clone(),
+        None => ground::place(cluster, prospect).await?,
+    };
     let questions = permissions::questions(prospect, &place);
     let denied = permissions::denied(cluster, &questions);
     if prospect.part == Part::Observed {

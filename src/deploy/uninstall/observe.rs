@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::super::layout::Stage;
 use super::super::secrets::AUTHORITY_SECRET;
 use super::plan::{Found, Spool};
+use crate::cluster::pod::{HttpPort, http_port};
 use crate::cluster::rights::rendered_kinds;
 use crate::cluster::snapshot::reference;
 use crate::cluster::{Cluster, ClusterError, inventory};
@@ -116,9 +117,8 @@ async fn spools(
 
 async fn spool(cluster: &Cluster, namespace: &str, pod: &Value) -> Spool {
     let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-    let port = pod["spec"]["containers"][0]["ports"][0]["containerPort"].as_u64();
-    let port = port.and_then(|port| u16::try_from(port).ok());
-    let port = port.unwrap_or(Component::Streamer.default_port());
+    let usual = HttpPort::plain(Component::Streamer.default_port());
+    let port = http_port(pod).unwrap_or(usual);
     let answer = cluster
         .ask_pod(namespace, name, port, "/api/v1/status")
         .await;

@@ -217,11 +217,12 @@ pub(super) fn token(subject: Subject<'_>) -> Standing {
 pub(super) fn api_encrypted(subject: Subject<'_>) -> Standing {
     let is_of_gateway =
         |value: &Value| value["metadata"]["labels"][COMPONENT] == Component::ApiGateway.name();
+    let speaks_tls = gateways(subject).all(|pod| pod.has_variable("HTTP_TLS_DIR"));
     let services = subject.of_kind("Service").filter_map(|service| {
         let kind = service.value["spec"]["type"]
             .as_str()
             .unwrap_or("ClusterIP");
-        let is_open = is_of_gateway(&service.value) && kind != "ClusterIP";
+        let is_open = is_of_gateway(&service.value) && kind != "ClusterIP" && !speaks_tls;
         is_open.then(|| format!("Service/{} is a {kind} without TLS", service.object.name))
     });
     let ingresses = subject.of_kind("Ingress").filter_map(|ingress| {

@@ -106,7 +106,8 @@ static PRINCIPLES: &[(Principle, Judge)] = &[
             id: "TEL-ZT-007",
             title: "the API is reached from outside over TLS only",
             why: "tokens and data could be read on the way",
-            remedy: "apiGateway.service.type=ClusterIP and apiGateway.ingress with tls",
+            remedy: "apiGateway.tls.enabled=true, or apiGateway.service.type=ClusterIP and \
+                     apiGateway.ingress with tls",
         },
         judges::api_encrypted,
     ),

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::cluster::client::Question;
+use crate::cluster::pod::HttpPort;
 use crate::cluster::{Cluster, ClusterError, pod};
 use crate::model::canary::CanaryId;
 use crate::model::causes::chain;
@@ -42,7 +43,7 @@ pub(super) struct Collector {
 #[derive(Debug, Clone)]
 pub(super) struct Gateway {
     pod: String,
-    port: u16,
+    port: HttpPort,
     token: Option<Secret<String>>,
 }
 
@@ -185,11 +186,9 @@ fn name(pod: &Value) -> &str {
     pod["metadata"]["name"].as_str().unwrap_or_default()
 }
 
-fn port(pod: &Value, component: Component) -> u16 {
-    let port = &pod["spec"]["containers"][0]["ports"][0]["containerPort"];
-    port.as_u64()
-        .and_then(|port| u16::try_from(port).ok())
-        .unwrap_or(component.default_port())
+fn port(pod: &Value, component: Component) -> HttpPort {
+    let usual = HttpPort::plain(component.default_port());
+    pod::http_port(pod).unwrap_or(usual)
 }
 
 impl Collector {

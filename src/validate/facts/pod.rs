@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::cluster::pod;
+use crate::cluster::pod::{self, HttpPort};
 use crate::model::component::Component;
 use crate::probe::Cause;
 
@@ -42,7 +42,7 @@ pub struct Pod {
     /// Image of the container that does its work.
     pub image: String,
     /// First port of that container.
-    pub port: Option<u16>,
+    pub port: Option<HttpPort>,
     /// RFC 3339; empty before it was started.
     pub started_at: String,
 }
@@ -71,9 +71,7 @@ impl Pod {
                 .filter_map(|container| container["restartCount"].as_i64())
                 .sum(),
             image: text(&container["image"]),
-            port: container["ports"][0]["containerPort"]
-                .as_u64()
-                .and_then(|port| u16::try_from(port).ok()),
+            port: pod::http_port(object),
             started_at: text(&status["startTime"]),
         }
     }

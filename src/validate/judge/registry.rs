@@ -206,7 +206,7 @@ fn reachable(observed: &Observed, site: &SiteFacts) -> Vec<Finding> {
                     None => finding
                         .seen(format!("{cause}: {detail}"))
                         .failed(Some(cause), "an answer that says healthy")
-                        .remedy(remedy::unreachable_registration(&target.endpoint)),
+                        .remedy(remedy::unreachable_registration(&target.endpoint, cause)),
                 },
             }
         })

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
+use crate::cluster::pod::HttpPort;
 use crate::cluster::{Cluster, ClusterError};
 use crate::probe::{Cause, cause_in_chain};
 use crate::validate::facts::Pod;
@@ -17,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 const REFUSALS: [&str; 2] = ["Forbidden", "Unauthorized"];
 
 /// One question to one pod.
-pub async fn ask(cluster: &Cluster, pod: &Pod, port: u16, path: &str) -> Answer {
+pub async fn ask(cluster: &Cluster, pod: &Pod, port: HttpPort, path: &str) -> Answer {
     let started = Instant::now();
     let asking = cluster.ask_pod(&pod.namespace, &pod.name, port, path);
     let mut by = AnsweredBy::Pod;

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::cluster::client::ENDPOINT_SLICES;
+use crate::cluster::pod::HttpPort;
 use crate::cluster::{Cluster, ClusterError};
 use crate::model::component::Component;
 use crate::model::endpoint::Endpoint;
@@ -107,13 +108,16 @@ async fn probe_all(
 }
 
 /// Every worker pod that runs, and its port; one that does not run cannot answer.
-pub fn workers(objects: &Objects) -> impl Iterator<Item = (Component, &Pod, u16)> {
+pub fn workers(objects: &Objects) -> impl Iterator<Item = (Component, &Pod, HttpPort)> {
     Component::WORKERS.into_iter().flat_map(move |component| {
         objects
             .workloads_of(component)
             .flat_map(|workload| objects.pods_of(workload))
             .filter(|pod| pod.phase == "Running" && pod.trouble.is_none())
-            .map(move |pod| (component, pod, pod.port.unwrap_or(component.default_port())))
+            .map(move |pod| {
+                let usual = HttpPort::plain(component.default_port());
+                (component, pod, pod.port.unwrap_or(usual))
+            })
     })
 }
 
@@ -121,7 +125,7 @@ async fn ask_all(cluster: &Cluster, facts: &SiteFacts) -> Vec<Asked> {
     let asking = workers(&facts.objects).map(async |(component, pod, port)| Asked {
         component,
         pod: pod.name.clone(),
-        address: Endpoint::new(pod.ip.clone(), port).to_string(),
+        address: Endpoint::new(pod.ip.clone(), port.number).to_string(),
         answers: vec![ask(cluster, pod, port, "/health").await],
     });
     join_all(asking).await
@@ -141,7 +145,7 @@ async fn ask_gateway(cluster: &Cluster, facts: &SiteFacts) -> Option<Asked> {
     Some(Asked {
         component,
         pod: pod.name.clone(),
-        address: Endpoint::new(pod.ip.clone(), port).to_string(),
+        address: Endpoint::new(pod.ip.clone(), port.number).to_string(),
         answers,
     })
 }

@@ -422,10 +422,3 @@ pub(crate) fn forget(site: &SiteFacts, keys: &[&str]) -> Remedy {
         }
     }
 }
-
-pub(crate) fn unreachable_registration(url: &str) -> Remedy {
-    Remedy::text(format!(
-        "make {url} reachable from this cluster (its Service's type, its load balancer, the \
-         firewalls between), or advertise another address with EXTERNAL_SERVICE_ADDRESS"
-    ))
-}

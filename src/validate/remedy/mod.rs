@@ -22,8 +22,9 @@ pub(super) use data::lost;
 pub(super) use deployment::{
     api_server, cannot_start, clear_away, deploy, deploy_profile, forget, give_leave,
     give_leave_to_ask, no_endpoints, not_ready, pod_trouble, probe_out_of_time, renew, scale_up,
-    unhealthy, unreachable_registration, unregistered, why_no_endpoints,
+    unhealthy, unregistered, why_no_endpoints,
 };
+pub(super) use network::unreachable_registration;
 
 /// `kubectl` for one namespace of one cluster.
 fn kubectl(site: &SiteFacts, namespace: &str) -> String {

@@ -247,3 +247,23 @@ fn firewall(case: &Case<'_>, server: &Server<'_>, address: &str) -> Remedy {
         vec![policies(from), policies(to)],
     )
 }
+
+/// An address that a worker registered for everybody and that a cluster does not reach.
+pub(crate) fn unreachable_registration(url: &str, cause: Cause) -> Remedy {
+    let is_about_certificate = matches!(
+        cause,
+        Cause::CertificateNotTrusted | Cause::CertificateNameMismatch | Cause::CertificateExpired
+    );
+    Remedy::text(if is_about_certificate {
+        format!(
+            "renew the certificate behind {url} for the address in it, signed by the authority that \
+             this cluster knows (telectl deploy does so where the Secret of the worker's \
+             tls.existingSecret is left to it)"
+        )
+    } else {
+        format!(
+            "make {url} reachable from this cluster (its Service's type, its load balancer, the \
+             firewalls between), or advertise another address with EXTERNAL_SERVICE_ADDRESS"
+        )
+    })
+}

@@ -133,6 +133,7 @@ fn identity(component: Component) -> IdentitySettings {
         namespace: None,
         id: format!("{component}-0"),
         listen_port: 0,
+        tls_folder: None,
         advertise: AdvertiseSettings::default(),
         shutdown_grace: GRACE,
         log_level: String::new(),
@@ -193,7 +194,7 @@ fn start_gateway(
         api_gateway::router(store, &settings, vitals).merge(http::router(about, vitals.clone()));
     let last = supervisor.token(Phase::Last);
     supervisor.start("http", Phase::Last, async move {
-        Ok(http::serve(listener, routes, last).await?)
+        Ok(http::serve(listener, None, routes, last).await?)
     });
 }
 

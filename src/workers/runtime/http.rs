@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::workers::vitals::Vitals;
 
 use super::about::About;
+use super::tls::Acceptor;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -37,18 +38,28 @@ pub async fn listen(port: u16) -> io::Result<TcpListener> {
     }
 }
 
-/// Answers requests until `stop`, then finishes those that are under way.
+/// Answers requests, over TLS if there is some, until `stop`; then finishes those that are under
+/// way.
 ///
 /// # Errors
 /// When the listener breaks.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<Acceptor>,
     router: Router,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    axum::serve(listener, router)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
+    let stopped = stop.cancelled_owned();
+    match tls {
+        None => {
+            let serving = axum::serve(listener, router);
+            serving.with_graceful_shutdown(stopped).await
+        }
+        Some(tls) => {
+            let serving = axum::serve(tls.listen(listener), router);
+            serving.with_graceful_shutdown(stopped).await
+        }
+    }
 }
 
 #[derive(Clone)]

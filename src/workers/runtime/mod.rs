@@ -1,5 +1,5 @@
-//! What the workers share: logging, signals, supervision, health and metrics over HTTP, and the
-//! registration.
+//! What the workers share: logging, signals, supervision, health and metrics over HTTP or HTTPS, and
+//! the registration.
 
 pub mod about;
 pub mod dependency;
@@ -8,4 +8,5 @@ pub mod logging;
 pub mod registration;
 pub mod signals;
 pub mod supervisor;
+pub mod tls;
 pub mod worker;

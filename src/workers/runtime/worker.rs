@@ -14,6 +14,7 @@ use super::http;
 use super::registration::{Advertisement, advertise};
 use super::signals::Signal;
 use super::supervisor::{Ended, Phase, StopTimes, Supervisor};
+use super::tls::ServerTls;
 
 /// Everything around a worker's own work.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct Frame<R> {
     pub registry: Option<(R, Duration)>,
     /// How long a stop may take.
     pub times: StopTimes,
+    /// TLS of the HTTP port; plain without.
+    pub tls: Option<ServerTls>,
 }
 
 /// Runs a worker until it has ended. `work` starts the worker's own tasks and answers the routes
@@ -52,8 +55,16 @@ pub async fn run<R: Registry>(
     let mut supervisor = Supervisor::new(vitals.clone(), frame.times);
     let routes = work(&mut supervisor, &vitals).merge(http::router(about, vitals.clone()));
     let last = supervisor.token(Phase::Last);
+    let (acceptor, renewal) = frame.tls.map(|tls| (tls.acceptor, tls.renewal)).unzip();
+    if let Some(renewal) = renewal {
+        let following = renewal.follow(vitals.clone(), last.clone());
+        supervisor.start("certificate", Phase::Last, async move {
+            following.await;
+            Ok(())
+        });
+    }
     supervisor.start("http", Phase::Last, async move {
-        Ok(http::serve(listener, routes, last).await?)
+        Ok(http::serve(listener, acceptor, routes, last).await?)
     });
     let stop = supervisor.token(Phase::Work);
     supervisor.start("registration", Phase::Work, async move {

@@ -8,6 +8,7 @@ mod applyset;
 mod canary;
 mod causes;
 mod chaos;
+mod connections;
 mod connectivity;
 mod deploy;
 mod drift;

@@ -20,11 +20,15 @@ fn d01_same_cluster_under_restricted_pod_security_shows_no_secret() {
     clusters.kubectl(context, &["label", "namespace", NAMESPACE, enforce]);
 
     let mut seen = String::new();
+    let encrypted = "streamer.tls.enabled=true,collector.tls.enabled=true,\
+                     apiGateway.tls.enabled=true";
     let deploy = [
         "deploy",
         "same-cluster",
         "--context",
         context,
+        "--set",
+        encrypted,
         "--yes",
         "-v",
     ];
@@ -33,7 +37,15 @@ fn d01_same_cluster_under_restricted_pod_security_shows_no_secret() {
     let again = run(&clusters, &[&deploy[..], &LAB_VALUES].concat());
     assert!(again.contains("No changes"), "{again}");
     seen += &again;
+    let worker = "/pods/https:streamer-0:8081/proxy/api/v1/status";
+    let path = format!("/api/v1/namespaces/{NAMESPACE}{worker}");
+    let status = clusters.kubectl(context, &["get", "--raw", &path]);
+    let status: serde_json::Value = serde_json::from_str(&status).expect("it is JSON");
+    assert_eq!(status["address"]["scheme"], "https", "{status}");
+    assert_eq!(status["registration"]["state"], "registered", "{status}");
     let central = ["--central-context", context];
+    let connectivity = ["validate", "connectivity", "--edge-context", context];
+    seen += &run(&clusters, &[&connectivity[..], &central].concat());
     seen += &run(&clusters, &[&["status", "-v"][..], &central].concat());
     seen += &run(
         &clusters,

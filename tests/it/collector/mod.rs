@@ -82,6 +82,7 @@ fn identity(id: String) -> IdentitySettings {
         namespace: None,
         id,
         listen_port: 0,
+        tls_folder: None,
         advertise: AdvertiseSettings::default(),
         shutdown_grace: Duration::from_secs(5),
         log_level: "info".to_owned(),

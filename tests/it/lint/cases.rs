@@ -202,6 +202,11 @@ pub(super) const CASES: &[(&str, Profile, &str)] = &[
     ("TEL-LNT-044", Profile::Dev, "queue.claimIdle=soon"),
     ("TEL-LNT-044", Profile::Dev, "lint.allow={TEL-LNT-300}"),
     ("TEL-LNT-046", Profile::Edge, "redis.enabled=true"),
+    (
+        "TEL-LNT-048",
+        Profile::Dev,
+        "apiGateway.tls.enabled=true,apiGateway.ingress.enabled=true",
+    ),
 ];
 
 /// What no `--set` can bring about: by a file, a variable, or by changing what was rendered.

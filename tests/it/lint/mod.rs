@@ -84,6 +84,22 @@ fn r39_every_rule_fires_where_it_is_broken() {
 }
 
 #[test]
+fn n19_a_controller_that_knows_that_its_worker_speaks_tls_is_no_finding() {
+    let both = "apiGateway.tls.enabled=true,apiGateway.ingress.enabled=true";
+    let annotation = |text: &str| format!("apiGateway.{text}");
+    for told in [
+        r"ingress.annotations.nginx\.ingress\.kubernetes\.io/backend-protocol=HTTPS",
+        r"service.annotations.traefik\.ingress\.kubernetes\.io/service\.serversscheme=https",
+    ] {
+        assert_eq!(
+            said("TEL-LNT-048", Profile::Dev, &[both, &annotation(told)]),
+            []
+        );
+    }
+    assert_eq!(said("TEL-LNT-048", Profile::Dev, &[both]).len(), 1);
+}
+
+#[test]
 fn r39_a_finding_names_key_place_and_rule() {
     let file = "streamer:\n  image: {tag: v1}\ncollector:\n  image:\n    tag: v2\n";
     let found = found(Profile::Dev, &with_file(file));

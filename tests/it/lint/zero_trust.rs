@@ -148,6 +148,17 @@ fn n16_what_a_profile_has_not_is_no_concern_of_it() {
 }
 
 #[test]
+fn n16_a_gateway_that_speaks_tls_itself_may_be_reached_from_outside() {
+    let standing = |sets: &[&str]| {
+        let mut found = standings(Profile::Central, &with_sets(sets), |_| {});
+        found.remove("TEL-ZT-007")
+    };
+    assert!(matches!(standing(&[]), Some(Standing::Broken(_))));
+    let on = ["apiGateway.tls.enabled=true"];
+    assert_eq!(standing(&on), Some(Standing::Kept));
+}
+
+#[test]
 fn n16_the_checklist_tells_each_profile_apart_and_fails_only_when_asked_to() {
     let folder = folder();
     let run = |arguments: &[&str]| {

@@ -215,6 +215,18 @@ pub(crate) async fn get(url: impl reqwest::IntoUrl) -> reqwest::Result<reqwest::
     reqwest::get(url).await
 }
 
+/// A client that trusts an authority (PEM) and nobody else, and keeps no connection.
+pub(crate) fn https_client(authority: &str) -> reqwest::Client {
+    install_tls_provider();
+    let authority = reqwest::Certificate::from_pem(authority.as_bytes()).expect("an authority");
+    reqwest::Client::builder()
+        .tls_certs_only([authority])
+        .pool_max_idle_per_host(0)
+        .no_proxy()
+        .build()
+        .expect("a client")
+}
+
 /// A private authority and a server certificate that it signed, all PEM.
 pub(crate) struct Certificates {
     /// The authority's certificate.
