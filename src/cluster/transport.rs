@@ -37,9 +37,12 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(8);
 /// Connections at once where each request needs one.
 const CONNECTIONS: usize = 16;
 /// A connection on which nothing has come for this long is asked whether it is alive …
-const SILENCE: Duration = Duration::from_secs(15);
-/// … and given up if that is not answered: a way that vanished, as a tunnel's does, tells nobody.
-const ANSWER: Duration = Duration::from_secs(10);
+const SILENCE: Duration = Duration::from_secs(5);
+/// … and given up if that is not answered: a way that vanished, as a tunnel's does, tells nobody. All
+/// requests are on it, so that has to be noticed while a lock lives, with time left to renew it.
+const ANSWER: Duration = Duration::from_secs(6);
+/// How often a request is sent again that the server says it has not begun with.
+const AGAIN: u32 = 3;
 /// A connection that was made ahead is not used later than this: the server may have closed it.
 const FRESH: Duration = Duration::from_secs(5);
 
@@ -161,7 +164,7 @@ impl Service<Request<Body>> for Transport {
         let this = self.clone();
         async move {
             match this.protocol().await? {
-                Protocol::Http2 => Ok(this.http2.request(request).await?),
+                Protocol::Http2 => send_until_begun(&this.http2, request).await,
                 Protocol::Http1 => {
                     let _turn = this.turns.acquire().await?;
                     Ok(this.http1.request(request).await?)
@@ -170,6 +173,42 @@ impl Service<Request<Body>> for Transport {
         }
         .boxed()
     }
+}
+
+/// Sends a request, and sends it again where the server has said that it has not begun with it, as one
+/// does that shuts down, or that sends its clients elsewhere from time to time.
+async fn send_until_begun(
+    sender: &Sender,
+    mut request: Request<Body>,
+) -> Result<Response<Incoming>, BoxError> {
+    for _ in 0..AGAIN {
+        let Some(copy) = copied(&request) else { break };
+        match sender.request(request).await {
+            Err(error) if is_not_begun(&error) => request = copy,
+            answered => return Ok(answered?),
+        }
+    }
+    Ok(sender.request(request).await?)
+}
+
+/// The same request again; `None` if its body is gone once it is sent.
+fn copied(request: &Request<Body>) -> Option<Request<Body>> {
+    let mut copy = Request::new(request.body().try_clone()?);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
+}
+
+/// Whether the protocol vouches that the server has done nothing for a request (RFC 9113, 8.7).
+fn is_not_begun(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    let Some(error) = causes.find_map(|error| error.downcast_ref::<h2::Error>()) else {
+        return false;
+    };
+    let leaves = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+    let refuses = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+    error.is_remote() && (leaves || refuses)
 }
 
 /// Makes connections.
@@ -245,4 +284,109 @@ impl Service<Uri> for Connector {
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use h2::Reason;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A transport to a server that is known to speak HTTP/2, without TLS.
+    async fn transport() -> (Transport, TcpListener) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let url: Uri = format!("http://{address}").parse().unwrap();
+        // The TLS settings are made even where no TLS is spoken.
+        let chosen = rustls::crypto::ring::default_provider().install_default();
+        assert!(chosen.is_ok() || rustls::crypto::CryptoProvider::get_default().is_some());
+        let transport = Transport::new(&Config::new(url)).unwrap();
+        let agreed = std::future::ready(Ok(Protocol::Http2)).boxed().shared();
+        *locked(&transport.agreement) = Some(agreed);
+        (transport, listener)
+    }
+
+    /// Says, once a request has come, that this connection ends and none was begun with; then waits
+    /// for the client to close it.
+    async fn leave(mut stream: TcpStream) {
+        const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        const GO_AWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        const HEADERS: u8 = 1;
+        stream.write_all(&SETTINGS).await.unwrap();
+        stream.read_exact(&mut [0; 24]).await.unwrap();
+        let mut kind = 0;
+        while kind != HEADERS {
+            let mut head = [0; 9];
+            stream.read_exact(&mut head).await.unwrap();
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; usize::try_from(length).unwrap()];
+            stream.read_exact(&mut payload).await.unwrap();
+            kind = head[3];
+        }
+        stream.write_all(&GO_AWAY).await.unwrap();
+        stream.read_to_end(&mut Vec::new()).await.unwrap();
+    }
+
+    /// Serves connections: the first request is met with a reset of this reason, or with the end of its
+    /// connection; the others are answered.
+    async fn serve(listener: TcpListener, mut first: Option<Option<Reason>>) {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let deed = first.take();
+            if deed == Some(None) {
+                tokio::spawn(leave(stream));
+                continue;
+            }
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            tokio::spawn(async move {
+                let mut refusal = deed.flatten();
+                while let Some(Ok((_, mut respond))) = connection.accept().await {
+                    match refusal.take() {
+                        Some(reason) => respond.send_reset(reason),
+                        None => drop(respond.send_response(Response::new(()), true)),
+                    }
+                }
+            });
+        }
+    }
+
+    async fn asked(deed: Option<Reason>) -> Result<Response<Incoming>, BoxError> {
+        let (mut transport, listener) = transport().await;
+        let server = tokio::spawn(serve(listener, Some(deed)));
+        let uri = transport.server.clone();
+        let request = Request::builder().method("PATCH").uri(uri);
+        let request = request.body(Body::from(b"{}".to_vec())).unwrap();
+        let answered = timeout(Duration::from_secs(20), transport.call(request)).await;
+        server.abort();
+        answered.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_a_server_has_not_begun_with_is_sent_again_and_nothing_else_is() {
+        for deed in [None, Some(Reason::REFUSED_STREAM)] {
+            let answered = asked(deed).await;
+            assert!(answered.is_ok(), "{deed:?}: {answered:?}");
+        }
+        // The server may have done what it was asked for.
+        let answered = asked(Some(Reason::INTERNAL_ERROR)).await;
+        assert!(answered.is_err(), "{answered:?}");
+    }
+
+    #[tokio::test]
+    async fn everybody_who_waits_is_told_why_there_is_no_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let config = Config::new(format!("http://{address}").parse().unwrap());
+        let transport = Transport::new(&config).unwrap();
+        let asking = (0..8).map(|_| transport.protocol());
+        for outcome in futures::future::join_all(asking).await {
+            let error = outcome.unwrap_err();
+            let text = crate::model::causes::chain(&error);
+            assert!(text.contains("refused"), "{text}");
+        }
+    }
 }

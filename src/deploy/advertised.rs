@@ -1,6 +1,8 @@
 //! Under which address the workers of a stage are reached from outside their cluster: that which
 //! their own Service or Ingress has, once it has one. Pure.
 
+use std::net::IpAddr;
+
 use serde_json::{Value, json};
 
 use super::keys;
@@ -11,6 +13,9 @@ use crate::model::endpoint::host_of;
 use crate::model::labels::COMPONENT;
 use crate::model::manifest::{Manifest, RenderedSet};
 use crate::model::object::ObjectKind;
+
+/// The volume with the certificate of a worker's port.
+const HTTP_TLS_VOLUME: &str = "http-tls";
 
 /// Stands in a rendered value for an address that a load balancer is still to give. It is no valid
 /// host name, so that it can never be mistaken for one.
@@ -47,13 +52,8 @@ pub(super) fn values(set: &RenderedSet, live: &Snapshot, nodes: &[Value]) -> Vec
 
 /// The hosts, known so far, under which the workers of a component register for everybody.
 pub(super) fn hosts(set: &RenderedSet, component: Component) -> Vec<String> {
-    let workloads = set.manifests.iter().filter(|manifest| {
-        manifest.value["spec"]["template"]["metadata"]["labels"][COMPONENT] == component.name()
-    });
-    let variables = workloads.flat_map(|manifest| {
-        let containers = &manifest.value["spec"]["template"]["spec"]["containers"];
-        containers[0]["env"].as_array().into_iter().flatten()
-    });
+    let variables = pods(set, component)
+        .flat_map(|pod| pod["containers"][0]["env"].as_array().into_iter().flatten());
     variables
         .filter(|variable| {
             let name = variable["name"].as_str().unwrap_or_default();
@@ -61,8 +61,39 @@ pub(super) fn hosts(set: &RenderedSet, component: Component) -> Vec<String> {
         })
         .filter_map(|variable| variable["value"].as_str())
         .filter(|address| *address != OWN_NOT_YET_KNOWN)
-        .map(|address| host_of(address).to_owned())
+        .map(|address| {
+            // As a certificate says it.
+            let host = host_of(address);
+            let ip = host.parse::<IpAddr>();
+            ip.map_or_else(|_| host.to_owned(), |ip| ip.to_string())
+        })
         .collect()
+}
+
+/// The components that show one certificate: workers may have one Secret for several of them.
+pub(super) fn sharing(set: &RenderedSet, component: Component) -> Vec<Component> {
+    let secret = |component| {
+        let volumes =
+            pods(set, component).flat_map(|pod| pod["volumes"].as_array().into_iter().flatten());
+        let mut own = volumes.filter(|volume| volume["name"] == HTTP_TLS_VOLUME);
+        own.find_map(|volume| volume["secret"]["secretName"].as_str())
+    };
+    let Some(shared) = secret(component) else {
+        return vec![component];
+    };
+    let workers = Component::WORKERS.into_iter();
+    workers
+        .filter(|worker| secret(*worker) == Some(shared))
+        .collect()
+}
+
+/// What the pods of a component are made of.
+fn pods(set: &RenderedSet, component: Component) -> impl Iterator<Item = &Value> {
+    let templates = set.manifests.iter();
+    let templates = templates.map(|manifest| &manifest.value["spec"]["template"]);
+    templates
+        .filter(move |pod| pod["metadata"]["labels"][COMPONENT] == component.name())
+        .map(|pod| &pod["spec"])
 }
 
 /// Whether a rendered set still waits for an address of one of its own Services.
@@ -200,7 +231,34 @@ mod tests {
         };
         assert_eq!(of("192.0.2.7"), ["192.0.2.7"]);
         assert_eq!(of("streamer.example:8443"), ["streamer.example"]);
+        assert_eq!(of("[2001:DB8:0::7]:8443"), ["2001:db8::7"]);
         assert_eq!(of(OWN_NOT_YET_KNOWN), [""; 0]);
+    }
+
+    #[test]
+    fn n19_workers_with_one_secret_share_a_certificate() {
+        let mut set = set(service_of_type("ClusterIP"), None);
+        for (name, secret) in [
+            ("streamer", "one"),
+            ("collector", "one"),
+            ("api-gateway", "two"),
+        ] {
+            let volumes = json!([{"name": HTTP_TLS_VOLUME, "secret": {"secretName": secret}}]);
+            let pod = json!({
+                "metadata": {"labels": {(COMPONENT): name}}, "spec": {"volumes": volumes},
+            });
+            set.manifests.push(Manifest {
+                object: ObjectRef::new(ObjectKind::Deployment, "ns", name),
+                value: json!({"spec": {"template": pod}}),
+            });
+        }
+        let both = [Component::Streamer, Component::Collector];
+        assert_eq!(sharing(&set, Component::Collector), both);
+        assert_eq!(
+            sharing(&set, Component::ApiGateway),
+            [Component::ApiGateway]
+        );
+        assert_eq!(sharing(&set, Component::Redis), [Component::Redis]);
     }
 
     #[test]

@@ -137,11 +137,17 @@ pub(super) fn plan_secrets(
     make: Making,
 ) -> Result<Vec<SecretPlan>, DeployError> {
     let names = |component: Component| {
-        let (name, _, live) = observed.services.get(&component)?;
-        let mut names = certificate_names(&stage.namespace, name, live.as_ref());
-        for host in advertised::hosts(&observed.set, component) {
-            if !names.contains(&host) {
-                names.push(host);
+        let mut names = Vec::new();
+        for component in advertised::sharing(&observed.set, component) {
+            let (name, _, live) = observed.services.get(&component)?;
+            let own = certificate_names(&stage.namespace, name, live.as_ref());
+            for name in own
+                .into_iter()
+                .chain(advertised::hosts(&observed.set, component))
+            {
+                if !names.contains(&name) {
+                    names.push(name);
+                }
             }
         }
         Some(names)

@@ -104,7 +104,17 @@ pub(super) fn ingress_backends(subject: Subject<'_>) -> Vec<Finding> {
 }
 
 fn tells_of_tls((name, value): (&String, &String)) -> bool {
-    value.to_ascii_lowercase().contains("https") || name.contains("upstream-protocol.tls")
+    const OF_BACKENDS: [&str; 5] = [
+        "backend-protocol",
+        "app-protocols",
+        "serversscheme",
+        "upstream-protocol.tls",
+        "secure-backends",
+    ];
+    let is_asked_for = value.to_ascii_lowercase().contains("https") || value == "true";
+    let is_of_backends = OF_BACKENDS.iter().any(|part| name.contains(part));
+    let is_passed_on = name.ends_with("ssl-passthrough") && value == "true";
+    (is_of_backends && (is_asked_for || name.contains("upstream-protocol.tls"))) || is_passed_on
 }
 
 /// What is wrong with an annotation for ingress-nginx.

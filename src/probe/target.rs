@@ -326,10 +326,11 @@ async fn probe_http(
 ) {
     let host = bare_host(&target.url).unwrap_or_default();
     let port = target.url.port_or_known_default().unwrap_or(80);
-    let authority = target.authority.as_ref();
+    let is_secured = target.url.scheme() == "https";
+    let authority = target.authority.as_ref().filter(|_| is_secured);
     let stream = connect(&host, port, resolver, course).await;
     let address: Option<SocketAddr> = stream.as_ref().and_then(|stream| stream.peer_addr().ok());
-    let reached = if target.url.scheme() == "https" {
+    let reached = if is_secured {
         let policy = TlsPolicy {
             host: &host,
             ca: authority.map(|authority| authority.pem.as_str()),

@@ -162,7 +162,7 @@ pub fn foreign_addresses(observed: &Observed, from: &SiteFacts) -> Vec<ForeignAd
             let is_live = pods(home, worker).any(|pod| names(home, registration, worker, pod));
             let scheme = record.metadata.get("scheme").map_or("http", String::as_str);
             // Who signed the certificate of a proxy in front of it, a pod here need not know.
-            let is_known = scheme == "http" || speaks_tls(home, worker);
+            let is_known = scheme == "http" || (scheme == "https" && speaks_tls(home, worker));
             let is_asked = is_live && is_known && reach(home, registration) == Reach::Outside;
             is_asked.then(|| ForeignAddress {
                 url: health_url(scheme, &record.address, record.port),
@@ -214,13 +214,19 @@ fn unreached(observed: &Observed, from: &SiteFacts) -> Vec<ForeignAddress> {
     addresses
 }
 
-/// Whether the workers of a component themselves speak TLS.
+/// Whether the workers of a component themselves speak TLS to whoever has their address: a scheme
+/// that somebody told them is that of something in front of them, such as an Ingress.
 fn speaks_tls(site: &SiteFacts, worker: Component) -> bool {
     let mut workloads = site.objects.workloads_of(worker);
-    workloads.any(|workload| workload.literal("HTTP_TLS_DIR").is_some())
+    workloads.any(|workload| {
+        workload.literal("HTTP_TLS_DIR").is_some()
+            && workload.literal("ADVERTISED_SCHEME").is_none()
+    })
 }
 
 fn health_url(scheme: &str, address: &str, port: u16) -> String {
     let endpoint = crate::model::endpoint::Endpoint::new(address, port);
-    format!("{scheme}://{endpoint}/health")
+    let url = format!("{scheme}://{endpoint}/health");
+    // As the probe repeats it: without the port that belongs to the scheme.
+    url::Url::parse(&url).map_or(url, |url| url.to_string())
 }

@@ -169,7 +169,7 @@ async fn n19_a_renewed_certificate_is_shown_without_a_restart_and_a_broken_one_i
     worker.program.signal("TERM");
     let (status, log) = worker.program.end().await;
     assert_eq!(status.code(), Some(0), "{log}");
-    for said in ["renewed certificate in use", "renewed certificate not used"] {
+    for said in ["renewed certificate in use", "certificate of no use"] {
         assert!(log.contains(said), "{log}");
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -20,6 +21,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::model::causes::chain;
 use crate::workers::vitals::Vitals;
@@ -67,11 +69,21 @@ pub enum TlsError {
         #[source]
         source: rustls::Error,
     },
+    /// Nobody who looks at it takes it.
+    #[error("the certificate in `{}` expired at {at}", folder.display())]
+    Expired {
+        /// Where it is.
+        folder: PathBuf,
+        /// When.
+        at: Timestamp,
+    },
 }
 
 /// A certificate and key as they were read.
 struct Read {
     pair: Arc<CertifiedKey>,
+    /// When the certificate expires, if it can be read that far.
+    until: Option<Timestamp>,
     /// Equal for equal files.
     digest: [u8; 32],
 }
@@ -111,9 +123,16 @@ fn read(folder: &Path, provider: &CryptoProvider) -> Result<Read, TlsError> {
         }
     }
     Ok(Read {
+        until: pair.cert.first().and_then(until),
         pair: Arc::new(pair),
         digest,
     })
+}
+
+/// When a certificate expires.
+fn until(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    Timestamp::from_second(parsed.validity().not_after.timestamp()).ok()
 }
 
 /// The pair that is shown now.
@@ -141,7 +160,7 @@ impl ServerTls {
     /// When one of them is missing, is something else, or does not belong to the other.
     pub fn from_folder(folder: &Path) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let Read { pair, digest } = read(folder, &provider)?;
+        let Read { pair, digest, .. } = read(folder, &provider)?;
         let shown = Arc::new(Shown(RwLock::new(pair)));
         let versions = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -190,7 +209,7 @@ impl Renewal {
             if let Some(reason) = &found
                 && found != complaint
             {
-                tracing::warn!(reason, "renewed certificate not used");
+                tracing::warn!(reason, "certificate of no use");
             }
             complaint = found;
             vitals.advisory(DEPENDENCY, looked);
@@ -199,7 +218,8 @@ impl Renewal {
 }
 
 impl Renewal {
-    /// Shows the certificate that is in the folder now.
+    /// Shows the certificate that is in the folder now; one that has expired, too: the one before it
+    /// is no better.
     fn look(&mut self) -> Result<(), TlsError> {
         let found = read(&self.folder, &self.provider)?;
         if found.digest != self.digest {
@@ -207,7 +227,13 @@ impl Renewal {
             *self.shown.0.write().unwrap_or_else(PoisonError::into_inner) = found.pair;
             tracing::info!(folder = %self.folder.display(), "renewed certificate in use");
         }
-        Ok(())
+        match found.until.filter(|until| *until < Timestamp::now()) {
+            Some(at) => {
+                let folder = self.folder.clone();
+                Err(TlsError::Expired { folder, at })
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -252,5 +278,33 @@ impl axum::serve::Listener for Secured {
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
         self.0.local_addr()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn n19_an_expired_certificate_is_shown_and_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |until: i32| {
+            let key = rcgen::KeyPair::generate().unwrap();
+            let mut parameters = rcgen::CertificateParams::new(vec!["a".to_owned()]).unwrap();
+            parameters.not_before = rcgen::date_time_ymd(2000, 1, 1);
+            parameters.not_after = rcgen::date_time_ymd(until, 1, 1);
+            let certificate = parameters.self_signed(&key).unwrap();
+            std::fs::write(folder.path().join(CERTIFICATE), certificate.pem()).unwrap();
+            std::fs::write(folder.path().join(KEY), key.serialize_pem()).unwrap();
+        };
+        write(2001);
+        let mut renewal = ServerTls::from_folder(folder.path()).unwrap().renewal;
+        let error = renewal.look().unwrap_err().to_string();
+        assert!(
+            error.ends_with("expired at 2001-01-01T00:00:00Z"),
+            "{error}"
+        );
+        write(2999);
+        renewal.look().unwrap();
     }
 }

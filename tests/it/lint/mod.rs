@@ -96,7 +96,19 @@ fn n19_a_controller_that_knows_that_its_worker_speaks_tls_is_no_finding() {
             []
         );
     }
-    assert_eq!(said("TEL-LNT-048", Profile::Dev, &[both]).len(), 1);
+    let of_another =
+        r"ingress.annotations.nginx\.ingress\.kubernetes\.io/auth-url=https://a.example";
+    for untold in [
+        vec![both.to_owned()],
+        vec![both.to_owned(), annotation(of_another)],
+    ] {
+        let sets: Vec<&str> = untold.iter().map(String::as_str).collect();
+        assert_eq!(
+            said("TEL-LNT-048", Profile::Dev, &sets).len(),
+            1,
+            "{sets:?}"
+        );
+    }
 }
 
 #[test]
