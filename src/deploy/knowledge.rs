@@ -11,6 +11,10 @@ use crate::model::component::Component;
 use crate::model::manifest::{RenderedSet, SecretContent};
 use crate::model::secret::Secret;
 
+/// The servers of a pipeline. The private authority is made with the first one.
+pub(super) const SERVERS: [Component; 3] =
+    [Component::Redis, Component::Etcd, Component::Postgresql];
+
 /// What is known about all stages together. Stages that are applied at the same time have a copy
 /// each.
 #[derive(Debug, Clone, Default)]
@@ -62,8 +66,7 @@ impl Knowledge {
 
     /// Whether a stage with these objects has to make the private authority.
     pub(super) fn makes_authority(&self, set: &RenderedSet) -> bool {
-        let servers = [Component::Redis, Component::Etcd, Component::Postgresql];
-        self.vault.authority.is_none() && servers.iter().any(|server| hosts(set, *server))
+        self.vault.authority.is_none() && SERVERS.iter().any(|server| hosts(set, *server))
     }
 }
 

@@ -57,10 +57,11 @@ catalogue! {
         "Every API group and version that is rendered has to be served. A missing one of \
          Kubernetes' own means that the cluster is too old or has it switched off, another one that \
          its CustomResourceDefinition is not installed.";
-    /// Secrets that only a person can make exist.
+    /// Secrets that no stage of the run makes exist.
     SECRETS = "TEL-PRE-006", "Secrets that must exist do",
-        "A Secret that the values name and that telectl does not make has to exist with all its \
-         keys. Its contents are not looked at.";
+        "What telectl does not make has to exist with all its keys: a Secret that the values name, \
+         and the passwords and certificates towards servers that no stage of the run deploys. Its \
+         contents are not looked at.";
     /// Volumes find a storage class.
     STORAGE = "TEL-PRE-007", "volumes have a StorageClass",
         "Volumes that are still to be made need a StorageClass of that name, or a default one.";

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::needs::Makers;
 use super::prospect::Prospect;
 use crate::cluster::snapshot::Snapshot;
 use crate::cluster::{Cluster, ClusterError, inventory};
@@ -92,7 +93,7 @@ pub(super) async fn place(cluster: &Cluster, prospect: &Prospect) -> Result<Plac
 pub(super) async fn read(
     cluster: &Cluster,
     prospect: &Prospect,
-    place: &Place,
+    (place, makers): (&Place, &Makers<'_>),
 ) -> Result<Ground, ClusterError> {
     let here = prospect.stage.namespace.as_str();
     let list = |resource, namespace| async move {
@@ -119,7 +120,7 @@ pub(super) async fn read(
         list(("", "v1", "LimitRange", "limitranges"), here),
         list(("", "v1", "Pod", "pods"), everywhere),
         services,
-        secrets(cluster, prospect),
+        secrets(cluster, prospect, makers),
     )?;
     Ok(Ground {
         nodes,
@@ -136,9 +137,10 @@ pub(super) async fn read(
 async fn secrets(
     cluster: &Cluster,
     prospect: &Prospect,
+    makers: &Makers<'_>,
 ) -> Result<BTreeMap<String, LiveSecret>, ClusterError> {
     let names: BTreeSet<&str> = prospect
-        .given_secrets()
+        .given_secrets(makers)
         .chain(prospect.pull_secrets())
         .collect();
     let reading = names.into_iter().map(|name| async move {

@@ -31,6 +31,7 @@ pub use finding::{Finding, Severity};
 
 use self::ground::Ground;
 pub(super) use self::ground::Place;
+use self::needs::Makers;
 use self::prospect::Prospect;
 use self::versions::Untouched;
 use super::error::DeployError;
@@ -41,7 +42,6 @@ use crate::cluster::access::Greeting;
 use crate::cluster::rights::Question;
 use crate::cluster::{Cluster, ClusterError};
 use crate::model::causes::causes;
-use crate::model::manifest::SecretContent;
 use crate::model::object::ObjectKind;
 
 /// What was seen of one cluster.
@@ -59,7 +59,10 @@ impl Run<'_> {
     /// When a stage cannot be rendered.
     pub(super) async fn preflight(&self) -> Result<Vec<Finding>, DeployError> {
         let prospects = self.prospects()?;
-        let is_given = |content| self.knowledge.vault.known.contains_key(&content);
+        let makers = Makers {
+            vault: &self.knowledge.vault,
+            stages: &prospects,
+        };
         let is_asked = |context: &String| {
             let mut stages = self.stages.iter();
             stages.any(|(stage, _)| stage.context == *context)
@@ -71,10 +74,7 @@ impl Run<'_> {
                 .iter()
                 .filter(|prospect| prospect.stage.context == *context)
                 .collect();
-            (
-                context,
-                look(cluster, &here, &prospects, &self.places, &is_given).await,
-            )
+            (context, look(cluster, &here, &self.places, &makers).await)
         });
         let mut findings = Vec::new();
         let (mut versions, mut untouched) = (BTreeMap::new(), Vec::new());
@@ -192,18 +192,17 @@ fn unreachable(context: &str, error: &ClusterError) -> Finding {
 async fn look(
     cluster: &Cluster,
     here: &[&Prospect],
-    all: &[Prospect],
     places: &BTreeMap<Stage, Place>,
-    is_given: &impl Fn(SecretContent) -> bool,
+    makers: &Makers<'_>,
 ) -> Result<Seen, ClusterError> {
     let stages = here
         .iter()
-        .map(|prospect| look_at(cluster, prospect, places.get(&prospect.stage), is_given));
+        .map(|prospect| look_at(cluster, prospect, places.get(&prospect.stage), makers));
     let (greeting, served, stages, live) = futures::try_join!(
         cluster.greet(),
         cluster.served(),
         try_join_all(stages),
-        live_workers(cluster, all),
+        live_workers(cluster, makers.stages),
     )?;
     let mut findings = server::judge(&greeting);
     let mut kinds = BTreeSet::new();
@@ -231,7 +230,7 @@ async fn look(
             .into_iter()
             .map(|finding| finding.in_cluster(context))
             .collect(),
-        untouched: versions::untouched(context, &live, all),
+        untouched: versions::untouched(context, &live, makers.stages),
     })
 }
 
@@ -260,7 +259,7 @@ async fn look_at(
     cluster: &Cluster,
     prospect: &Prospect,
     place: Option<&Place>,
-    is_given: &impl Fn(SecretContent) -> bool,
+    makers: &Makers<'_>,
 ) -> Result<OfStage, ClusterError> {
     let place = match place {
         Some(seen) => seen.clone(),
@@ -273,8 +272,9 @@ async fn look_at(
         let findings = Vec::new();
         return Ok(OfStage { findings, denied });
     }
-    let (denied, ground) = futures::try_join!(denied, ground::read(cluster, prospect, &place))?;
-    let findings = judge(prospect, &place, &ground, is_given);
+    let (denied, ground) =
+        futures::try_join!(denied, ground::read(cluster, prospect, (&place, makers)))?;
+    let findings = judge(prospect, &place, &ground, makers);
     let profile = prospect.stage.profile;
     let findings = findings.into_iter().map(|finding| finding.of(profile));
     Ok(OfStage {
@@ -284,14 +284,9 @@ async fn look_at(
 }
 
 /// What a stage will meet in its place. Pure.
-fn judge(
-    prospect: &Prospect,
-    place: &Place,
-    ground: &Ground,
-    is_given: impl Fn(SecretContent) -> bool,
-) -> Vec<Finding> {
+fn judge(prospect: &Prospect, place: &Place, ground: &Ground, makers: &Makers<'_>) -> Vec<Finding> {
     let set = &prospect.set;
-    let mut found = needs::absent_secrets(prospect, ground, is_given);
+    let mut found = needs::absent_secrets(prospect, place, ground, makers);
     found.extend(storage::judge(set, ground));
     found.extend(placement::judge(set, ground));
     if !place.was_deployed() {

@@ -1,13 +1,18 @@
-//! Whether a cluster has what a set refers to: API groups, and Secrets that only a person can
+//! Whether a cluster has what a set refers to: API groups, and Secrets that nobody but a person can
 //! make. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::catalogue::{KINDS, SECRETS};
 use super::finding::{Finding, Severity};
-use super::ground::Ground;
+use super::ground::{Ground, Place};
 use super::prospect::Prospect;
+use crate::deploy::knowledge::SERVERS;
+use crate::deploy::layout::Stage;
+use crate::deploy::plan::hosts;
+use crate::deploy::secrets::{Vault, host_of};
 use crate::model::manifest::{RenderedSet, SecretContent};
+use crate::model::shell::quoted;
 
 /// The kinds whose API group and version are not served.
 pub(super) fn unserved(set: &RenderedSet, served: &BTreeSet<String>) -> Vec<Finding> {
@@ -42,14 +47,41 @@ fn is_of_kubernetes(group: &str) -> bool {
     !group.contains('.') || group.ends_with(".k8s.io")
 }
 
-/// The Secrets that a person has to make and that are not there, or not whole. `is_given` says what
-/// the command line gave.
+/// Who makes the contents of Secrets in a run.
+pub(super) struct Makers<'a> {
+    /// What the command line gave, and what is there already.
+    pub(super) vault: &'a Vault,
+    /// Every stage of the run, those too that are only looked at.
+    pub(super) stages: &'a [Prospect],
+}
+
+impl Makers<'_> {
+    /// Whether a stage of the run makes a content, or it is known already.
+    pub(super) fn make(&self, content: SecretContent) -> bool {
+        let is_here = |server| {
+            let mut stages = self.stages.iter();
+            stages.any(|stage| hosts(&stage.set, server))
+        };
+        match (content, host_of(content)) {
+            (SecretContent::Given, _) => self.vault.known.contains_key(&content),
+            (_, Some(host)) => self.vault.known.contains_key(&content) || is_here(host),
+            // What the private authority signs: it is made with the first server.
+            (_, None) => self.vault.authority.is_some() || SERVERS.into_iter().any(is_here),
+        }
+    }
+}
+
+/// The Secrets that a person has to make and that are not there, or not whole.
 pub(super) fn absent_secrets(
     prospect: &Prospect,
+    place: &Place,
     ground: &Ground,
-    is_given: impl Fn(SecretContent) -> bool,
+    makers: &Makers<'_>,
 ) -> Vec<Finding> {
-    let namespace = &prospect.stage.namespace;
+    let Stage {
+        context, namespace, ..
+    } = &prospect.stage;
+    let kubectl = format!("kubectl --context {}", quoted(context));
     let mut found = Vec::new();
     for need in &prospect.set.secrets {
         let live = ground.secrets.get(&need.name);
@@ -57,7 +89,7 @@ pub(super) fn absent_secrets(
         let keys: Vec<&str> = need
             .keys
             .iter()
-            .filter(|key| key.content == SecretContent::Given && !is_given(key.content))
+            .filter(|key| !makers.make(key.content))
             .map(|key| key.key.as_str())
             .filter(|key| lacks(key))
             .collect();
@@ -72,12 +104,20 @@ pub(super) fn absent_secrets(
             .iter()
             .map(|key| format!(" --from-file={key}=FILE"))
             .collect();
+        let before = if place.namespace_missing {
+            format!("{kubectl} create namespace {namespace}; ")
+        } else {
+            String::new()
+        };
         let finding = Finding::warning(
             &SECRETS,
             observed,
-            format!("it has the keys {}", keys.join(", ")),
             format!(
-                "kubectl -n {namespace} create secret generic {}{from}",
+                "it has the keys {}: no stage of this run can make them",
+                keys.join(", ")
+            ),
+            format!(
+                "{before}{kubectl} -n {namespace} create secret generic {}{from}",
                 need.name
             ),
         );

@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
+use super::needs::Makers;
 use super::wanting::items;
 use crate::deploy::layout::Stage;
 use crate::deploy::run::Part;
-use crate::model::manifest::{RenderedSet, SecretContent};
+use crate::model::manifest::RenderedSet;
 use crate::model::object::ObjectKind;
 
 /// A stage of a run.
@@ -39,12 +40,11 @@ impl Prospect {
             })
     }
 
-    /// The Secrets with keys that telectl cannot make.
-    pub(super) fn given_secrets(&self) -> impl Iterator<Item = &str> {
-        let is_given = |content| content == SecretContent::Given;
+    /// The Secrets with keys that no stage of the run makes.
+    pub(super) fn given_secrets(&self, makers: &Makers<'_>) -> impl Iterator<Item = &str> {
         let needs = self.set.secrets.iter();
         needs
-            .filter(move |need| need.keys.iter().any(|key| is_given(key.content)))
+            .filter(|need| need.keys.iter().any(|key| !makers.make(key.content)))
             .map(|need| need.name.as_str())
     }
 

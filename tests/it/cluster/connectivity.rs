@@ -197,8 +197,10 @@ fn v08_another_password_on_the_redis_server() {
 #[test]
 fn v09_a_wrong_database_password() {
     let Some(lab) = Lab::take() else { return };
-    let patch = r#"{"stringData":{"password":"not-the-password"}}"#;
-    let credentials = ["patch", "secret", "database-credentials", "-p", patch];
+    // Another one each time: the Secret keeps it.
+    let password = format!("not-the-password-{}", std::process::id());
+    let patch = serde_json::json!({"stringData": {"password": password}}).to_string();
+    let credentials = ["patch", "secret", "database-credentials", "-p", &patch];
     lab.kubectl(&lab.central, &[&["-n", WORKERS][..], &credentials].concat());
     let expected = Expected {
         from: &lab.central,

@@ -91,3 +91,40 @@ fn d07_swapped_contexts_are_named_and_need_a_word_of_their_own() {
     // With the word it goes on as far as a dry run does.
     let _meant = swapped(&["deploy-all", "--yes", "--new-role", "--dry-run"]).exits(0);
 }
+
+#[test]
+fn d13_an_edge_whose_servers_are_somebody_elses_needs_secrets_that_are_named_beforehand() {
+    let Some(lab) = Lab::take() else { return };
+    let namespace = format!("elsewhere-{}", std::process::id());
+    let servers = [
+        "--redis-host=192.0.2.1",
+        "--etcd-endpoints=https://192.0.2.2:2379",
+        "--set=streamer.tls.enabled=true",
+    ];
+    let named = ["--namespace", &namespace, "--edge-context", &lab.edge];
+    let edge = |words: &[&str]| {
+        let overlay = ["-f", "lab"];
+        lab.telectl(&[words, &servers, &named, &overlay, &IMAGES].concat())
+    };
+    let refused = edge(&["deploy", "edge", "--yes"]).exits(1);
+    let remedies: Vec<&str> = refused
+        .stderr
+        .lines()
+        .filter_map(|line| Some(&line[line.find("kubectl --context")?..]))
+        .collect();
+    assert_eq!(remedies.len(), 4, "{}", refused.stderr);
+    assert!(refused.stderr.contains("nothing was written"));
+    let there = ["get", "namespace", &namespace, "--ignore-not-found"];
+    assert_eq!(lab.kubectl(&lab.edge, &there), "");
+
+    // What it says to do is enough.
+    for remedy in remedies {
+        let command = remedy.replace("=FILE", "=/etc/hostname");
+        let _there = lab.shell(&command).output().expect("a shell");
+    }
+    let plan = edge(&["deploy", "edge", "--dry-run"]).exits(0);
+    assert!(!plan.stdout.contains("TEL-PRE-006"), "{}", plan.stdout);
+    assert!(!plan.stdout.contains("Secret/"), "{}", plan.stdout);
+    let gone = ["delete", "namespace", &namespace, "--wait=false"];
+    lab.kubectl(&lab.edge, &gone);
+}

@@ -9,9 +9,11 @@ use serde_json::json;
 
 use super::*;
 use crate::config::{Layers, ValuesFile, resolve};
-use crate::deploy::secrets::LiveSecret;
-use crate::model::manifest::RenderedSet;
+use crate::deploy::certificates::new_authority;
+use crate::deploy::secrets::{LiveSecret, Vault};
+use crate::model::manifest::{RenderedSet, SecretContent};
 use crate::model::profile::Profile;
+use crate::model::secret::Secret;
 
 fn rendered(profile: Profile, overlays: &[&str], sets: &[&str]) -> RenderedSet {
     let layers = Layers {

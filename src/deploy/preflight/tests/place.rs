@@ -39,8 +39,14 @@ fn d13_a_secret_that_only_a_person_can_make_has_to_exist_with_its_keys() {
     };
     prospect.set.secrets.push(need);
     let mut ground = fitting();
+    let vault = Vault::default();
+    let shared = super::prospect(rendered(Profile::Shared, &["lab"], &[]));
+    let makers = Makers {
+        vault: &vault,
+        stages: &[shared],
+    };
     let of = |ground: &Ground| {
-        let found = needs::absent_secrets(&prospect, ground, |_| false);
+        let found = needs::absent_secrets(&prospect, &Place::default(), ground, &makers);
         found_by(found, &catalogue::SECRETS)
     };
     let namespace = &prospect.stage.namespace;
@@ -53,6 +59,69 @@ fn d13_a_secret_that_only_a_person_can_make_has_to_exist_with_its_keys() {
     let whole = secret(json!({"token": "eA=="}));
     ground.secrets.insert("mine".to_owned(), whole);
     assert_eq!(of(&ground), []);
+}
+
+/// What nobody makes for an edge alone whose servers are somebody else's: the names of the Secrets.
+fn unmade_with(vault: &Vault, ground: &Ground, place: &Place) -> Vec<Finding> {
+    let sets = [
+        "externalRedis.host=r.example,etcd.endpoints={https://e:2379}",
+        "streamer.tls.enabled=true",
+    ];
+    let edge = [prospect(rendered(Profile::Edge, &["lab"], &sets))];
+    let makers = Makers {
+        vault,
+        stages: &edge,
+    };
+    needs::absent_secrets(&edge[0], place, ground, &makers)
+}
+
+#[test]
+fn d13_what_no_stage_of_the_run_makes_has_to_be_there() {
+    let names = |found: &[Finding]| {
+        let each = found.iter();
+        let named = each.map(|one| one.observed.rsplit('/').next().unwrap().to_owned());
+        named.collect::<Vec<String>>()
+    };
+    let (mut vault, mut ground) = (Vault::default(), fitting());
+    let missing = Place {
+        namespace_missing: true,
+        ..Place::default()
+    };
+    let found = unmade_with(&vault, &ground, &missing);
+    let all = [
+        "etcd-client-tls",
+        "redis-auth",
+        "redis-ca-cert",
+        "streamer-tls",
+    ];
+    assert_eq!(names(&found), all);
+    let remedy = &found[0].remedy;
+    assert!(
+        remedy.starts_with("kubectl --context west create namespace telemetry-system; kubectl"),
+        "{remedy}"
+    );
+    assert!(
+        remedy.ends_with(
+            "create secret generic etcd-client-tls --from-file=ca.crt=FILE \
+             --from-file=tls.crt=FILE --from-file=tls.key=FILE"
+        ),
+        "{remedy}"
+    );
+    // One that is there is left out, and so is what the command line gave.
+    let secret = LiveSecret::from_object(&json!({"data": {"ca.crt": "eA=="}}));
+    ground.secrets.insert("redis-ca-cert".to_owned(), secret);
+    let password = Secret::from("given");
+    vault.known.insert(SecretContent::RedisPassword, password);
+    let found = unmade_with(&vault, &ground, &Place::default());
+    assert_eq!(names(&found), ["etcd-client-tls", "streamer-tls"]);
+    assert!(
+        !found[0].remedy.contains("namespace "),
+        "{}",
+        found[0].remedy
+    );
+    // An authority of an earlier deployment signs.
+    vault.authority = Some(new_authority("old", jiff::Timestamp::now()).unwrap());
+    assert_eq!(unmade_with(&vault, &ground, &Place::default()), []);
 }
 
 #[test]

@@ -93,6 +93,12 @@ func prepareNetwork(c spec.Cluster) error {
 	if err := host.WriteSysctl("net/ipv4/ip_forward", "1"); err != nil {
 		return err
 	}
+	// The kernel tells one host at most once a second that a connection is
+	// refused, and workers that lost their server use that up: now and then
+	// a probe would see silence where there was a refusal.
+	if err := host.WriteSysctl("net/ipv4/icmp_ratelimit", "0"); err != nil {
+		return err
+	}
 	if err := host.Firewall(firewall(c)); err != nil {
 		return fmt.Errorf("hide the pods' addresses: %w", err)
 	}
