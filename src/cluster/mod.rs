@@ -16,6 +16,7 @@ pub mod kubeconfig;
 pub mod lock;
 pub mod managers;
 pub mod pod;
+mod pulls;
 pub mod readiness;
 pub mod rights;
 mod scene;

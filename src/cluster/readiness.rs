@@ -127,7 +127,11 @@ fn stateful_set(object: &Value) -> Readiness {
 
 fn service(object: &Value) -> Readiness {
     if object["spec"]["type"] == "LoadBalancer" && external_addresses(object).is_empty() {
-        return waiting("no load-balancer address yet");
+        // Somebody has to serve the class, or there never is one.
+        return waiting(match object["spec"]["loadBalancerClass"].as_str() {
+            Some(class) => format!("no load-balancer address yet (of class {class})"),
+            None => "no load-balancer address yet".to_owned(),
+        });
     }
     Readiness::Current
 }

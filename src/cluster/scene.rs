@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::pod::{self, SetbackKind};
+use super::pulls::pulling;
 use super::readiness::{Readiness, readiness};
-use crate::model::object::ObjectRef;
+use crate::model::object::{ObjectKind, ObjectRef};
 
 /// How long a pod may be unschedulable before the wait gives up: autoscalers of nodes need time.
 const SCHEDULING_GRACE: Duration = Duration::from_secs(120);
@@ -169,6 +171,11 @@ impl Scene {
         take(&mut self.sets, change);
     }
 
+    /// For how long images were pulled since the wait began.
+    pub(super) fn pulls(&self, since: Timestamp) -> Duration {
+        pulling(self.events.values(), since)
+    }
+
     /// Whether everything is ready.
     pub(super) fn is_ready(&self) -> bool {
         self.awaited.iter().all(|awaited| awaited.said.is_none())
@@ -203,8 +210,13 @@ impl Scene {
             let name = text(&pod["metadata"]["name"]);
             return Some(format!("{why}; pod {name}: {trouble}"));
         }
-        Some(match self.unmade(awaited) {
-            Some(because) => format!("{why}; no pod is made: {because}"),
+        let because = match awaited.object.kind {
+            // A cloud says why it gives no address.
+            ObjectKind::Service | ObjectKind::Ingress => self.newest_warning(awaited, |_| true),
+            _ => self.unmade(awaited),
+        };
+        Some(match because {
+            Some(because) => format!("{why}; {because}"),
             None => why,
         })
     }
@@ -212,15 +224,23 @@ impl Scene {
     /// Why the controller of a StatefulSet cannot make its pods: its newest warning. That of a
     /// Deployment says so in the object itself.
     fn unmade(&self, awaited: &Awaited) -> Option<String> {
-        let workload = awaited.live.as_ref()?;
         if self.unready_pods(awaited).next().is_some() {
             return None;
         }
+        let because = self.newest_warning(awaited, |reason| reason == "FailedCreate")?;
+        Some(format!("no pod is made: {because}"))
+    }
+
+    /// The newest warning about an awaited object whose reason is meant.
+    fn newest_warning(&self, awaited: &Awaited, is_meant: impl Fn(&str) -> bool) -> Option<String> {
+        let live = awaited.live.as_ref()?;
         // Events are kept for an hour: those of an earlier trouble say nothing about this wait.
         let is_new = |event: &&Value| *pod::event_time(event) >= *self.began;
         let warnings = self.events.values().filter(is_new);
-        let warnings = warnings.filter(|event| event["reason"] == "FailedCreate");
-        let uid = text(&workload["metadata"]["uid"]);
+        let warnings = warnings.filter(|event| {
+            event["type"] == "Warning" && is_meant(event["reason"].as_str().unwrap_or_default())
+        });
+        let uid = text(&live["metadata"]["uid"]);
         let newest = pod::newest_event(warnings, &uid)?;
         Some(text(&newest["message"]))
     }

@@ -1,7 +1,6 @@
 use serde_json::json;
 
 use super::*;
-use crate::model::object::ObjectKind;
 
 fn collector() -> ObjectRef {
     ObjectRef::new(ObjectKind::Deployment, "ns", "collector")
@@ -314,4 +313,36 @@ fn d12_a_stateful_set_whose_pods_are_refused_says_why() {
         said(&mut scene),
         "0/1 pods ready; no pod is made: exceeded quota: full"
     );
+}
+
+#[test]
+fn d12_a_load_balancer_without_an_address_is_told_with_what_the_cloud_says() {
+    let now = Instant::now();
+    let redis = ObjectRef::new(ObjectKind::Service, "telemetry", "redis");
+    let mut scene = Scene::new(&[redis]);
+    let mut service = json!({
+        "kind": "Service", "metadata": {"uid": "redis"},
+        "spec": {"type": "LoadBalancer", "loadBalancerClass": "example.com/theirs"},
+    });
+    scene.object(0, Some(service.clone()));
+    let yet = "no load-balancer address yet (of class example.com/theirs)";
+    assert_eq!(said(&mut scene, now), yet);
+    let event = |kind: &str, message: &str| {
+        Listed::Is(json!({
+            "metadata": {"name": kind}, "reason": "SyncLoadBalancer", "type": kind,
+            "message": message, "lastTimestamp": format!("{:.0}", jiff::Timestamp::now()),
+            "involvedObject": {"uid": "redis"},
+        }))
+    };
+    scene.event(event("Normal", "ensuring load balancer"));
+    assert!(scene.news(now).is_empty());
+    scene.event(event("Warning", "no quota for another address"));
+    assert_eq!(
+        said(&mut scene, now),
+        format!("{yet}; no quota for another address")
+    );
+    service["status"]["loadBalancer"]["ingress"] = json!([{"ip": "192.0.2.1"}]);
+    scene.object(0, Some(service));
+    assert_eq!(said(&mut scene, now), "");
+    assert!(scene.is_ready());
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::{StreamExt as _, stream::SelectAll};
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{Event as Happening, PersistentVolumeClaim, Pod};
 use kube::Api;
@@ -36,7 +37,7 @@ const EXPLANATION_DEADLINE: Duration = Duration::from_secs(10);
 pub struct Waiting<'a> {
     /// The objects.
     pub objects: &'a [ObjectRef],
-    /// The namespace whose pods tell early that something cannot work.
+    /// The namespace whose pods and events tell early that something cannot work.
     pub namespace: &'a str,
     /// The labels of these pods.
     pub pods: &'a str,
@@ -79,7 +80,7 @@ impl std::fmt::Display for Watch {
     }
 }
 
-/// Waits; `on_change` is told what each object waits for whenever that changes, and `None` when
+/// Waits, and gives for how long images were pulled meanwhile; `on_change` is told what each object waits for whenever that changes, and `None` when
 /// it is what it should be.
 ///
 /// # Errors
@@ -90,8 +91,8 @@ pub async fn until_ready(
     waiting: &Waiting<'_>,
     stop: &CancellationToken,
     mut on_change: impl FnMut(&ObjectRef, Option<&str>),
-) -> Result<(), ClusterError> {
-    let started = Instant::now();
+) -> Result<Duration, ClusterError> {
+    let (started, began) = (Instant::now(), Timestamp::now());
     let mut scene = Scene::new(waiting.objects);
     let mut look_again = tokio::time::interval(LOOK_AGAIN);
     let mut events = watch_all(cluster, waiting);
@@ -122,7 +123,7 @@ pub async fn until_ready(
             return Err(failed(cluster, waiting, trouble).await);
         }
     }
-    Ok(())
+    Ok(scene.pulls(began))
 }
 
 fn take(scene: &mut Scene, seen: Seen) {
@@ -177,18 +178,18 @@ fn watch_all(
             labels,
             Seen::Set,
         ));
-        // Neither carries labels of ours.
+        // They carry no labels of ours.
         streams.push(watch_list::<PersistentVolumeClaim>(
             cluster.typed(namespace),
             "",
             Seen::Claim,
         ));
-        streams.push(watch_list::<Happening>(
-            cluster.typed(namespace),
-            "",
-            Seen::Event,
-        ));
     }
+    streams.push(watch_list::<Happening>(
+        cluster.typed(waiting.namespace),
+        "",
+        Seen::Event,
+    ));
     streams
 }
 

@@ -2,6 +2,7 @@
 
 use super::layout::Stage;
 use super::plan::Action;
+use super::times::Times;
 use crate::model::object::ObjectRef;
 
 /// Something that happened.
@@ -81,7 +82,7 @@ pub enum Event {
         written: usize,
         /// How many objects were deleted.
         deleted: usize,
-        /// How long it took, in seconds.
-        seconds: f64,
+        /// How long it took.
+        times: Times,
     },
 }

@@ -39,6 +39,7 @@ mod settle;
 mod signing;
 mod stage_run;
 pub mod takeover;
+pub mod times;
 pub mod uninstall;
 
 pub use error::DeployError;

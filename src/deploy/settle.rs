@@ -64,7 +64,9 @@ impl StageRun<'_> {
             return Ok(observed);
         }
         let deadline = deadline.min(Instant::now() + ADDRESS_DEADLINE);
+        let started = Instant::now();
         self.wait(&awaited, "", deadline).await?;
+        self.took(|times| times.addresses += started.elapsed());
         let observed = self.look(knowledge).await?;
         self.say_addresses(&observed);
         Ok(observed)
@@ -101,15 +103,22 @@ impl StageRun<'_> {
     ) -> Result<(), DeployError> {
         let wanted = waited_for(&observed.set.manifests);
         let pods = format!("{}={}", labels::PART_OF, labels::PIPELINE);
-        self.wait(&wanted, &pods, deadline).await
+        let started = Instant::now();
+        let pulls = self.wait(&wanted, &pods, deadline).await?;
+        self.took(|times| {
+            times.readiness += started.elapsed();
+            times.pulls += pulls;
+        });
+        Ok(())
     }
 
+    /// Waits, and gives for how long images were pulled meanwhile.
     async fn wait(
         &self,
         objects: &[ObjectRef],
         pods: &str,
         deadline: Instant,
-    ) -> Result<(), DeployError> {
+    ) -> Result<Duration, DeployError> {
         let waiting = Waiting {
             objects,
             namespace: &self.stage.namespace,

@@ -1,6 +1,7 @@
 //! Applies one stage: Services first, since certificates need their addresses, then Secrets, then
 //! what reads them; waits; and notes it in the inventory and the history.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use futures::StreamExt as _;
@@ -23,6 +24,7 @@ use super::rotation::Rotated;
 use super::run::{Part, Run, require_addresses};
 use super::scaling::Scaling;
 use super::secrets::{AUTHORITY_SECRET, Making, manifest as secret_manifest, random_password};
+use super::times::Times;
 use crate::cluster::apply::{Ownership, Writer};
 use crate::cluster::snapshot::Snapshot;
 use crate::cluster::{Cluster, ClusterError};
@@ -41,6 +43,7 @@ pub(super) struct StageRun<'r> {
     pub(super) run: &'r Run<'r>,
     pub(super) stage: &'r Stage,
     pub(super) writing: &'r Writing<'r>,
+    times: Mutex<Times>,
 }
 
 /// A stage that is deployed and ready.
@@ -72,12 +75,20 @@ impl Run<'_> {
 }
 
 impl<'r> StageRun<'r> {
-    pub(super) const fn new(run: &'r Run<'r>, stage: &'r Stage, writing: &'r Writing<'r>) -> Self {
+    pub(super) fn new(run: &'r Run<'r>, stage: &'r Stage, writing: &'r Writing<'r>) -> Self {
         Self {
             run,
             stage,
             writing,
+            times: Mutex::default(),
         }
+    }
+
+    /// Takes note of what time went into; gives what is known by now.
+    pub(super) fn took(&self, note: impl FnOnce(&mut Times)) -> Times {
+        let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        note(&mut times);
+        *times
     }
 
     /// Applies the stage and waits until it is ready.
@@ -91,11 +102,12 @@ impl<'r> StageRun<'r> {
         let (observed, manifests) = self.apply_and_wait(observed, &mut knowledge).await?;
         self.close_record(observed, &knowledge).await?;
         let touched = self.writing.ledger.of(self.stage);
+        let times = self.took(|times| times.total = started.elapsed());
         self.run.say(Event::StageDone {
             stage: self.stage.clone(),
             written: touched.written.len(),
             deleted: touched.deleted.len(),
-            seconds: started.elapsed().as_secs_f64(),
+            times,
         });
         Ok(Applied {
             stage: self.stage.clone(),

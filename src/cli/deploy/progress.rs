@@ -58,10 +58,10 @@ pub(super) fn show(progress: &mut Progress, event: Event) {
             stage,
             written,
             deleted,
-            seconds,
+            times,
         } => {
             let touched = view::touched(written, deleted);
-            let text = format!("ready after {seconds:.1} s, {touched}");
+            let text = format!("ready after {times}, {touched}");
             progress.say(&subject(&stage), &text);
         }
     }

@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
 use super::lab::{Done, LAB_VALUES, Lab};
 
 const PLACE: [&str; 2] = ["-n", "telemetry-system"];
@@ -170,4 +172,131 @@ fn d16_an_admission_that_rejects_is_quoted_and_the_run_goes_on_without_it() {
         .says(rejected)
         .says("this continues from here");
     let _continued = continued.exits(0);
+}
+
+/// Enough for what is not going to happen.
+const BRIEFLY: [&str; 2] = ["--timeout", "10s"];
+
+/// A namespace of the edge cluster, which holds none of the shared servers.
+struct Elsewhere<'a>(&'a Lab);
+
+impl Elsewhere<'_> {
+    const PLACE: [&'static str; 2] = ["-n", "shared-infrastructure"];
+
+    /// kubectl in it.
+    fn kubectl(&self, arguments: &[&str]) -> String {
+        let arguments = [&Self::PLACE[..], arguments].concat();
+        self.0.kubectl(&self.0.edge, &arguments)
+    }
+
+    /// Applies an object.
+    fn apply(&self, object: &Value) {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), object.to_string()).expect("it can be written");
+        self.kubectl(&["apply", "-f", &file.path().display().to_string()]);
+    }
+
+    /// Takes the class away again.
+    fn unclass(&self) {
+        let both = [
+            "mutatingadmissionpolicybinding/telectl-test-class",
+            "mutatingadmissionpolicy/telectl-test-class",
+        ];
+        let gone = [&["delete", "--ignore-not-found"][..], &both].concat();
+        let _gone = self.0.try_kubectl(&self.0.edge, &gone);
+    }
+
+    /// A warning about the Service, as a cloud makes it.
+    fn complain(&self, message: &str) {
+        let uid = ["get", "service", "redis", "-o", "jsonpath={.metadata.uid}"];
+        self.apply(&json!({
+            "apiVersion": "v1", "kind": "Event", "metadata": {"name": "redis.1"},
+            "type": "Warning", "reason": "SyncLoadBalancerFailed", "message": message,
+            "lastTimestamp": format!("{:.0}", jiff::Timestamp::now()),
+            "involvedObject": {
+                "apiVersion": "v1", "kind": "Service", "name": "redis",
+                "namespace": Self::PLACE[1], "uid": self.kubectl(&uid),
+            },
+        }));
+    }
+
+    /// Deploys the shared servers there.
+    fn deploy(&self, flags: &[&str]) -> Done {
+        let shared = ["deploy", "shared", "--context", &self.0.edge, "--yes"];
+        self.0.telectl(&[&shared[..], &LAB_VALUES, flags].concat())
+    }
+}
+
+impl Drop for Elsewhere<'_> {
+    fn drop(&mut self) {
+        self.unclass();
+        let gone = ["delete", "namespace", Self::PLACE[1], "--ignore-not-found"];
+        let _gone = self.0.try_kubectl(&self.0.edge, &gone);
+    }
+}
+
+/// A load balancer that nobody serves, as a cloud's admission might put it in.
+fn foreign_class() -> Value {
+    let api = "admissionregistration.k8s.io/v1beta1";
+    let meta = json!({"name": "telectl-test-class"});
+    json!({"apiVersion": "v1", "kind": "List", "items": [
+        {
+            "apiVersion": api, "kind": "MutatingAdmissionPolicy", "metadata": meta,
+            "spec": {
+                "failurePolicy": "Fail", "reinvocationPolicy": "Never",
+                "matchConstraints": {"resourceRules": [{
+                    "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"],
+                    "resources": ["services"], "resourceNames": ["redis", "tried"],
+                }]},
+                "mutations": [{
+                    "patchType": "ApplyConfiguration",
+                    "applyConfiguration": {"expression":
+                        "Object{spec: Object.spec{loadBalancerClass: 'example.com/nobody'}}"},
+                }],
+            },
+        },
+        {
+            "apiVersion": api, "kind": "MutatingAdmissionPolicyBinding", "metadata": meta,
+            "spec": {
+                "policyName": "telectl-test-class",
+                "matchResources": {"namespaceSelector": {"matchLabels": {
+                    "kubernetes.io/metadata.name": Elsewhere::PLACE[1],
+                }}},
+            },
+        },
+    ]})
+}
+
+#[test]
+fn d12_a_service_that_never_gets_an_address_is_named_with_what_the_cloud_says() {
+    let Some(lab) = Lab::take() else { return };
+    let elsewhere = Elsewhere(&lab);
+    lab.kubectl(&lab.edge, &["create", "namespace", Elsewhere::PLACE[1]]);
+    elsewhere.apply(&foreign_class());
+    let tried = ["create", "service", "loadbalancer", "tried", "--tcp=6379"];
+    let class = "jsonpath={.spec.loadBalancerClass}";
+    let tried = [&tried[..], &["--dry-run=server", "-o", class]].concat();
+    let has_class = |is_there| {
+        lab.eventually("the policy to come or go", Duration::from_secs(60), || {
+            (elsewhere.kubectl(&tried).is_empty() != is_there).then_some(())
+        });
+    };
+    has_class(true);
+    let yet = "Service/redis > waiting: no load-balancer address yet (of class example.com/nobody)";
+    let _failed = elsewhere.deploy(&BRIEFLY).exits(7).says(yet);
+    // No server is started that nobody could reach.
+    let sets = ["get", "statefulsets", "-o", "name"];
+    assert_eq!(elsewhere.kubectl(&sets), "");
+    elsewhere.complain("no quota for another address");
+    let said = elsewhere.deploy(&BRIEFLY).exits(7).says(yet);
+    let _said = said.says("; no quota for another address");
+
+    elsewhere.unclass();
+    has_class(false);
+    // A class stays what it was when the Service was made.
+    elsewhere.kubectl(&["delete", "service", "redis"]);
+    let deployed = elsewhere.deploy(&[]).exits(0);
+    // Where the time went.
+    let _deployed = deployed.says(" s (API ").says(", readiness ");
+    let _same = elsewhere.deploy(&[]).exits(0).says("No changes");
 }
