@@ -26,9 +26,21 @@ pub(super) fn pulling<'a>(
             Some((container(event), time))
         })
     };
-    // An image that a node had is pulled without having been begun.
-    let begun: BTreeMap<_, Timestamp> = of("Pulling", "firstTimestamp").collect();
-    let mut pulls: Vec<(Timestamp, Timestamp)> = of("Pulled", "lastTimestamp")
+    let first = |reason, time| {
+        let mut first = BTreeMap::new();
+        for (container, time) in of(reason, time) {
+            let earliest = first.entry(container).or_insert(time);
+            *earliest = time.min(*earliest);
+        }
+        first
+    };
+    // A container that starts again finds its image on the node, and says that it was pulled.
+    let (begun, ended) = (
+        first("Pulling", "firstTimestamp"),
+        first("Pulled", "firstTimestamp"),
+    );
+    let mut pulls: Vec<(Timestamp, Timestamp)> = ended
+        .into_iter()
         .filter(|(_, end)| *end > since)
         .filter_map(|(container, end)| Some(((*begun.get(&container)?).max(since), end)))
         .collect();

@@ -5,6 +5,8 @@
 
 use serde_json::Value;
 
+use crate::model::object::ObjectKind;
+
 /// How far an object is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Readiness {
@@ -123,6 +125,18 @@ fn stateful_set(object: &Value) -> Readiness {
     } else {
         Readiness::Current
     }
+}
+
+/// Whether objects of a kind are waited for once they are applied.
+pub const fn is_awaited(kind: ObjectKind) -> bool {
+    matches!(
+        kind,
+        ObjectKind::Service
+            | ObjectKind::Deployment
+            | ObjectKind::StatefulSet
+            | ObjectKind::HorizontalPodAutoscaler
+            | ObjectKind::Ingress
+    )
 }
 
 fn service(object: &Value) -> Readiness {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::readiness::is_awaited;
 use crate::model::object::ObjectKind;
 
 /// Commands that need the same rights.
@@ -143,13 +144,7 @@ pub fn rendered_kinds() -> impl Iterator<Item = ObjectKind> {
 
 /// What applying and pruning objects of a kind needs.
 const fn verbs_of(kind: ObjectKind) -> &'static [&'static str] {
-    match kind {
-        ObjectKind::Service
-        | ObjectKind::Deployment
-        | ObjectKind::StatefulSet
-        | ObjectKind::HorizontalPodAutoscaler => AWAITED,
-        _ => RENDERED,
-    }
+    if is_awaited(kind) { AWAITED } else { RENDERED }
 }
 
 fn right(place: Place, (group, resource, verbs): Row, weight: Weight) -> Right {

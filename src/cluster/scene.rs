@@ -211,8 +211,7 @@ impl Scene {
             return Some(format!("{why}; pod {name}: {trouble}"));
         }
         let because = match awaited.object.kind {
-            // A cloud says why it gives no address.
-            ObjectKind::Service | ObjectKind::Ingress => self.newest_warning(awaited, |_| true),
+            ObjectKind::Service | ObjectKind::Ingress => self.refused_address(awaited),
             _ => self.unmade(awaited),
         };
         Some(match because {
@@ -227,22 +226,33 @@ impl Scene {
         if self.unready_pods(awaited).next().is_some() {
             return None;
         }
-        let because = self.newest_warning(awaited, |reason| reason == "FailedCreate")?;
+        // Events are kept for an hour: those of an earlier trouble say nothing about this wait.
+        let is_new = |event: &&Value| *pod::event_time(event) >= *self.began;
+        let is_meant = |event: &&Value| is_new(event) && event["reason"] == "FailedCreate";
+        let because = self.newest_warning(awaited, is_meant)?;
         Some(format!("no pod is made: {because}"))
     }
 
-    /// The newest warning about an awaited object whose reason is meant.
-    fn newest_warning(&self, awaited: &Awaited, is_meant: impl Fn(&str) -> bool) -> Option<String> {
-        let live = awaited.live.as_ref()?;
-        // Events are kept for an hour: those of an earlier trouble say nothing about this wait.
-        let is_new = |event: &&Value| *pod::event_time(event) >= *self.began;
-        let warnings = self.events.values().filter(is_new);
-        let warnings = warnings.filter(|event| {
-            event["type"] == "Warning" && is_meant(event["reason"].as_str().unwrap_or_default())
-        });
-        let uid = text(&live["metadata"]["uid"]);
-        let newest = pod::newest_event(warnings, &uid)?;
-        Some(text(&newest["message"]))
+    /// Why a cloud gives no address, unless it has gone on since. However old that is: a cloud may
+    /// let minutes pass before it tries again.
+    fn refused_address(&self, awaited: &Awaited) -> Option<String> {
+        let is_meant = |event: &&Value| {
+            let reason = event["reason"].as_str().unwrap_or_default();
+            !reason.contains("Endpoint")
+        };
+        self.newest_warning(awaited, is_meant)
+    }
+
+    /// What the newest of the events about an awaited object says that are meant, if it is a
+    /// warning.
+    fn newest_warning(
+        &self,
+        awaited: &Awaited,
+        is_meant: impl Fn(&&Value) -> bool,
+    ) -> Option<String> {
+        let uid = text(&awaited.live.as_ref()?["metadata"]["uid"]);
+        let newest = pod::newest_event(self.events.values().filter(is_meant), &uid)?;
+        (newest["type"] == "Warning").then(|| text(&newest["message"]))
     }
 
     /// The pods of an object's newest revision that are not ready and not going.

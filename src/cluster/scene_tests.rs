@@ -327,20 +327,22 @@ fn d12_a_load_balancer_without_an_address_is_told_with_what_the_cloud_says() {
     scene.object(0, Some(service.clone()));
     let yet = "no load-balancer address yet (of class example.com/theirs)";
     assert_eq!(said(&mut scene, now), yet);
-    let event = |kind: &str, message: &str| {
+    let event = |reason: &str, kind: &str, time: &str| {
         Listed::Is(json!({
-            "metadata": {"name": kind}, "reason": "SyncLoadBalancer", "type": kind,
-            "message": message, "lastTimestamp": format!("{:.0}", jiff::Timestamp::now()),
-            "involvedObject": {"uid": "redis"},
+            "metadata": {"name": reason}, "reason": reason, "type": kind,
+            "message": format!("{reason} it is"), "involvedObject": {"uid": "redis"},
+            "lastTimestamp": format!("2026-01-01T00:00:{time}Z"),
         }))
     };
-    scene.event(event("Normal", "ensuring load balancer"));
+    scene.event(event("EnsuringLoadBalancer", "Normal", "01"));
+    scene.event(event("FailedToUpdateEndpointSlices", "Warning", "09"));
     assert!(scene.news(now).is_empty());
-    scene.event(event("Warning", "no quota for another address"));
-    assert_eq!(
-        said(&mut scene, now),
-        format!("{yet}; no quota for another address")
-    );
+    // A cloud may have said so long before somebody tries again.
+    scene.event(event("SyncLoadBalancerFailed", "Warning", "02"));
+    let because = format!("{yet}; SyncLoadBalancerFailed it is");
+    assert_eq!(said(&mut scene, now), because);
+    scene.event(event("EnsuringLoadBalancer", "Normal", "03"));
+    assert_eq!(said(&mut scene, now), yet);
     service["status"]["loadBalancer"]["ingress"] = json!([{"ip": "192.0.2.1"}]);
     scene.object(0, Some(service));
     assert_eq!(said(&mut scene, now), "");

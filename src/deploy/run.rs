@@ -19,6 +19,7 @@ use super::plan::StagePlan;
 use super::planning::Prepared;
 use super::policy::Policy;
 use super::preflight::{Finding, Place, refuse, warned};
+use super::secrets::SecretError;
 use super::settle::unready;
 use crate::cluster::snapshot::Snapshot;
 use crate::cluster::{Cluster, ClusterError};
@@ -87,6 +88,8 @@ pub struct Run<'a> {
     pub(super) stages: Vec<(Stage, Part)>,
     pub(super) skipped: Vec<Skipped>,
     pub(super) knowledge: Knowledge,
+    /// Whether that includes what the clusters hold.
+    pub(super) has_looked: bool,
     /// The nodes of each cluster, by context; none where they may not be read.
     nodes: BTreeMap<String, Vec<Value>>,
     /// What the look beforehand found.
@@ -169,6 +172,7 @@ impl<'a> Run<'a> {
             stages,
             skipped: Vec::new(),
             knowledge,
+            has_looked: false,
             nodes: BTreeMap::new(),
             findings: Vec::new(),
             generation: 1,
@@ -196,7 +200,10 @@ impl<'a> Run<'a> {
         };
         let mut plans = match planned {
             Ok(plans) if plans.iter().any(StagePlan::has_changes) => plans,
-            Err(error @ DeployError::Cluster(_)) => {
+            Err(
+                error
+                @ (DeployError::Cluster(_) | DeployError::Secret(SecretError::Missing { .. })),
+            ) => {
                 // Whatever else is wrong is told together with it.
                 refuse(&self.found(found).await?)?;
                 return Err(error);
@@ -284,6 +291,7 @@ impl<'a> Run<'a> {
         self.generation = history::number_of(self.options.goes_on_with, latest);
         self.unready = unready_now;
         self.knowledge = knowledge;
+        self.has_looked = true;
         Ok(prepared)
     }
 

@@ -305,14 +305,12 @@ fn content(
     vault: &mut Vault,
     circumstances: &Circumstances<'_>,
 ) -> Result<(Origin, Option<String>), SecretError> {
-    if key.content == SecretContent::CaCertificate
-        && vault.authority.is_none()
-        && circumstances.make == Making::Planned
-    {
+    let is_authority = matches!(key.content, SecretContent::CaCertificate(_));
+    if is_authority && vault.authority.is_none() && circumstances.make == Making::Planned {
         return Ok((Origin::HandedOver, None));
     }
     let known = match key.content {
-        SecretContent::CaCertificate => vault
+        SecretContent::CaCertificate(_) => vault
             .authority
             .as_ref()
             .map(|authority| authority.certificate.clone()),
@@ -337,7 +335,7 @@ fn content(
     }
     let Some(host) = host_of(key.content) else {
         // The authority is made before the first Secret is, unless this is only a plan.
-        return if key.content == SecretContent::CaCertificate {
+        return if is_authority {
             Ok((Origin::HandedOver, None))
         } else {
             Err(missing(circumstances, need, key))

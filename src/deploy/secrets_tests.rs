@@ -126,7 +126,7 @@ fn redis_tls() -> SecretNeed {
         &[
             ("tls.crt", SecretContent::RedisServerCertificate),
             ("tls.key", SecretContent::RedisServerKey),
-            ("ca.crt", SecretContent::CaCertificate),
+            ("ca.crt", SecretContent::CaCertificate(Component::Redis)),
         ],
     )
 }

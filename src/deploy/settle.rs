@@ -13,13 +13,13 @@ use super::plan::Action;
 use super::stage_run::StageRun;
 use crate::cluster::apply::Writer;
 use crate::cluster::pod;
-use crate::cluster::readiness::{Readiness, external_addresses, readiness};
+use crate::cluster::readiness::{Readiness, external_addresses, is_awaited, readiness};
 use crate::cluster::wait::{Waiting, until, until_ready};
 use crate::model::component::Component;
 use crate::model::endpoint::Endpoint;
 use crate::model::labels;
 use crate::model::manifest::Manifest;
-use crate::model::object::{ObjectKind, ObjectRef};
+use crate::model::object::ObjectRef;
 use crate::model::profile::Profile;
 
 /// How long a stage may take, unless told otherwise.
@@ -105,9 +105,11 @@ impl StageRun<'_> {
         let pods = format!("{}={}", labels::PART_OF, labels::PIPELINE);
         let started = Instant::now();
         let pulls = self.wait(&wanted, &pods, deadline).await?;
+        let waited = started.elapsed();
         self.took(|times| {
-            times.readiness += started.elapsed();
-            times.pulls += pulls;
+            times.readiness += waited;
+            // Nodes date pulls by their own clocks.
+            times.pulls += pulls.min(waited);
         });
         Ok(())
     }
@@ -245,19 +247,9 @@ fn is_ready(observed: &Observed, object: &ObjectRef) -> bool {
 }
 
 fn waited_for(manifests: &[Manifest]) -> Vec<ObjectRef> {
-    let waits = |kind: ObjectKind| {
-        matches!(
-            kind,
-            ObjectKind::Service
-                | ObjectKind::Deployment
-                | ObjectKind::StatefulSet
-                | ObjectKind::HorizontalPodAutoscaler
-                | ObjectKind::Ingress
-        )
-    };
     manifests
         .iter()
         .map(|manifest| manifest.object.clone())
-        .filter(|object| waits(object.kind))
+        .filter(|object| is_awaited(object.kind))
         .collect()
 }

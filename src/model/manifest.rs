@@ -60,8 +60,9 @@ pub enum SecretContent {
     DatabaseSuperuserPassword,
     /// Bearer token of the gateway.
     ApiToken,
-    /// Certificate of telectl's private CA (PEM), no secret in itself.
-    CaCertificate,
+    /// Certificate (PEM) of the authority that signed for a component: telectl's private one where
+    /// telectl deploys it. No secret in itself.
+    CaCertificate(Component),
     /// Server certificate (PEM) of Redis; its names include the Service's addresses.
     RedisServerCertificate,
     /// Key (PEM) of that certificate.

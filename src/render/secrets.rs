@@ -28,10 +28,15 @@ impl Needs {
         }
     }
 
-    fn certificate(&mut self, name: &str, certificate: SecretContent, key: SecretContent) {
+    fn certificate(
+        &mut self,
+        name: &str,
+        component: Component,
+        (certificate, key): (SecretContent, SecretContent),
+    ) {
         self.add(name, "tls.crt", certificate);
         self.add(name, "tls.key", key);
-        self.add(name, "ca.crt", SecretContent::CaCertificate);
+        self.add(name, "ca.crt", SecretContent::CaCertificate(component));
     }
 }
 
@@ -79,14 +84,14 @@ fn of_component(needs: &mut Needs, resolved: &Resolved, facts: &Facts, component
                 );
             }
             if redis.tls.enabled {
-                let (certificate, key) = (Content::RedisServerCertificate, Content::RedisServerKey);
-                needs.certificate(&redis.tls.existing_secret, certificate, key);
+                let pair = (Content::RedisServerCertificate, Content::RedisServerKey);
+                needs.certificate(&redis.tls.existing_secret, component, pair);
             }
         }
         Component::Etcd => {
             if values.etcd.tls.enabled {
-                let (certificate, key) = (Content::EtcdServerCertificate, Content::EtcdServerKey);
-                needs.certificate(&values.etcd.tls.existing_secret, certificate, key);
+                let pair = (Content::EtcdServerCertificate, Content::EtcdServerKey);
+                needs.certificate(&values.etcd.tls.existing_secret, component, pair);
                 etcd_client(needs, &values.etcd.tls.client_secret);
             }
         }
@@ -132,7 +137,7 @@ fn of_port(needs: &mut Needs, resolved: &Resolved, component: Component) {
     if let Some(tls) = resolved.values.worker_tls(component) {
         let certificate = SecretContent::WorkerCertificate(component);
         let key = SecretContent::WorkerKey(component);
-        needs.certificate(&tls.existing_secret, certificate, key);
+        needs.certificate(&tls.existing_secret, component, (certificate, key));
     }
 }
 
@@ -172,7 +177,8 @@ fn registration(needs: &mut Needs, facts: &Facts) {
     if etcd.endpoints.is_empty() {
         return;
     }
-    needs.add(&etcd.ca_secret, "ca.crt", SecretContent::CaCertificate);
+    let authority = SecretContent::CaCertificate(Component::Etcd);
+    needs.add(&etcd.ca_secret, "ca.crt", authority);
     etcd_client(needs, &etcd.client_secret);
     if !etcd.username.is_empty() {
         needs.add(
@@ -184,11 +190,11 @@ fn registration(needs: &mut Needs, facts: &Facts) {
 }
 
 fn etcd_client(needs: &mut Needs, name: &str) {
-    let (certificate, key) = (
+    let pair = (
         SecretContent::EtcdClientCertificate,
         SecretContent::EtcdClientKey,
     );
-    needs.certificate(name, certificate, key);
+    needs.certificate(name, Component::Etcd, pair);
 }
 
 fn queue(needs: &mut Needs, facts: &Facts) {
@@ -198,7 +204,8 @@ fn queue(needs: &mut Needs, facts: &Facts) {
         &redis.password_key,
         SecretContent::RedisPassword,
     );
-    needs.add(&redis.ca_secret, "ca.crt", SecretContent::CaCertificate);
+    let authority = SecretContent::CaCertificate(Component::Redis);
+    needs.add(&redis.ca_secret, "ca.crt", authority);
     // The authority that signs it is the one that its server trusts: not ours.
     needs.add(&redis.client_secret, "tls.crt", SecretContent::Given);
     needs.add(&redis.client_secret, "tls.key", SecretContent::Given);
@@ -211,5 +218,6 @@ fn database(needs: &mut Needs, facts: &Facts) {
         &database.password_key,
         SecretContent::DatabasePassword,
     );
-    needs.add(&database.ca_secret, "ca.crt", SecretContent::CaCertificate);
+    let authority = SecretContent::CaCertificate(Component::Postgresql);
+    needs.add(&database.ca_secret, "ca.crt", authority);
 }

@@ -67,7 +67,7 @@ fn n19_a_worker_with_tls_has_its_certificate_from_a_secret_and_is_probed_over_ht
         assert_eq!(
             contents,
             [
-                SecretContent::CaCertificate,
+                SecretContent::CaCertificate(component),
                 SecretContent::WorkerCertificate(component),
                 SecretContent::WorkerKey(component),
             ]

@@ -35,6 +35,8 @@ pub(super) struct Ground {
     pub(super) services: Reading,
     /// The Secrets that the stage names and that exist, by name.
     pub(super) secrets: BTreeMap<String, LiveSecret>,
+    /// Those that may not be read; the permissions say so.
+    pub(super) unread_secrets: BTreeSet<String>,
 }
 
 /// What a stage's place is like, before anything else is read.
@@ -106,7 +108,7 @@ pub(super) async fn read(
         }
         Ok(Ok(Vec::new()))
     };
-    let (nodes, classes, claims, quotas, limit_ranges, pods, services, secrets) = tokio::try_join!(
+    let (nodes, classes, claims, quotas, limit_ranges, pods, services, all_secrets) = tokio::try_join!(
         list(("", "v1", "Node", "nodes"), ""),
         list(
             ("storage.k8s.io", "v1", "StorageClass", "storageclasses"),
@@ -122,6 +124,7 @@ pub(super) async fn read(
         services,
         secrets(cluster, prospect, makers),
     )?;
+    let (secrets, unread_secrets) = all_secrets;
     Ok(Ground {
         nodes,
         classes,
@@ -131,6 +134,7 @@ pub(super) async fn read(
         pods,
         services,
         secrets,
+        unread_secrets,
     })
 }
 
@@ -138,7 +142,7 @@ async fn secrets(
     cluster: &Cluster,
     prospect: &Prospect,
     makers: &Makers<'_>,
-) -> Result<BTreeMap<String, LiveSecret>, ClusterError> {
+) -> Result<(BTreeMap<String, LiveSecret>, BTreeSet<String>), ClusterError> {
     let names: BTreeSet<&str> = prospect
         .given_secrets(makers)
         .chain(prospect.pull_secrets())
@@ -146,15 +150,16 @@ async fn secrets(
     let reading = names.into_iter().map(|name| async move {
         let object = ObjectRef::new(ObjectKind::Secret, &prospect.stage.namespace, name);
         let found = unless_refused(cluster.get(&object).await)?;
-        let secret = match found {
-            Ok(found) => found.map(|found| LiveSecret::from_object(&found)),
-            Err(_) => None,
-        };
-        Ok::<_, ClusterError>((name.to_owned(), secret))
+        Ok::<_, ClusterError>((name.to_owned(), found))
     });
     let read = futures::future::try_join_all(reading).await?;
-    let there = read.into_iter();
-    Ok(there
-        .filter_map(|(name, secret)| Some((name, secret?)))
-        .collect())
+    let (mut there, mut unread) = (BTreeMap::new(), BTreeSet::new());
+    for (name, found) in read {
+        match found {
+            Ok(Some(found)) => drop(there.insert(name, LiveSecret::from_object(&found))),
+            Ok(None) => {}
+            Err(_) => drop(unread.insert(name)),
+        }
+    }
+    Ok((there, unread))
 }

@@ -61,6 +61,7 @@ impl Run<'_> {
         let prospects = self.prospects()?;
         let makers = Makers {
             vault: &self.knowledge.vault,
+            has_looked: self.has_looked,
             stages: &prospects,
         };
         let is_asked = |context: &String| {

@@ -10,7 +10,9 @@ use super::prospect::Prospect;
 use crate::deploy::knowledge::SERVERS;
 use crate::deploy::layout::Stage;
 use crate::deploy::plan::hosts;
+use crate::deploy::run::Part;
 use crate::deploy::secrets::{Vault, host_of};
+use crate::model::component::Component;
 use crate::model::manifest::{RenderedSet, SecretContent};
 use crate::model::shell::quoted;
 
@@ -51,6 +53,8 @@ fn is_of_kubernetes(group: &str) -> bool {
 pub(super) struct Makers<'a> {
     /// What the command line gave, and what is there already.
     pub(super) vault: &'a Vault,
+    /// Whether that includes what the clusters hold: not if one of them could not be asked.
+    pub(super) has_looked: bool,
     /// Every stage of the run, those too that are only looked at.
     pub(super) stages: &'a [Prospect],
 }
@@ -58,16 +62,45 @@ pub(super) struct Makers<'a> {
 impl Makers<'_> {
     /// Whether a stage of the run makes a content, or it is known already.
     pub(super) fn make(&self, content: SecretContent) -> bool {
-        let is_here = |server| {
-            let mut stages = self.stages.iter();
-            stages.any(|stage| hosts(&stage.set, server))
-        };
-        match (content, host_of(content)) {
-            (SecretContent::Given, _) => self.vault.known.contains_key(&content),
-            (_, Some(host)) => self.vault.known.contains_key(&content) || is_here(host),
-            // What the private authority signs: it is made with the first server.
-            (_, None) => self.vault.authority.is_some() || SERVERS.into_iter().any(is_here),
+        let is_known = self.vault.known.contains_key(&content);
+        match content {
+            SecretContent::Given => is_known,
+            SecretContent::CaCertificate(component) => self.run(component) && self.sign(),
+            SecretContent::EtcdClientCertificate | SecretContent::EtcdClientKey => {
+                self.run(Component::Etcd) && self.sign()
+            }
+            _ => match host_of(content) {
+                Some(host) => is_known || self.make_up(content, host),
+                None => self.sign(),
+            },
         }
+    }
+
+    /// Whether a component is one of the run's, and not somebody else's.
+    fn run(&self, component: Component) -> bool {
+        let mut stages = self.stages.iter();
+        stages.any(|stage| hosts(&stage.set, component))
+    }
+
+    /// The stages that may make something. What others hold is known, once they were looked at.
+    fn makers(&self) -> impl Iterator<Item = &RenderedSet> {
+        let is_maker = |stage: &&Prospect| stage.part == Part::Applied || !self.has_looked;
+        let stages = self.stages.iter().filter(is_maker);
+        stages.map(|stage| &stage.set)
+    }
+
+    /// Whether a password is made up where its server runs: one that does not ask for it has none.
+    fn make_up(&self, content: SecretContent, host: Component) -> bool {
+        self.makers().any(|set| {
+            let mut keys = set.secrets.iter().flat_map(|need| &need.keys);
+            hosts(set, host) && keys.any(|key| key.content == content)
+        })
+    }
+
+    /// Whether there is a private authority, or one is made: it is with the first server.
+    fn sign(&self) -> bool {
+        let is_made = |set: &RenderedSet| SERVERS.iter().any(|server| hosts(set, *server));
+        self.vault.authority.is_some() || self.makers().any(is_made)
     }
 }
 
@@ -84,6 +117,9 @@ pub(super) fn absent_secrets(
     let kubectl = format!("kubectl --context {}", quoted(context));
     let mut found = Vec::new();
     for need in &prospect.set.secrets {
+        if ground.unread_secrets.contains(&need.name) {
+            continue;
+        }
         let live = ground.secrets.get(&need.name);
         let lacks = |key: &str| live.is_none_or(|live| !live.data.contains_key(key));
         let keys: Vec<&str> = need

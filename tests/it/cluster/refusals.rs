@@ -92,14 +92,26 @@ fn d07_swapped_contexts_are_named_and_need_a_word_of_their_own() {
     let _meant = swapped(&["deploy-all", "--yes", "--new-role", "--dry-run"]).exits(0);
 }
 
+/// A namespace of the edge cluster that is gone in the end.
+struct Elsewhere<'a>(&'a Lab, &'a str);
+
+impl Drop for Elsewhere<'_> {
+    fn drop(&mut self) {
+        let gone = ["delete", "namespace", self.1, "--ignore-not-found"];
+        let gone = [&gone[..], &["--wait=false"]].concat();
+        let _gone = self.0.try_kubectl(&self.0.edge, &gone);
+    }
+}
+
 #[test]
 fn d13_an_edge_whose_servers_are_somebody_elses_needs_secrets_that_are_named_beforehand() {
     let Some(lab) = Lab::take() else { return };
     let namespace = format!("elsewhere-{}", std::process::id());
+    let _put_back = Elsewhere(&lab, &namespace);
     let servers = [
         "--redis-host=192.0.2.1",
         "--etcd-endpoints=https://192.0.2.2:2379",
-        "--set=streamer.tls.enabled=true",
+        "--set=streamer.tls.enabled=true,etcd.auth.enabled=true",
     ];
     let named = ["--namespace", &namespace, "--edge-context", &lab.edge];
     let edge = |words: &[&str]| {
@@ -112,7 +124,7 @@ fn d13_an_edge_whose_servers_are_somebody_elses_needs_secrets_that_are_named_bef
         .lines()
         .filter_map(|line| Some(&line[line.find("kubectl --context")?..]))
         .collect();
-    assert_eq!(remedies.len(), 4, "{}", refused.stderr);
+    assert_eq!(remedies.len(), 5, "{}", refused.stderr);
     assert!(refused.stderr.contains("nothing was written"));
     let there = ["get", "namespace", &namespace, "--ignore-not-found"];
     assert_eq!(lab.kubectl(&lab.edge, &there), "");
@@ -120,11 +132,10 @@ fn d13_an_edge_whose_servers_are_somebody_elses_needs_secrets_that_are_named_bef
     // What it says to do is enough.
     for remedy in remedies {
         let command = remedy.replace("=FILE", "=/etc/hostname");
-        let _there = lab.shell(&command).output().expect("a shell");
+        let made = lab.shell(&command).output().expect("a shell");
+        assert!(made.status.success(), "{command}: {made:?}");
     }
     let plan = edge(&["deploy", "edge", "--dry-run"]).exits(0);
     assert!(!plan.stdout.contains("TEL-PRE-006"), "{}", plan.stdout);
     assert!(!plan.stdout.contains("Secret/"), "{}", plan.stdout);
-    let gone = ["delete", "namespace", &namespace, "--wait=false"];
-    lab.kubectl(&lab.edge, &gone);
 }

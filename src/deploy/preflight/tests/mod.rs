@@ -52,6 +52,7 @@ fn ground(nodes: &[Value], classes: &[Value]) -> Ground {
         pods: Ok(Vec::new()),
         services: Ok(Vec::new()),
         secrets: BTreeMap::new(),
+        unread_secrets: BTreeSet::new(),
     }
 }
 

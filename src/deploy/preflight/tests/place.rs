@@ -43,6 +43,7 @@ fn d13_a_secret_that_only_a_person_can_make_has_to_exist_with_its_keys() {
     let shared = super::prospect(rendered(Profile::Shared, &["lab"], &[]));
     let makers = Makers {
         vault: &vault,
+        has_looked: true,
         stages: &[shared],
     };
     let of = |ground: &Ground| {
@@ -61,41 +62,70 @@ fn d13_a_secret_that_only_a_person_can_make_has_to_exist_with_its_keys() {
     assert_eq!(of(&ground), []);
 }
 
-/// What nobody makes for an edge alone whose servers are somebody else's: the names of the Secrets.
-fn unmade_with(vault: &Vault, ground: &Ground, place: &Place) -> Vec<Finding> {
-    let sets = [
-        "externalRedis.host=r.example,etcd.endpoints={https://e:2379}",
-        "streamer.tls.enabled=true",
-    ];
-    let edge = [prospect(rendered(Profile::Edge, &["lab"], &sets))];
-    let makers = Makers {
-        vault,
-        stages: &edge,
-    };
-    needs::absent_secrets(&edge[0], place, ground, &makers)
+/// A run with an edge and what else belongs to it.
+struct Trip {
+    vault: Vault,
+    has_looked: bool,
+    stages: Vec<Prospect>,
+    ground: Ground,
+    place: Place,
 }
+
+/// The servers are somebody else's.
+const THEIRS: [&str; 2] = [
+    "externalRedis.host=r.example,etcd.endpoints={https://e:2379}",
+    "streamer.tls.enabled=true",
+];
+
+impl Trip {
+    /// Of an edge with these values, and of these other stages.
+    fn new(sets: &[&str], others: Vec<Prospect>) -> Self {
+        let edge = prospect(rendered(Profile::Edge, &["lab"], sets));
+        Self {
+            vault: Vault::default(),
+            has_looked: true,
+            stages: std::iter::once(edge).chain(others).collect(),
+            ground: fitting(),
+            place: Place::default(),
+        }
+    }
+
+    fn found(&self) -> Vec<Finding> {
+        let makers = Makers {
+            vault: &self.vault,
+            has_looked: self.has_looked,
+            stages: &self.stages,
+        };
+        needs::absent_secrets(&self.stages[0], &self.place, &self.ground, &makers)
+    }
+
+    /// The Secrets that nobody makes.
+    fn unmade(&self) -> Vec<String> {
+        let found = self.found().into_iter();
+        let named = found.map(|one| one.observed.rsplit('/').next().unwrap().to_owned());
+        named.collect()
+    }
+
+    fn with_authority(mut self) -> Self {
+        let authority = new_authority("old", jiff::Timestamp::now()).unwrap();
+        self.vault.authority = Some(authority);
+        self
+    }
+}
+
+const ALL: [&str; 4] = [
+    "etcd-client-tls",
+    "redis-auth",
+    "redis-ca-cert",
+    "streamer-tls",
+];
 
 #[test]
 fn d13_what_no_stage_of_the_run_makes_has_to_be_there() {
-    let names = |found: &[Finding]| {
-        let each = found.iter();
-        let named = each.map(|one| one.observed.rsplit('/').next().unwrap().to_owned());
-        named.collect::<Vec<String>>()
-    };
-    let (mut vault, mut ground) = (Vault::default(), fitting());
-    let missing = Place {
-        namespace_missing: true,
-        ..Place::default()
-    };
-    let found = unmade_with(&vault, &ground, &missing);
-    let all = [
-        "etcd-client-tls",
-        "redis-auth",
-        "redis-ca-cert",
-        "streamer-tls",
-    ];
-    assert_eq!(names(&found), all);
-    let remedy = &found[0].remedy;
+    let mut alone = Trip::new(&THEIRS, Vec::new());
+    alone.place.namespace_missing = true;
+    assert_eq!(alone.unmade(), ALL);
+    let remedy = alone.found()[0].remedy.clone();
     assert!(
         remedy.starts_with("kubectl --context west create namespace telemetry-system; kubectl"),
         "{remedy}"
@@ -107,21 +137,53 @@ fn d13_what_no_stage_of_the_run_makes_has_to_be_there() {
         ),
         "{remedy}"
     );
-    // One that is there is left out, and so is what the command line gave.
+    // One that is there is left out, and what the command line gave, and what may not be read.
     let secret = LiveSecret::from_object(&json!({"data": {"ca.crt": "eA=="}}));
-    ground.secrets.insert("redis-ca-cert".to_owned(), secret);
+    let there = &mut alone.ground.secrets;
+    there.insert("redis-ca-cert".to_owned(), secret);
     let password = Secret::from("given");
-    vault.known.insert(SecretContent::RedisPassword, password);
-    let found = unmade_with(&vault, &ground, &Place::default());
-    assert_eq!(names(&found), ["etcd-client-tls", "streamer-tls"]);
-    assert!(
-        !found[0].remedy.contains("namespace "),
-        "{}",
-        found[0].remedy
-    );
-    // An authority of an earlier deployment signs.
-    vault.authority = Some(new_authority("old", jiff::Timestamp::now()).unwrap());
-    assert_eq!(unmade_with(&vault, &ground, &Place::default()), []);
+    let given = &mut alone.vault.known;
+    given.insert(SecretContent::RedisPassword, password);
+    alone.place.namespace_missing = false;
+    assert_eq!(alone.unmade(), ["etcd-client-tls", "streamer-tls"]);
+    assert!(!alone.found()[0].remedy.contains("namespace "));
+    let unread = &mut alone.ground.unread_secrets;
+    unread.insert("etcd-client-tls".to_owned());
+    assert_eq!(alone.unmade(), ["streamer-tls"]);
+}
+
+#[test]
+fn d13_an_authority_of_ours_signs_for_no_server_of_somebody_else() {
+    let earlier = Trip::new(&THEIRS, Vec::new()).with_authority();
+    assert_eq!(earlier.unmade(), ALL[..3]);
+    // PostgreSQL is ours, and Redis and etcd are not.
+    let central = prospect(rendered(Profile::Central, &["lab"], &THEIRS[..1]));
+    assert_eq!(Trip::new(&THEIRS, vec![central]).unmade(), ALL[..3]);
+}
+
+#[test]
+fn d13_servers_of_the_run_have_what_the_edge_needs_if_they_make_or_hold_it() {
+    let shared = |part, sets: &[&str]| Prospect {
+        part,
+        ..prospect(rendered(Profile::Shared, &["lab"], sets))
+    };
+    let nothing: [&str; 0] = [];
+    let with = |shared| Trip::new(&THEIRS[1..], vec![shared]);
+    assert_eq!(with(shared(Part::Applied, &[])).unmade(), nothing);
+    // A server that asks for no password makes none.
+    let open = shared(Part::Applied, &["redis.auth.enabled=false"]);
+    assert_eq!(with(open).unmade(), ["redis-auth"]);
+    // What is only looked at makes nothing: it has it.
+    let mut seen = with(shared(Part::Observed, &[]));
+    assert_eq!(seen.unmade(), ALL);
+    seen.has_looked = false;
+    assert_eq!(seen.unmade(), nothing, "nobody knows");
+    seen.has_looked = true;
+    let mut seen = seen.with_authority();
+    assert_eq!(seen.unmade(), ["redis-auth"]);
+    let held = Secret::from("held");
+    seen.vault.known.insert(SecretContent::RedisPassword, held);
+    assert_eq!(seen.unmade(), nothing);
 }
 
 #[test]
