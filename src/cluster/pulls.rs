@@ -98,6 +98,12 @@ mod tests {
     #[test]
     fn an_image_that_is_there_takes_no_time_and_a_pull_that_failed_counts_from_its_beginning() {
         assert_eq!(pulled(&[event("Pulled", "a", (7, 7))], 0), 0);
+        let restarted = [
+            event("Pulling", "a", (0, 0)),
+            event("Pulled", "a", (10, 10)),
+            event("Pulled", "a", (60, 60)),
+        ];
+        assert_eq!(pulled(&restarted, 0), 10);
         let again = [
             event("Pulling", "a", (1, 9)),
             event("Pulled", "a", (11, 11)),
