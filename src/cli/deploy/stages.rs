@@ -80,6 +80,8 @@ pub(super) fn one(
     session: &Session,
 ) -> Result<Job, CliError> {
     let command = format!("deploy {profile}");
+    let from_environment = session.environment.get("NAMESPACE");
+    refuse_namespace(profile, targets.namespace.as_deref(), from_environment)?;
     let from_targets = match profile {
         Profile::Edge => targets.edges.first(),
         Profile::Shared => targets.shared.as_ref().or(targets.central.as_ref()),
@@ -159,6 +161,26 @@ fn parts(
             (stage, part)
         })
         .collect())
+}
+
+/// The namespace on the command line is that of the workers; what they share has one of its own,
+/// where every edge looks for it. Said by the environment it holds for other commands, too.
+fn refuse_namespace(
+    profile: Profile,
+    namespace: Option<&str>,
+    from_environment: Option<&str>,
+) -> Result<(), CliError> {
+    let own = profile.default_namespace();
+    match namespace {
+        Some(asked) if profile == Profile::Shared && asked != own && namespace != from_environment => {
+            Err(CliError::usage(format!(
+                "--namespace {asked} is for the workers: the shared profile is always in {own}, where \
+                 the workers look for it"
+            ))
+            .hint("leave --namespace out"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn refuse_missing(command: &str, missing: &[&str]) -> Result<(), CliError> {
@@ -326,6 +348,25 @@ fn given(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_shared_profile_is_not_put_into_the_namespace_of_the_workers() {
+        let refused = |profile, asked, environment| {
+            refuse_namespace(profile, asked, environment).map_err(|error| error.text())
+        };
+        let error = refused(Profile::Shared, Some("team-a"), None).unwrap_err();
+        assert!(error.contains("--namespace team-a"), "{error}");
+        assert!(error.contains("shared-infrastructure"), "{error}");
+        let own = Some("shared-infrastructure");
+        for (profile, asked, environment) in [
+            (Profile::Shared, own, None),
+            (Profile::Shared, None, None),
+            (Profile::Shared, Some("team-a"), Some("team-a")),
+            (Profile::Central, Some("team-a"), None),
+        ] {
+            assert_eq!(refused(profile, asked, environment), Ok(()), "{profile}");
+        }
+    }
 
     #[test]
     fn a_host_is_a_name_or_an_address_with_or_without_a_port_and_nothing_else() {
