@@ -1,5 +1,7 @@
 //! What travels from a streamer to the store.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::canary::Canary;
@@ -48,6 +50,36 @@ impl SeriesLabels {
         "namespace",
         "labels_raw",
     ];
+
+    /// Labels with these texts, in the order of [`Self::NAMES`].
+    pub fn of_texts(texts: [String; 11]) -> Self {
+        let [
+            cluster,
+            metric,
+            gpu_id,
+            device,
+            uuid,
+            model,
+            host,
+            container,
+            pod,
+            namespace,
+            labels_raw,
+        ] = texts;
+        Self {
+            cluster,
+            metric,
+            gpu_id,
+            device,
+            uuid,
+            model,
+            host,
+            container,
+            pod,
+            namespace,
+            labels_raw,
+        }
+    }
 
     /// Their texts, in the order of [`Self::NAMES`].
     /// Batches are written in this order: another one is another format.
@@ -125,8 +157,8 @@ pub struct Batch {
     pub range: ByteRange,
     /// Checksum (CRC-32) over the covered bytes of the source.
     pub checksum: u32,
-    /// Dictionary of the series in this batch.
-    pub series: Vec<SeriesLabels>,
+    /// Dictionary of the series in this batch; batches of one source share the labels.
+    pub series: Vec<Arc<SeriesLabels>>,
     /// The rows.
     pub rows: Rows,
     /// Rows of the range that are not in `rows`.

@@ -8,7 +8,7 @@ use crate::model::source::ByteRange;
 pub(super) fn defect(batch: &Batch) -> Option<String> {
     range_defect(batch)
         .or_else(|| identity_defect(batch))
-        .or_else(|| batch.series.iter().find_map(labels_defect))
+        .or_else(|| batch.series.iter().find_map(|labels| labels_defect(labels)))
         .or_else(|| rows_defect(batch))
         .or_else(|| quarantine_defect(batch))
 }
@@ -96,6 +96,8 @@ fn outside(what: &str, offset: u64, range: ByteRange) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::model::batch::SeriesLabels;
     use crate::model::source::{BatchId, IncarnationId, PassId, SourceId};
@@ -116,7 +118,7 @@ mod tests {
             pass: PassId::once(),
             range: ByteRange { start: 0, end: 10 },
             checksum: 1,
-            series: vec![SeriesLabels {
+            series: vec![Arc::new(SeriesLabels {
                 cluster: "edge".to_owned(),
                 metric: "m".to_owned(),
                 gpu_id: String::new(),
@@ -128,7 +130,7 @@ mod tests {
                 pod: String::new(),
                 namespace: String::new(),
                 labels_raw: String::new(),
-            }],
+            })],
             rows: Rows {
                 series: vec![0],
                 time: vec![EventTime(0)],
@@ -161,7 +163,7 @@ mod tests {
         check(|batch| batch.rows.time[0].0 = i64::MAX, "outside the years");
         check(|batch| batch.rows.offset[0] = 10, "outside the range 0..10");
         check(
-            |batch| batch.series[0].pod = "a\0b".to_owned(),
+            |batch| Arc::make_mut(&mut batch.series[0]).pod = "a\0b".to_owned(),
             "`pod` holds a NUL",
         );
         check(

@@ -1,6 +1,7 @@
 //! The one integration binary.
 
 mod api_server;
+mod bench;
 mod chart;
 mod cluster;
 mod collector;

@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use telectl::model::batch::{Batch, Quarantined, Rows, SeriesLabels, SignedOff};
 use telectl::model::source::{BatchId, ByteRange, IncarnationId, PassId, SourceId};
@@ -116,7 +117,7 @@ impl MadeUp {
             pass: self.pass.clone(),
             range,
             checksum: u32::try_from(range.start * 31 + range.end).unwrap(),
-            series: (0..7).map(|number| self.labels(number)).collect(),
+            series: (0..7).map(|number| Arc::new(self.labels(number))).collect(),
             rows,
             quarantined,
         }
@@ -269,7 +270,7 @@ impl RealFile {
                 end: self.offsets.get(end).copied().unwrap_or(self.size),
             },
             checksum: u32::try_from(first).unwrap(),
-            series,
+            series: series.into_iter().map(Arc::new).collect(),
             rows,
             quarantined: Vec::new(),
         }

@@ -1,10 +1,13 @@
 //! The body of each kind of message.
 
+use std::sync::Arc;
+
 use crate::model::batch::{Batch, Quarantined, Rows, SeriesLabels, SignedOff};
 use crate::model::canary::{Canary, CanaryId};
 use crate::model::source::{BatchId, ByteRange, IncarnationId, PassId, SourceId};
 use crate::model::time::EventTime;
 
+use super::labels::KnownLabels;
 use super::wire::{Reader, Writer};
 use super::{DecodeError, EncodeError};
 
@@ -40,16 +43,16 @@ fn write_origin(
 fn read_origin(reader: &mut Reader<'_>) -> Result<Origin, DecodeError> {
     Ok(Origin {
         id: BatchId {
-            incarnation: IncarnationId(reader.text()?),
+            incarnation: IncarnationId(reader.text()?.to_owned()),
             sequence: reader.number()?,
         },
-        streamer: reader.text()?,
+        streamer: reader.text()?.to_owned(),
         source: SourceId {
-            cluster: reader.text()?,
-            name: reader.text()?,
-            digest: reader.text()?,
+            cluster: reader.text()?.to_owned(),
+            name: reader.text()?.to_owned(),
+            digest: reader.text()?.to_owned(),
         },
-        pass: PassId(reader.text()?),
+        pass: PassId(reader.text()?.to_owned()),
     })
 }
 
@@ -105,12 +108,12 @@ pub(super) fn write_canary(writer: &mut Writer, canary: &Canary) {
 /// Whatever it accepts, every store can hold: a canary must never stand in the way of data.
 pub(super) fn read_canary(reader: &mut Reader<'_>) -> Result<Canary, DecodeError> {
     let route = BatchId {
-        incarnation: IncarnationId(reader.text()?),
+        incarnation: IncarnationId(reader.text()?.to_owned()),
         sequence: reader.number()?,
     };
-    let id = CanaryId::parse(&reader.text()?)
-        .ok_or(DecodeError::Malformed("a canary without a name"))?;
-    let cluster = reader.text()?;
+    let id =
+        CanaryId::parse(reader.text()?).ok_or(DecodeError::Malformed("a canary without a name"))?;
+    let cluster = reader.text()?.to_owned();
     if cluster.len() > CLUSTER_LIMIT || cluster.contains('\0') {
         return Err(DecodeError::Malformed("a canary of an impossible cluster"));
     }
@@ -154,7 +157,10 @@ pub(super) fn write_batch(writer: &mut Writer, batch: &Batch) -> Result<(), Enco
     Ok(())
 }
 
-pub(super) fn read_batch(reader: &mut Reader<'_>) -> Result<Batch, DecodeError> {
+pub(super) fn read_batch(
+    reader: &mut Reader<'_>,
+    known: &mut KnownLabels,
+) -> Result<Batch, DecodeError> {
     let Origin {
         id,
         streamer,
@@ -169,14 +175,14 @@ pub(super) fn read_batch(reader: &mut Reader<'_>) -> Result<Batch, DecodeError> 
         return Err(DecodeError::Malformed("the range ends before it starts"));
     }
     let checksum = reader.number32()?;
-    let series = read_series(reader)?;
+    let series = read_series(reader, known)?;
     let rows = read_rows(reader, series.len())?;
     let mut quarantined = Vec::new();
     for _ in 0..reader.count()? {
         quarantined.push(Quarantined {
             line: reader.number()?,
             offset: reader.number()?,
-            reason: reader.text()?,
+            reason: reader.text()?.to_owned(),
             record: reader.bytes()?.to_vec(),
         });
     }
@@ -194,7 +200,7 @@ pub(super) fn read_batch(reader: &mut Reader<'_>) -> Result<Batch, DecodeError> 
 }
 
 /// Label by label rather than series by series: like beside like packs better.
-fn write_series(writer: &mut Writer, series: &[SeriesLabels]) {
+fn write_series(writer: &mut Writer, series: &[Arc<SeriesLabels>]) {
     writer.number(series.len() as u64);
     for label in 0..11 {
         for one in series {
@@ -203,48 +209,18 @@ fn write_series(writer: &mut Writer, series: &[SeriesLabels]) {
     }
 }
 
-fn read_series(reader: &mut Reader<'_>) -> Result<Vec<SeriesLabels>, DecodeError> {
+fn read_series(
+    reader: &mut Reader<'_>,
+    known: &mut KnownLabels,
+) -> Result<Vec<Arc<SeriesLabels>>, DecodeError> {
     let count = reader.count()?;
-    let mut column = || -> Result<std::vec::IntoIter<String>, DecodeError> {
-        let mut texts = Vec::with_capacity(count.min(4096));
-        for _ in 0..count {
-            texts.push(reader.text()?);
+    let mut texts = vec![[""; 11]; count];
+    for label in 0..11 {
+        for one in &mut texts {
+            one[label] = reader.text()?;
         }
-        Ok(texts.into_iter())
-    };
-    let mut columns = [(); 11].map(|()| Vec::new().into_iter());
-    for slot in &mut columns {
-        *slot = column()?;
     }
-    let [
-        cluster,
-        metric,
-        gpu_id,
-        device,
-        uuid,
-        model,
-        host,
-        container,
-        pod,
-        namespace,
-        labels_raw,
-    ] = &mut columns;
-    let mut next = || {
-        Some(SeriesLabels {
-            cluster: cluster.next()?,
-            metric: metric.next()?,
-            gpu_id: gpu_id.next()?,
-            device: device.next()?,
-            uuid: uuid.next()?,
-            model: model.next()?,
-            host: host.next()?,
-            container: container.next()?,
-            pod: pod.next()?,
-            namespace: namespace.next()?,
-            labels_raw: labels_raw.next()?,
-        })
-    };
-    Ok(std::iter::from_fn(&mut next).collect())
+    Ok(texts.iter().map(|texts| known.labels(texts)).collect())
 }
 
 fn write_rows(writer: &mut Writer, rows: &Rows, series: usize) -> Result<(), EncodeError> {

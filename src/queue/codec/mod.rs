@@ -14,6 +14,7 @@ use bytes::Bytes;
 use crate::model::batch::Message;
 
 mod body;
+mod labels;
 mod wire;
 
 /// First bytes of every message.
@@ -123,43 +124,56 @@ fn number(bytes: &[u8], at: usize) -> Result<u32, DecodeError> {
         .ok_or(DecodeError::NoHeader)
 }
 
-/// The message in these bytes.
+/// The message in these bytes. Whoever decodes many of them takes a [`Decoder`].
 pub fn decode(bytes: &[u8]) -> Result<Message, DecodeError> {
-    if bytes.len() < HEADER || !bytes.starts_with(&MAGIC) {
-        return Err(DecodeError::NoHeader);
+    Decoder::default().decode(bytes)
+}
+
+/// Decodes one message after the other; those that name the same series share its labels.
+#[derive(Default)]
+pub struct Decoder {
+    known: labels::KnownLabels,
+}
+
+impl Decoder {
+    /// The message in these bytes.
+    pub fn decode(&mut self, bytes: &[u8]) -> Result<Message, DecodeError> {
+        if bytes.len() < HEADER || !bytes.starts_with(&MAGIC) {
+            return Err(DecodeError::NoHeader);
+        }
+        // Before the checksum: another version may compute it otherwise.
+        if bytes[4] != VERSION {
+            return Err(DecodeError::UnknownVersion(bytes[4]));
+        }
+        let (header, packed) = bytes.split_at(HEADER);
+        if checksum(&header[..CHECKSUM_AT], packed) != number(header, CHECKSUM_AT)? {
+            return Err(DecodeError::Checksum);
+        }
+        let plain_length = number(header, 8)?;
+        if plain_length as usize > LONGEST_BODY {
+            return Err(DecodeError::TooLong(plain_length.into()));
+        }
+        if number(header, 12)? as usize != packed.len() {
+            return Err(DecodeError::Malformed("the body has another length"));
+        }
+        let plain = zstd::bulk::decompress(packed, plain_length as usize)
+            .map_err(|_| DecodeError::Malformed("the body cannot be unpacked"))?;
+        if plain.len() != plain_length as usize {
+            return Err(DecodeError::Malformed(
+                "the unpacked body has another length",
+            ));
+        }
+        let mut reader = wire::Reader::new(&plain);
+        let message = match header[5] {
+            BATCH => Message::Batch(body::read_batch(&mut reader, &mut self.known)?),
+            SIGNED_OFF => Message::SignedOff(body::read_signed_off(&mut reader)?),
+            // Later versions add fields to it; what follows the known ones is theirs.
+            CANARY => return Ok(Message::Canary(body::read_canary(&mut reader)?)),
+            kind => return Err(DecodeError::UnknownKind(kind)),
+        };
+        reader.finish()?;
+        Ok(message)
     }
-    // Before the checksum: another version may compute it otherwise.
-    if bytes[4] != VERSION {
-        return Err(DecodeError::UnknownVersion(bytes[4]));
-    }
-    let (header, packed) = bytes.split_at(HEADER);
-    if checksum(&header[..CHECKSUM_AT], packed) != number(header, CHECKSUM_AT)? {
-        return Err(DecodeError::Checksum);
-    }
-    let plain_length = number(header, 8)?;
-    if plain_length as usize > LONGEST_BODY {
-        return Err(DecodeError::TooLong(plain_length.into()));
-    }
-    if number(header, 12)? as usize != packed.len() {
-        return Err(DecodeError::Malformed("the body has another length"));
-    }
-    let plain = zstd::bulk::decompress(packed, plain_length as usize)
-        .map_err(|_| DecodeError::Malformed("the body cannot be unpacked"))?;
-    if plain.len() != plain_length as usize {
-        return Err(DecodeError::Malformed(
-            "the unpacked body has another length",
-        ));
-    }
-    let mut reader = wire::Reader::new(&plain);
-    let message = match header[5] {
-        BATCH => Message::Batch(body::read_batch(&mut reader)?),
-        SIGNED_OFF => Message::SignedOff(body::read_signed_off(&mut reader)?),
-        // Later versions add fields to it; what follows the known ones is theirs.
-        CANARY => return Ok(Message::Canary(body::read_canary(&mut reader)?)),
-        kind => return Err(DecodeError::UnknownKind(kind)),
-    };
-    reader.finish()?;
-    Ok(message)
 }
 
 #[cfg(test)]

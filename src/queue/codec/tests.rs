@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -70,7 +72,7 @@ prop_compose! {
             id, streamer, source, pass,
             range: ByteRange { start, end: u64::MAX },
             checksum,
-            series,
+            series: series.into_iter().map(Arc::new).collect(),
             rows: Rows {
                 series: rows.iter().map(|row| row.0 % count).collect(),
                 time: rows.iter().map(|row| EventTime(row.1)).collect(),

@@ -104,9 +104,8 @@ impl<'a> Reader<'a> {
         self.raw(length)
     }
 
-    pub(super) fn text(&mut self) -> Result<String, DecodeError> {
+    pub(super) fn text(&mut self) -> Result<&'a str, DecodeError> {
         std::str::from_utf8(self.bytes()?)
-            .map(str::to_owned)
             .map_err(|_| DecodeError::Malformed("a text is not UTF-8"))
     }
 

@@ -5,6 +5,8 @@
 //! would wait for each other.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use deadpool_postgres::Object;
 
@@ -27,10 +29,29 @@ pub(super) struct Catalogue {
     /// In which life of the data.
     pub(super) token: Option<StoreToken>,
     sources: HashMap<SourceId, i32>,
-    series: HashMap<SeriesLabels, i64>,
+    series: HashMap<ByAddress, i64>,
     /// Days since the epoch that have a partition.
     pub(super) days: HashSet<i64>,
 }
+
+/// Labels that are told by where they are in memory: those of a series that was decoded before are
+/// the same ones. Others that are alike are looked up in the database.
+#[derive(Debug)]
+struct ByAddress(Arc<SeriesLabels>);
+
+impl Hash for ByAddress {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
+
+impl PartialEq for ByAddress {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for ByAddress {}
 
 impl Catalogue {
     /// Nothing is known yet about this life of the data.
@@ -54,7 +75,7 @@ pub(super) struct Located<'a> {
 }
 
 /// Series that the database may not know yet, by id, with where they came from.
-type Offered<'a> = BTreeMap<i64, (&'a SeriesLabels, &'a SourceId)>;
+type Offered<'a> = BTreeMap<i64, (&'a Arc<SeriesLabels>, &'a SourceId)>;
 
 /// Finds or makes the ids for batches.
 pub(super) async fn locate<'a>(
@@ -87,7 +108,7 @@ fn resolve<'a>(
     for batch in batches {
         let mut of_batch = Vec::with_capacity(batch.series.len());
         for labels in &batch.series {
-            let id = match catalogue.series.get(labels) {
+            let id = match catalogue.series.get(&ByAddress(Arc::clone(labels))) {
                 Some(id) => *id,
                 None => {
                     let id = series_id(labels);
@@ -126,7 +147,7 @@ fn remember(catalogue: &mut Catalogue, offered: &Offered<'_>) {
     }
     let known = offered
         .iter()
-        .map(|(id, (labels, _))| ((*labels).clone(), *id));
+        .map(|(id, (labels, _))| (ByAddress(Arc::clone(labels)), *id));
     catalogue.series.extend(known.take(SERIES_LIMIT));
 }
 

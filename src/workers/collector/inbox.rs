@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use crate::model::batch::{Batch, Message, SignedOff};
 use crate::model::canary::Canary;
-use crate::queue::{Delivery, codec};
+use crate::queue::Delivery;
+use crate::queue::codec::Decoder;
 
 /// Entries that are not decoded yet: as columns in memory they are many times as large.
 pub(super) struct Inbox {
@@ -56,7 +57,7 @@ impl Inbox {
 
     /// The next entries with at most so many rows together, but at least one entry; `None` if
     /// there are no more.
-    pub(super) fn next_group(&mut self, limit: usize) -> Option<Group> {
+    pub(super) fn next_group(&mut self, limit: usize, decoder: &mut Decoder) -> Option<Group> {
         if self.entries.is_empty() && self.held.is_none() {
             return None;
         }
@@ -65,7 +66,7 @@ impl Inbox {
             group.add(delivery, batch);
         }
         while let Some(delivery) = self.entries.pop_front() {
-            match codec::decode(&delivery.entry.payload) {
+            match decoder.decode(&delivery.entry.payload) {
                 Ok(Message::Batch(batch)) => {
                     let is_first = group.batches.is_empty();
                     if !is_first && group.rows() + batch.rows.len() > limit {

@@ -10,6 +10,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use futures::channel::mpsc;
+use futures::stream::FuturesUnordered;
+use futures::{SinkExt as _, StreamExt as _};
 use jiff::Timestamp;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +22,7 @@ use crate::model::batch::Batch;
 use crate::model::canary::Canary;
 use crate::model::causes::chain;
 use crate::model::source::StoreToken;
+use crate::queue::codec::Decoder;
 use crate::queue::{Delivery, Queue, QueueError};
 use crate::store::{Outcome, Store, StoreError, Stored};
 
@@ -36,6 +40,8 @@ use demand::Demand;
 use inbox::{Group, Inbox};
 use meters::Meters;
 
+/// Transactions under way at once: one is computed here while the other is in the database's hands.
+const AT_ONCE: usize = 2;
 /// Pause between two looks at how full the queue is and which life the store is in.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// Looks in a row at which another store was announced until it is no transition any more.
@@ -110,15 +116,50 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
         }
     }
 
+    /// Reads and decodes the next group while others are stored, so that neither the database nor
+    /// this process waits for the other.
     async fn collect(&self) {
+        let at_once = match self.settings.pace {
+            Some(_) => 1,
+            None => AT_ONCE,
+        };
+        let (ready, groups) = mpsc::channel(0);
+        tokio::join!(self.read(ready), self.store_groups(groups, at_once));
+    }
+
+    /// Stores groups until there are no more. What was read and not begun when it is stopped is
+    /// delivered again.
+    async fn store_groups(&self, mut groups: mpsc::Receiver<Group>, at_once: usize) {
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                Some(()) = under_way.next() => {}
+                group = groups.next(), if under_way.len() < at_once => match group {
+                    Some(group) if !self.stop.is_cancelled() => under_way.push(self.finish(group)),
+                    _ => break,
+                },
+            }
+        }
+        while under_way.next().await.is_some() {}
+    }
+
+    async fn finish(&self, group: Group) {
+        if self.process(group).await.is_some() {
+            self.pause().await;
+        }
+    }
+
+    /// Hands groups over until it is stopped.
+    async fn read(&self, mut ready: mpsc::Sender<Group>) {
         let mut demand = Demand::new(self.settings.batch_size);
+        let mut decoder = Decoder::default();
         while let Some(deliveries) = self.receive(demand.entries()).await {
             let received = deliveries.len();
             let mut rows = 0;
             let mut inbox = Inbox::new(VecDeque::from(deliveries));
-            while let Some(group) = inbox.next_group(self.settings.batch_size) {
+            while let Some(group) = inbox.next_group(self.settings.batch_size, &mut decoder) {
                 rows += group.rows();
-                if self.process(group).await.is_none() || self.pause().await.is_none() {
+                if ready.send(group).await.is_err() {
                     return;
                 }
             }
@@ -140,15 +181,14 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
         }
     }
 
-    /// Waits as the settings say; `None` once it is stopped.
-    async fn pause(&self) -> Option<()> {
+    /// Waits as the settings say, unless it is stopped.
+    async fn pause(&self) {
         if let Some(pace) = self.settings.pace {
             tokio::select! {
                 () = self.stop.cancelled() => {}
                 () = sleep(pace) => {}
             }
         }
-        (!self.stop.is_cancelled()).then_some(())
     }
 
     /// Brings entries into the store and out of the queue. `None`: it was stopped while a server

@@ -2,12 +2,15 @@
 //!
 //! Rows of one series repeat the same bytes except for time and value. Those bytes, as they stand
 //! in the file, are the key of a memory that outlives the batch: a series is taken apart and
-//! checked when it is first seen, not with every row.
+//! checked when it is first seen, not with every row. Files repeat their series in the same order,
+//! scrape after scrape, so that the memory also expects which one comes next.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::batch::SeriesLabels;
+
+use super::familiar::Frame;
 
 /// Series that are remembered; some 1 KiB each.
 const MOST_REMEMBERED: usize = 16 * 1024;
@@ -15,64 +18,109 @@ const MOST_REMEMBERED: usize = 16 * 1024;
 /// Series by the bytes that tell them, and their places in the current batch.
 #[derive(Default)]
 pub(super) struct Dictionary {
-    remembered: HashMap<Box<[u8]>, Remembered>,
+    frames: Vec<Remembered>,
+    by_frame: HashMap<Arc<Frame>, usize>,
+    series: Vec<Series>,
+    by_labels: HashMap<Arc<SeriesLabels>, usize>,
+    /// The frame of the row before, as an index of `frames`.
+    last: Option<usize>,
+    /// The series of the current batch.
+    batch: Vec<Arc<SeriesLabels>>,
     /// Counts the batches.
-    batch: u64,
-    places: HashMap<Arc<SeriesLabels>, u32>,
-    series: Vec<Arc<SeriesLabels>>,
+    number: u64,
 }
 
 struct Remembered {
+    frame: Arc<Frame>,
+    /// What it tells, as an index of `series`: several frames may tell the same.
+    series: usize,
+    /// The frame that came after this one the last time.
+    next: Option<usize>,
+}
+
+struct Series {
     labels: Arc<SeriesLabels>,
+    /// The last batch that it was in, and its place there.
     batch: u64,
     place: u32,
 }
 
 impl Dictionary {
-    /// The place in the current batch of the series that these bytes tell; `None` if they were not
-    /// seen before.
-    pub(super) fn place(&mut self, key: &[u8]) -> Option<u32> {
-        let remembered = self.remembered.get_mut(key)?;
-        if remembered.batch != self.batch {
-            remembered.batch = self.batch;
-            remembered.place = place(&mut self.places, &mut self.series, &remembered.labels);
-        }
-        Some(remembered.place)
+    /// What the next record looks like, if it is of the series that came next the last time.
+    pub(super) fn expected(&self) -> Option<(usize, &Frame)> {
+        let next = self.frames.get(self.last?)?.next?;
+        Some((next, &self.frames.get(next)?.frame))
     }
 
-    /// Remembers what these bytes tell; answers its place in the current batch.
-    pub(super) fn learn(&mut self, key: &[u8], labels: SeriesLabels) -> u32 {
-        if self.remembered.len() >= MOST_REMEMBERED {
-            self.remembered.clear();
+    /// The place in the current batch of the series that [`Self::expected`] answered.
+    pub(super) fn place_expected(&mut self, index: usize) -> u32 {
+        let series = &mut self.series[self.frames[index].series];
+        if series.batch != self.number {
+            series.batch = self.number;
+            // A batch has at most some thousand rows.
+            series.place = self.batch.len() as u32;
+            self.batch.push(Arc::clone(&series.labels));
         }
+        self.last = Some(index);
+        series.place
+    }
+
+    /// The place in the current batch of the series with this frame; `None` if it was not seen
+    /// before.
+    pub(super) fn place(&mut self, frame: &Frame) -> Option<u32> {
+        let index = *self.by_frame.get(frame)?;
+        Some(self.place_after_last(index))
+    }
+
+    /// Remembers what a frame tells; answers its place in the current batch.
+    pub(super) fn learn(&mut self, frame: &Frame, labels: SeriesLabels) -> u32 {
+        if self.frames.len() >= MOST_REMEMBERED {
+            self.forget();
+        }
+        let frame = Arc::new(frame.clone());
         let labels = Arc::new(labels);
-        let place = place(&mut self.places, &mut self.series, &labels);
-        let remembered = Remembered {
-            labels,
-            batch: self.batch,
-            place,
+        let series = *self
+            .by_labels
+            .entry(Arc::clone(&labels))
+            .or_insert_with(|| {
+                self.series.push(Series {
+                    labels,
+                    batch: u64::MAX,
+                    place: 0,
+                });
+                self.series.len() - 1
+            });
+        let index = self.frames.len();
+        self.by_frame.insert(Arc::clone(&frame), index);
+        self.frames.push(Remembered {
+            frame,
+            series,
+            next: None,
+        });
+        self.place_after_last(index)
+    }
+
+    /// Forgets everything but the batch. Of what is learned again, it then holds two.
+    fn forget(&mut self) {
+        let batch = std::mem::take(&mut self.batch);
+        *self = Self {
+            batch,
+            number: self.number,
+            ..Self::default()
         };
-        self.remembered.insert(key.into(), remembered);
-        place
+    }
+
+    /// Takes note that this one came after the last one, too.
+    fn place_after_last(&mut self, index: usize) -> u32 {
+        if let Some(last) = self.last {
+            self.frames[last].next = Some(index);
+        }
+        self.place_expected(index)
     }
 
     /// The series of the batch; begins the next batch.
-    pub(super) fn finish_batch(&mut self) -> Vec<SeriesLabels> {
-        self.batch += 1;
-        self.places.clear();
-        let series = std::mem::take(&mut self.series);
-        series.iter().map(|labels| (**labels).clone()).collect()
+    pub(super) fn finish_batch(&mut self) -> Vec<Arc<SeriesLabels>> {
+        self.number += 1;
+        std::mem::take(&mut self.batch)
     }
-}
-
-fn place(
-    places: &mut HashMap<Arc<SeriesLabels>, u32>,
-    series: &mut Vec<Arc<SeriesLabels>>,
-    labels: &Arc<SeriesLabels>,
-) -> u32 {
-    *places.entry(Arc::clone(labels)).or_insert_with(|| {
-        series.push(Arc::clone(labels));
-        // A batch has at most some thousand rows.
-        (series.len() - 1) as u32
-    })
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use memchr::memchr;
 
@@ -15,6 +16,7 @@ use crate::model::source::ByteRange;
 use crate::model::time::EventTime;
 
 mod dictionary;
+mod familiar;
 mod header;
 mod record;
 mod row;
@@ -22,10 +24,11 @@ mod values;
 mod window;
 
 use dictionary::Dictionary;
+use familiar::Frame;
 pub use header::HeaderError;
 use header::Layout;
 use record::{Field, Split, split};
-use row::{Row, bad_cell, key, labels};
+use row::{Row, bad_cell, labels};
 use values::Cell;
 use window::Window;
 
@@ -66,7 +69,7 @@ pub struct Chunk {
     /// CRC-32 over those bytes.
     pub checksum: u32,
     /// Dictionary of the series.
-    pub series: Vec<SeriesLabels>,
+    pub series: Vec<Arc<SeriesLabels>>,
     /// The rows.
     pub rows: Rows,
     /// Records that are no rows, and why.
@@ -125,7 +128,7 @@ pub struct Reader<R> {
     place: Place,
     dictionary: Dictionary,
     fields: Vec<Field>,
-    key: Vec<u8>,
+    frame: Frame,
     /// The last time cell and what it meant: whole stretches of a file have one time.
     last_time: (Vec<u8>, EventTime),
 }
@@ -149,7 +152,7 @@ impl<R: Read> Reader<R> {
             },
             dictionary: Dictionary::default(),
             fields: Vec::new(),
-            key: Vec::new(),
+            frame: Frame::default(),
             last_time: (Vec::new(), EventTime(0)),
         })
     }
@@ -205,6 +208,9 @@ impl<R: Read> Reader<R> {
         if !skip_empty_lines(&mut self.window, &self.path)? {
             return Ok(None);
         }
+        if let Some(row) = self.familiar_row() {
+            return Ok(Some(Ok(row)));
+        }
         let bytes = self.window.bytes();
         let seen = &bytes[..bytes.len().min(LONGEST_RECORD)];
         let complete = self.window.reaches_end() && seen.len() == bytes.len();
@@ -229,14 +235,32 @@ impl<R: Read> Reader<R> {
         Ok(Some(Err(bad)))
     }
 
-    fn quarantined(&self, reason: String, length: usize) -> Quarantined {
-        let record = &self.window.bytes()[..length.min(KEPT_OF_RECORD)];
+    fn quarantined(&mut self, reason: String, length: usize) -> Quarantined {
         Quarantined {
             line: self.window.line(),
             offset: self.window.offset(),
             reason,
-            record: record.to_vec(),
+            record: self.window.bytes()[..length.min(KEPT_OF_RECORD)].to_vec(),
         }
+    }
+
+    /// The next record as a row, if it is the one that is expected, with a time and a value that
+    /// can be read; otherwise it is left where it is.
+    fn familiar_row(&mut self) -> Option<Row> {
+        let bytes = self.window.bytes();
+        let seen = &bytes[..bytes.len().min(LONGEST_RECORD)];
+        let (expected, frame) = self.dictionary.expected()?;
+        let fitting = frame.fit(seen, &self.layout)?;
+        let time = event_time(&mut self.last_time, &fitting.time.content(seen)).ok()?;
+        let value = value(&fitting.value.content(seen)).ok()?;
+        let row = Row {
+            series: self.dictionary.place_expected(expected),
+            time,
+            value,
+            offset: self.window.offset(),
+        };
+        self.window.consume(fitting.with_end);
+        Some(row)
     }
 
     /// The row in the record of this length at the front of the window, whose fields are found.
@@ -251,29 +275,19 @@ impl<R: Read> Reader<R> {
             ));
         }
         let time = self.fields[layout.timestamp].content(record);
-        if self.last_time.0 != *time || time.is_empty() {
-            let Some(parsed) = values::event_time(&time) else {
-                return Err(bad_cell("timestamp", &time));
-            };
-            self.last_time = (time.into_owned(), parsed);
-        }
-        let value = self.fields[layout.value].content(record);
-        let value = match values::value(&value) {
-            Cell::Number(value) => Some(value),
-            Cell::Blank => None,
-            Cell::Bad => return Err(bad_cell("value", &value)),
-        };
-        key(record, &self.fields, layout, &mut self.key);
-        let series = match self.dictionary.place(&self.key) {
+        let time = event_time(&mut self.last_time, &time)?;
+        let value = value(&self.fields[layout.value].content(record))?;
+        self.frame.become_of(record, &self.fields, layout);
+        let series = match self.dictionary.place(&self.frame) {
             Some(series) => series,
             None => {
                 let labels = labels(record, &self.fields, layout, &self.cluster)?;
-                self.dictionary.learn(&self.key, labels)
+                self.dictionary.learn(&self.frame, labels)
             }
         };
         Ok(Row {
             series,
-            time: self.last_time.1,
+            time,
             value,
             offset: self.window.offset(),
         })
@@ -306,9 +320,29 @@ impl<R: Read + Seek> Reader<R> {
             layout: self.layout,
             dictionary: self.dictionary,
             fields: self.fields,
-            key: self.key,
+            frame: self.frame,
             last_time: self.last_time,
         })
+    }
+}
+
+/// The time in a cell; `last` is the last one that was read, with its text.
+fn event_time(last: &mut (Vec<u8>, EventTime), cell: &[u8]) -> Result<EventTime, String> {
+    if last.0 != cell || cell.is_empty() {
+        let time = values::event_time(cell).ok_or_else(|| bad_cell("timestamp", cell))?;
+        last.0.clear();
+        last.0.extend_from_slice(cell);
+        last.1 = time;
+    }
+    Ok(last.1)
+}
+
+/// The value in a cell; `None` if it says blank.
+fn value(cell: &[u8]) -> Result<Option<f64>, String> {
+    match values::value(cell) {
+        Cell::Number(value) => Ok(Some(value)),
+        Cell::Blank => Ok(None),
+        Cell::Bad => Err(bad_cell("value", cell)),
     }
 }
 

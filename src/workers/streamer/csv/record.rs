@@ -109,7 +109,8 @@ pub(super) fn split(bytes: &[u8], complete: bool, fields: &mut Vec<Field>) -> Sp
 
 const UNBALANCED: &str = "unbalanced quote: it is never closed";
 
-fn field(bytes: &[u8], start: usize) -> Result<Field, Split> {
+/// The field at `start`, which ends before a comma, at a line break, or with the bytes.
+pub(super) fn field(bytes: &[u8], start: usize) -> Result<Field, Split> {
     if bytes.get(start) == Some(&b'"') {
         return quoted_field(bytes, start);
     }

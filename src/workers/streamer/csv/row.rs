@@ -24,20 +24,6 @@ pub(super) fn bad_cell(column: &str, cell: &[u8]) -> String {
     }
 }
 
-/// The record without time and value: what its series is told by.
-pub(super) fn key(record: &[u8], fields: &[Field], layout: &Layout, key: &mut Vec<u8>) {
-    let (time, value) = (&fields[layout.timestamp], &fields[layout.value]);
-    let (first, second) = if time.start < value.start {
-        (time, value)
-    } else {
-        (value, time)
-    };
-    key.clear();
-    key.extend_from_slice(&record[..first.start]);
-    key.extend_from_slice(&record[first.end..second.start]);
-    key.extend_from_slice(&record[second.end..]);
-}
-
 pub(super) fn labels(
     record: &[u8],
     fields: &[Field],

@@ -97,7 +97,7 @@ fn w02_the_sample_file_is_read_completely() {
                 pod,
                 namespace,
                 labels_raw,
-            } = series;
+            } = &**series;
             let labels = [
                 metric, gpu_id, device, uuid, model, host, container, pod, namespace,
             ];

@@ -16,7 +16,9 @@ pub(super) struct Window<R> {
     ended: bool,
     /// Where in the file the stretch begins.
     offset: u64,
-    /// Line of the first byte, from 1.
+    /// Up to where in the buffer lines and checksum are counted: many bytes together cost less.
+    counted: usize,
+    /// Line of the first byte that is not counted, from 1.
     line: u64,
     checksum: crc32fast::Hasher,
 }
@@ -31,6 +33,7 @@ impl<R: Read> Window<R> {
             end: 0,
             ended: false,
             offset,
+            counted: 0,
             line,
             checksum: crc32fast::Hasher::new(),
         }
@@ -49,7 +52,9 @@ impl<R: Read> Window<R> {
         self.offset
     }
 
-    pub(super) const fn line(&self) -> u64 {
+    /// Line of the first byte, from 1.
+    pub(super) fn line(&mut self) -> u64 {
+        self.count();
         self.line
     }
 
@@ -63,9 +68,11 @@ impl<R: Read> Window<R> {
         if self.end - self.start >= wanted || self.ended {
             return Ok(());
         }
+        self.count();
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
+        self.counted = 0;
         while self.end < self.buffer.len() && !self.ended {
             match self.file.read(&mut self.buffer[self.end..]) {
                 Ok(0) => self.ended = true,
@@ -77,17 +84,23 @@ impl<R: Read> Window<R> {
         Ok(())
     }
 
-    /// Moves on, counting lines and the checksum.
-    pub(super) fn consume(&mut self, count: usize) {
-        let bytes = &self.buffer[self.start..self.start + count];
-        self.checksum.update(bytes);
-        self.line += memchr_iter(b'\n', bytes).count() as u64;
+    /// Moves on.
+    pub(super) const fn consume(&mut self, count: usize) {
         self.offset += count as u64;
         self.start += count;
     }
 
+    /// Counts what was consumed.
+    fn count(&mut self) {
+        let bytes = &self.buffer[self.counted..self.start];
+        self.checksum.update(bytes);
+        self.line += memchr_iter(b'\n', bytes).count() as u64;
+        self.counted = self.start;
+    }
+
     /// The checksum (CRC-32) of everything consumed since the last call.
     pub(super) fn take_checksum(&mut self) -> u32 {
+        self.count();
         std::mem::take(&mut self.checksum).finalize()
     }
 }

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use std::sync::Arc;
+
 use futures::future::join_all;
 use telectl::model::batch::Batch;
 use telectl::model::source::{BatchId, IncarnationId, PassId};
@@ -301,7 +303,7 @@ pub(crate) async fn w09_only_the_batch_that_is_bad_is_refused(fixture: &impl Sto
     let store = fixture.open();
     let source = MadeUp::of("edge", "a.csv", 40);
     let mut bad = MadeUp::of("edge", "b.csv", 10).batch(0..10);
-    bad.series[0].host = "a\0b".to_owned();
+    Arc::make_mut(&mut bad.series[0]).host = "a\0b".to_owned();
     let batches = [source.batch(0..20), bad, source.batch(20..40)];
     let outcomes = store.store(&batches).await.unwrap().outcomes;
     assert_eq!(outcomes[0], stored(19));
