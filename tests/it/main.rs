@@ -24,6 +24,7 @@ mod queue_connection;
 mod redis_probes;
 mod registry;
 mod registry_support;
+mod registry_watch;
 mod render;
 mod render_backup;
 mod render_command;

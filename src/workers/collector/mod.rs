@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::worker::{CollectorSettings, IdentitySettings};
+use crate::model::backoff::Backoff;
 use crate::model::batch::Batch;
 use crate::model::canary::Canary;
 use crate::model::causes::chain;
@@ -22,7 +23,6 @@ use crate::model::source::StoreToken;
 use crate::queue::{Delivery, Queue, QueueError};
 use crate::store::{Outcome, Store, StoreError, Stored};
 
-use super::backoff::Backoff;
 use super::vitals::Vitals;
 
 mod canaries;
