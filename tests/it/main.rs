@@ -23,6 +23,8 @@ mod queue;
 mod queue_connection;
 mod redis_probes;
 mod registry;
+mod registry_access;
+mod registry_command;
 mod registry_support;
 mod registry_watch;
 mod render;
