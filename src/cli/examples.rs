@@ -176,6 +176,66 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "registry",
+        &[
+            (
+                "telectl registry list --etcd-endpoints https://etcd.example:2379",
+                "ETCD_CA_CERT and the login come from the environment",
+            ),
+            (
+                "telectl registry resolve-address",
+                "where a worker with this environment would say it is",
+            ),
+        ],
+    ),
+    (
+        "registry list",
+        &[
+            (
+                "telectl registry list --type streamer --cluster edge",
+                "the streamers of one cluster; ETCD_ENDPOINTS names the registry",
+            ),
+            ("telectl registry list -o json", "for a program"),
+        ],
+    ),
+    (
+        "registry watch",
+        &[
+            (
+                "telectl registry watch --cluster edge",
+                "who comes, changes and goes",
+            ),
+            ("telectl registry watch -o json", "one object per change"),
+        ],
+    ),
+    (
+        "registry show",
+        &[(
+            "telectl registry show edge.telemetry-system.streamer-0",
+            "every field, and whether its address answers",
+        )],
+    ),
+    (
+        "registry prune",
+        &[
+            (
+                "telectl registry prune --dry-run",
+                "what nobody keeps alive",
+            ),
+            ("telectl registry prune --yes", "without asking"),
+        ],
+    ),
+    (
+        "registry resolve-address",
+        &[
+            (
+                "telectl registry resolve-address --type collector --reach cluster",
+                "as in a pod",
+            ),
+            ("telectl registry resolve-address -o json", "for a program"),
+        ],
+    ),
+    (
         "config",
         &[
             ("telectl config view edge", "every value of a profile"),

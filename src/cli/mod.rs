@@ -16,6 +16,7 @@ mod man;
 mod order;
 mod parse;
 mod rbac;
+mod registry;
 mod render;
 mod secret_reference;
 mod session;
@@ -99,6 +100,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Prove by real packets from the real pods that the pipeline works
     Validate(validate::ValidateArgs),
+    /// See who is registered in etcd, watch it, and delete what nobody keeps alive
+    Registry(registry::RegistryArgs),
     /// Look at values and where they come from
     Config(config::ConfigArgs),
     /// Tell versions: of telectl, and of what runs in the clusters
@@ -127,13 +130,22 @@ impl Command {
                 | Self::Explain(_)
                 | Self::Complete(_)
                 | Self::Man(_)
+                | Self::Registry(_)
                 | Self::Worker(_)
         )
     }
 }
 
 /// The commands that are about no cluster.
-const LOCAL: [&str; 6] = ["demo", "completions", COMPLETE, "explain", "man", "worker"];
+const LOCAL: [&str; 7] = [
+    "demo",
+    "completions",
+    COMPLETE,
+    "explain",
+    "man",
+    "registry",
+    "worker",
+];
 /// What the completion scripts call.
 const COMPLETE: &str = "__complete";
 
@@ -162,15 +174,18 @@ pub fn main() -> std::process::ExitCode {
         Err(refusal) => return refusal.print(&session::plain_ui(&environment)).into(),
     };
     let mut session = Session::new(&arguments.global, environment);
-    let outcome =
-        prepare(&arguments.command, &mut session).and_then(|()| dispatch(arguments, &session));
+    let outcome = prepare(&arguments, &mut session).and_then(|()| dispatch(arguments, &session));
     session.finish(outcome).into()
 }
 
 /// A pod's environment is the workers' own, and a line that is being typed is not disturbed.
-fn prepare(command: &Command, session: &mut Session) -> Result<(), CliError> {
-    if matches!(command, Command::Worker(_) | Command::Complete(_)) {
-        return Ok(());
+fn prepare(arguments: &Arguments, session: &mut Session) -> Result<(), CliError> {
+    match arguments.command {
+        Command::Worker(_) | Command::Complete(_) => return Ok(()),
+        Command::Registry(_) => {
+            registry::refuse_clusters(&arguments.targets, &session.environment)?;
+        }
+        _ => {}
     }
     session.environment = parse::without_flags(&session.environment, &session.ui)?;
     Ok(())
@@ -196,6 +211,7 @@ fn dispatch(arguments: Arguments, session: &Session) -> Result<ExitCode, CliErro
         Command::Rbac(command) => rbac::run(&command, &targets, session),
         Command::Status(command) => status::run(&command, &targets, session),
         Command::Validate(command) => validate::run(&command, &targets, session),
+        Command::Registry(command) => registry::run(&command, session),
         Command::Config(command) => config::run(&command, &targets, session),
         Command::Version(command) => version::run(&command, &targets, session),
         Command::Explain(command) => explain::run(&command, session),

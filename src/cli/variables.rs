@@ -14,8 +14,9 @@ use super::error::CliError;
 
 /// What a flag's variable begins with.
 const PREFIX: &str = "TELECTL_";
-/// Flags without a variable of their own: `TELECTL_VALUES` names the user's values file.
-const WITHOUT: [&str; 3] = ["help", "version", "values"];
+/// Flags without a variable of their own: `TELECTL_VALUES` names the user's values file, and
+/// `TELECTL_ETCD_ENDPOINTS` sets the value `etcd.endpoints`.
+const WITHOUT: [&str; 4] = ["help", "version", "values", "etcd-endpoints"];
 
 /// The variable of a flag; `None` for positions and for flags without one.
 pub(super) fn name(argument: &Arg) -> Option<String> {

@@ -272,16 +272,19 @@ fn watch_store(store: &PostgresStore, supervisor: &mut Supervisor, vitals: &Vita
     });
 }
 
-/// In a pod, others have to reach the worker. `KUBERNETES_SERVICE_HOST` is in every pod.
-fn reach(environment: &Environment) -> Reach {
-    let in_a_pod = ["KUBERNETES_SERVICE_HOST", "POD_IP", "NAMESPACE"]
-        .iter()
-        .any(|name| environment.get(name).is_some());
-    if in_a_pod {
-        Reach::Network
-    } else {
-        Reach::Host
+/// In a pod, others have to reach the worker.
+pub(super) fn reach(environment: &Environment) -> Reach {
+    match sign_of_a_pod(environment) {
+        Some(_) => Reach::Network,
+        None => Reach::Host,
     }
+}
+
+/// The variable that tells that this is a pod. `KUBERNETES_SERVICE_HOST` is in every pod.
+pub(super) fn sign_of_a_pod(environment: &Environment) -> Option<&'static str> {
+    ["KUBERNETES_SERVICE_HOST", "POD_IP", "NAMESPACE"]
+        .into_iter()
+        .find(|name| environment.get(name).is_some())
 }
 
 fn stop_times(component: Component, reach: Reach, grace: Duration) -> StopTimes {
@@ -295,7 +298,8 @@ fn stop_times(component: Component, reach: Reach, grace: Duration) -> StopTimes 
     }
 }
 
-async fn host_name(environment: &Environment) -> Option<String> {
+/// The name that a worker looks up.
+pub(super) async fn host_name(environment: &Environment) -> Option<String> {
     if let Some(name) = environment.get("HOSTNAME") {
         return Some(name.to_owned());
     }

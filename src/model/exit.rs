@@ -82,7 +82,8 @@ impl ExitCode {
             }
             Self::ValidationFailed => {
                 "`telectl validate`, `telectl lint` or `telectl status` found something wrong; with \
-                 --fail-on warning a warning is enough. The report says what to do about each finding."
+                 --fail-on warning a warning is enough. The report says what to do about each finding. \
+                 `telectl registry show` ends with it where the registered address does not answer."
             }
             Self::Partial => {
                 "Some clusters have been changed and some have not; the report lists both. Deploy \

@@ -1,5 +1,6 @@
 //! Vocabulary: the words that every other layer uses. No I/O, no clock, no randomness.
 
+pub mod backoff;
 pub mod batch;
 pub mod canary;
 pub mod causes;

@@ -9,10 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::{
-    Certificate, Client, ConnectOptions, Error as EtcdError, GetOptions, Identity, KeyValue,
-    PutOptions, TlsOptions,
+    Certificate, Client, ConnectOptions, Error as EtcdError, Identity, KeyValue, PutOptions,
+    TlsOptions,
 };
-use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -20,14 +19,13 @@ use crate::config::worker::EtcdSettings;
 use crate::model::causes::{causes, chain};
 use crate::model::service_record::ServiceRecord;
 
-use super::{KeepAlive, LeaseId, PREFIX, Registered, Registry, RegistryError};
+use super::{KeepAlive, LeaseId, Registered, Registry, RegistryError};
 
 /// Longest time for one call to one endpoint, connecting included.
 pub const REQUEST_LIMIT: Duration = Duration::from_secs(3);
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 const PING_INTERVAL: Duration = Duration::from_secs(3);
-const LEASE_LOOKUPS_AT_ONCE: usize = 16;
 
 /// Code `NOT_FOUND` of gRPC: an answer, not a failure of the endpoint.
 const NOT_FOUND: i32 = 5;
@@ -76,7 +74,7 @@ impl EtcdRegistry {
     }
 
     /// Runs a call on the endpoint in use, then on each of the others until one answers.
-    async fn call<T, F>(
+    pub(super) async fn call<T, F>(
         &self,
         action: &str,
         run: impl Fn(Client) -> F + Send + Sync,
@@ -155,7 +153,10 @@ impl EtcdRegistry {
         Ok(Some(answer.ttl()).filter(|seconds| *seconds >= 0))
     }
 
-    async fn registered(&self, pair: &KeyValue) -> Result<Option<Registered>, RegistryError> {
+    pub(super) async fn registered(
+        &self,
+        pair: &KeyValue,
+    ) -> Result<Option<Registered>, RegistryError> {
         let lease_remaining = match pair.lease() {
             0 => None,
             lease => match self.remaining(lease).await? {
@@ -226,23 +227,8 @@ impl Registry for EtcdRegistry {
     }
 
     async fn list(&self) -> Result<Vec<Registered>, RegistryError> {
-        let mut answer = self
-            .call("list the registrations", |mut client| async move {
-                // Ordered by key, as etcd answers unless told otherwise.
-                client
-                    .get(PREFIX, Some(GetOptions::new().with_prefix()))
-                    .await
-            })
-            .await?;
-        let found: Vec<Option<Registered>> = futures::stream::iter(answer.take_kvs())
-            .map(|pair| {
-                let registry = self.clone();
-                async move { registry.registered(&pair).await }
-            })
-            .buffered(LEASE_LOOKUPS_AT_ONCE)
-            .try_collect()
-            .await?;
-        Ok(found.into_iter().flatten().collect())
+        let entries = self.entries().await?.entries.into_iter();
+        Ok(entries.map(|entry| entry.registered).collect())
     }
 }
 
@@ -309,7 +295,7 @@ pub(crate) fn connect_options(settings: &EtcdSettings, endpoint: &str) -> Connec
 }
 
 /// An error of the client in one line: its own text hides what caused it.
-fn describe(error: &EtcdError) -> String {
+pub(super) fn describe(error: &EtcdError) -> String {
     match error {
         EtcdError::GRpcStatus(status) if status.source().is_none() => status.message().to_owned(),
         EtcdError::GRpcStatus(status) => causes("", status.source()).join(": "),

@@ -4,10 +4,12 @@
 //! registry is down.
 
 pub mod address;
+pub mod entries;
 pub mod etcd;
 pub mod lookup;
 pub mod memory;
 pub mod registration;
+pub mod watch;
 
 use std::time::Duration;
 
@@ -19,6 +21,13 @@ pub const PREFIX: &str = "/services/";
 /// A lease: what a registration hangs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseId(pub i64);
+
+/// As etcdctl writes it.
+impl std::fmt::Display for LeaseId {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{:x}", self.0)
+    }
+}
 
 /// What the registry answers to a keep-alive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

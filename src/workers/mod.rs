@@ -1,7 +1,6 @@
 //! The workers that this binary runs in the pods, and what they share.
 
 pub mod api_gateway;
-mod backoff;
 pub mod collector;
 pub mod demo;
 pub mod fetch;

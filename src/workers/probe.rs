@@ -134,7 +134,7 @@ fn targets(environment: &Environment, request: &ProbeRequest) -> Vec<Target> {
 
 /// The authority by which this pod knows other workers: that of its own port, else the one behind
 /// its servers, which signs all certificates where telectl makes them.
-fn authority(environment: &Environment) -> Option<Authority> {
+pub fn authority(environment: &Environment) -> Option<Authority> {
     let variables = [
         "HTTP_CA_CERT",
         "ETCD_CA_CERT",

@@ -18,6 +18,7 @@ use super::session::Session;
 use super::sites::sites;
 use super::targets::Targets;
 use super::time::time;
+pub(super) use view::age;
 use view::{Extent, Frame};
 
 /// The form of the report

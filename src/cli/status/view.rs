@@ -273,7 +273,7 @@ fn registration_row(one: &RegistrationStatus, name: &str) -> Vec<Cell> {
 }
 
 /// The two largest units of a time.
-pub(super) fn age(seconds: i64) -> String {
+pub(in crate::cli) fn age(seconds: i64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds}s"),

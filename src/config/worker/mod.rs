@@ -11,7 +11,7 @@ use crate::model::secret::Secret;
 
 mod parse;
 
-pub use parse::parse_duration;
+pub use parse::{listen_port, parse_duration};
 
 /// Every variable that a worker understands, and what it means.
 pub const VARIABLES: &[(&str, &str)] = &[

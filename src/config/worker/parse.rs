@@ -92,6 +92,12 @@ fn text(environment: &Environment, name: &str) -> Option<String> {
     environment.get(name).map(str::to_owned)
 }
 
+/// The port that a worker of this component listens on: `LISTEN_PORT`, else its own.
+pub fn listen_port(component: Component, environment: &Environment) -> Result<u16, SettingError> {
+    let port = parsed(environment, "LISTEN_PORT", "a port number")?;
+    Ok(port.unwrap_or(component.default_port()))
+}
+
 impl IdentitySettings {
     /// What a worker of this component knows about itself.
     pub fn from_environment(
@@ -111,8 +117,7 @@ impl IdentitySettings {
             cluster_id: required(environment, "CLUSTER_ID")?.to_owned(),
             namespace: text(environment, "NAMESPACE"),
             id,
-            listen_port: parsed(environment, "LISTEN_PORT", "a port number")?
-                .unwrap_or(component.default_port()),
+            listen_port: listen_port(component, environment)?,
             tls_folder: text(environment, "HTTP_TLS_DIR").map(PathBuf::from),
             advertise: AdvertiseSettings::from_environment(environment)?,
             shutdown_grace: duration(environment, "SHUTDOWN_GRACE")?
@@ -124,7 +129,8 @@ impl IdentitySettings {
 }
 
 impl AdvertiseSettings {
-    fn from_environment(environment: &Environment) -> Result<Self, SettingError> {
+    /// From the variables of the ladder.
+    pub fn from_environment(environment: &Environment) -> Result<Self, SettingError> {
         let service = text(environment, "SERVICE_NAME").zip(text(environment, "NAMESPACE"));
         Ok(Self {
             service_address: text(environment, "SERVICE_ADDRESS"),

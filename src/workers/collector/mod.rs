@@ -18,6 +18,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::worker::{CollectorSettings, IdentitySettings};
+use crate::model::backoff::Backoff;
 use crate::model::batch::Batch;
 use crate::model::canary::Canary;
 use crate::model::causes::chain;
@@ -26,7 +27,6 @@ use crate::queue::codec::Decoder;
 use crate::queue::{Delivery, Queue, QueueError};
 use crate::store::{Outcome, Store, StoreError, Stored};
 
-use super::backoff::Backoff;
 use super::vitals::Vitals;
 
 mod canaries;

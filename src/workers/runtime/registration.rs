@@ -123,7 +123,7 @@ fn registration_detail(key: &str, report: &Report) -> Value {
     json!({
         "state": report.state,
         "key": key,
-        "lease": report.lease.map(|lease| format!("{:x}", lease.0)),
+        "lease": report.lease.map(|lease| lease.to_string()),
         "last_error": report.outcome.as_ref().err(),
     })
 }

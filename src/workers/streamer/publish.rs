@@ -6,9 +6,9 @@ use futures::StreamExt as _;
 use futures::stream::FuturesOrdered;
 use tokio::time::sleep;
 
+use crate::model::backoff::Backoff;
 use crate::model::source::BatchId;
 use crate::queue::{Entry, Queue};
-use crate::workers::backoff::Backoff;
 
 use super::StreamerError;
 use super::health::Health;

@@ -9,17 +9,18 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Pauses between attempts: full jitter, so that many workers do not come back at one moment.
 #[derive(Debug, Default)]
-pub(super) struct Backoff {
+pub struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
-    pub(super) fn succeeded(&mut self) {
+    /// Begins anew: the server answered.
+    pub fn succeeded(&mut self) {
         self.failures = 0;
     }
 
     /// How long to wait after one more failure. `random` is from 0 to 1.
-    pub(super) fn failed(&mut self, random: f64) -> Duration {
+    pub fn failed(&mut self, random: f64) -> Duration {
         let longest = FIRST_PAUSE
             .saturating_mul(1 << self.failures.min(16))
             .min(LONGEST_PAUSE);
