@@ -13,6 +13,7 @@ mod explain;
 mod help_tests;
 mod lint;
 mod man;
+mod number;
 mod order;
 mod parse;
 mod rbac;
@@ -28,6 +29,7 @@ mod uninstall;
 mod validate;
 mod values;
 mod variables;
+mod verify;
 mod version;
 mod who;
 mod worker;
@@ -99,6 +101,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Prove by real packets from the real pods that the pipeline works
     Validate(validate::ValidateArgs),
+    /// Prove from the database that every row of every source is stored, once
+    Verify(verify::VerifyArgs),
     /// Look at values and where they come from
     Config(config::ConfigArgs),
     /// Tell versions: of telectl, and of what runs in the clusters
@@ -127,13 +131,22 @@ impl Command {
                 | Self::Explain(_)
                 | Self::Complete(_)
                 | Self::Man(_)
+                | Self::Verify(_)
                 | Self::Worker(_)
         )
     }
 }
 
 /// The commands that are about no cluster.
-const LOCAL: [&str; 6] = ["demo", "completions", COMPLETE, "explain", "man", "worker"];
+const LOCAL: [&str; 7] = [
+    "demo",
+    "completions",
+    COMPLETE,
+    "explain",
+    "man",
+    "verify",
+    "worker",
+];
 /// What the completion scripts call.
 const COMPLETE: &str = "__complete";
 
@@ -196,6 +209,7 @@ fn dispatch(arguments: Arguments, session: &Session) -> Result<ExitCode, CliErro
         Command::Rbac(command) => rbac::run(&command, &targets, session),
         Command::Status(command) => status::run(&command, &targets, session),
         Command::Validate(command) => validate::run(&command, &targets, session),
+        Command::Verify(command) => verify::run(&command, session),
         Command::Config(command) => config::run(&command, &targets, session),
         Command::Version(command) => version::run(&command, &targets, session),
         Command::Explain(command) => explain::run(&command, session),
