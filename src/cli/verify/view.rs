@@ -156,6 +156,9 @@ fn besides(proof: &Proof) -> String {
         let said = format!("{samples} samples {whose} that no row of the ledger accounts for");
         line(&mut text, "strays", &said);
     }
+    if !proof.strays.is_empty() {
+        line(&mut text, "do", words::BY_HAND);
+    }
     let letters = proof.dead_letters;
     if letters.total > 0 {
         let mut said = format!("{} entries could not be stored", grouped(letters.total));
@@ -220,7 +223,10 @@ fn answer(proof: &Proof, files: &[FileReport]) -> String {
         .filter(|(count, _)| *count > 0)
         .map(|(count, word)| format!("{} {word}", grouped(count as u64)))
         .collect();
-    let counts = counts.join(", ");
+    let counts = match counts.as_slice() {
+        [] => "none".to_owned(),
+        some => some.join(", "),
+    };
     let samples = grouped(proof.samples);
     let differs = files.iter().any(FileReport::is_contradiction);
     let said = match (proof.holds(), differs, proof.is_complete()) {

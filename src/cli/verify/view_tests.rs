@@ -136,9 +136,25 @@ fn v17_a_gap_is_told_with_what_lies_around_it_and_what_to_do() {
          \n\
          besides:\n  \
            strays     3 samples of cluster elsewhere that no row of the ledger accounts for\n  \
+           do         telectl writes ledger and samples in one transaction, so somebody else changed them: restore a dump of the database, or give the pipeline an empty one, which it fills again from its sources\n  \
            dead       4 entries could not be stored; 2 of them do not tell of which source: SELECT incarnation, sequence, reason FROM dead_letter\n\
          \n\
          Sources and passes: 1 incomplete. Samples: 1,234.\n\
          Not proven: what is listed above does not hold.\n"
     );
+}
+
+#[test]
+fn v17_an_empty_store_says_so_and_samples_without_sources_do_not_hide() {
+    assert_eq!(
+        shown(Vec::new(), Vec::new(), 0),
+        "The store is empty: nothing was read into it yet.\n"
+    );
+    let stray = Stray {
+        cluster: None,
+        samples: 3,
+    };
+    let text = shown(Vec::new(), vec![stray], 0);
+    assert!(text.contains("3 samples of unknown series"), "{text}");
+    assert!(text.contains("Sources and passes: none."), "{text}");
 }

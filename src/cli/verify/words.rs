@@ -9,7 +9,8 @@ use super::FileReport;
 /// A batch that came in this recently may have others behind it.
 const RECENT: u64 = 60;
 
-const BY_HAND: &str = "telectl writes ledger and samples in one transaction, so somebody else changed \
+/// What to do where the store contradicts itself.
+pub(super) const BY_HAND: &str = "telectl writes ledger and samples in one transaction, so somebody else changed \
                        them: restore a dump of the database, or give the pipeline an empty one, which \
                        it fills again from its sources";
 const READ_AGAIN: &str = "if its streamers have come to the end, let them read their sources again, \
