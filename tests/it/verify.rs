@@ -227,7 +227,26 @@ async fn v17_a_pipeline_run_is_proven_and_every_change_by_hand_is_named() {
     assert_eq!(report["files"][0]["rows"], 597, "{report}");
     assert_eq!(report["files"][0]["clusters"][0]["result"], "same");
 
-    let second = second_range(&pipeline);
+    ledger_changes(&pipeline).await;
+    sample_changes(&pipeline).await;
+    verify(&reader, &["--complete", "--file", file])
+        .await
+        .assert(0, &["Proven"]);
+    let longer = format!("{}x", sample());
+    let other = pipeline.other_file(&longer);
+    let known = format!("edge/metrics.csv@{}", source["digest"].as_str().unwrap());
+    verify(&reader, &["--file", text(&other)]).await.assert(
+        4,
+        &[
+            "no source has this content",
+            &format!("{known} has the same name, so the file is another one now"),
+        ],
+    );
+}
+
+/// Somebody takes a range out of the ledger, changes a record, or enters a range twice.
+async fn ledger_changes(pipeline: &Pipeline) {
+    let second = second_range(pipeline);
     pipeline
         .after(
             "CREATE TABLE aside AS SELECT * FROM ledger WHERE lower(range) =
@@ -243,30 +262,6 @@ async fn v17_a_pipeline_run_is_proven_and_every_change_by_hand_is_named() {
                 "before",
                 "after",
                 "nowhere",
-            ],
-        )
-        .await;
-    pipeline
-        .after(
-            "CREATE TABLE aside AS SELECT * FROM sample WHERE ts = '2025-07-18T20:00:33Z';
-             DELETE FROM sample WHERE ts = '2025-07-18T20:00:33Z'",
-            "INSERT INTO sample SELECT * FROM aside; DROP TABLE aside",
-            4,
-            &[
-                "the ledger counts 597 rows, 596 samples are there: 1 missing",
-                "between 2025-07-18T20:00:00Z and 2025-07-18T20:09:59Z",
-                "1 series differ, the first is UTIL of GPU GPU-1 on host (line 3)",
-            ],
-        )
-        .await;
-    pipeline
-        .after(
-            "UPDATE sample SET value = value + 1 WHERE ts = '2025-07-18T20:00:34Z'",
-            "UPDATE sample SET value = value - 1 WHERE ts = '2025-07-18T20:00:34Z'",
-            4,
-            &[
-                "1 series differ, the first is UTIL of GPU GPU-2 on host",
-                "The store agrees with itself, and not with a file.",
             ],
         )
         .await;
@@ -296,19 +291,34 @@ async fn v17_a_pipeline_run_is_proven_and_every_change_by_hand_is_named() {
             ],
         )
         .await;
-    verify(&reader, &["--complete", "--file", file])
-        .await
-        .assert(0, &["Proven"]);
-    let longer = format!("{}x", sample());
-    let other = pipeline.other_file(&longer);
-    let known = format!("edge/metrics.csv@{}", source["digest"].as_str().unwrap());
-    verify(&reader, &["--file", text(&other)]).await.assert(
-        4,
-        &[
-            "no source has this content",
-            &format!("{known} has the same name, so the file is another one now"),
-        ],
-    );
+}
+
+/// Somebody deletes a sample, or changes a value, which only the file can tell.
+async fn sample_changes(pipeline: &Pipeline) {
+    pipeline
+        .after(
+            "CREATE TABLE aside AS SELECT * FROM sample WHERE ts = '2025-07-18T20:00:33Z';
+             DELETE FROM sample WHERE ts = '2025-07-18T20:00:33Z'",
+            "INSERT INTO sample SELECT * FROM aside; DROP TABLE aside",
+            4,
+            &[
+                "the ledger counts 597 rows, 596 samples are there: 1 missing",
+                "between 2025-07-18T20:00:00Z and 2025-07-18T20:09:59Z",
+                "1 series differ, the first is UTIL of GPU GPU-1 on host (line 3)",
+            ],
+        )
+        .await;
+    pipeline
+        .after(
+            "UPDATE sample SET value = value + 1 WHERE ts = '2025-07-18T20:00:34Z'",
+            "UPDATE sample SET value = value - 1 WHERE ts = '2025-07-18T20:00:34Z'",
+            4,
+            &[
+                "1 series differ, the first is UTIL of GPU GPU-2 on host",
+                "The store agrees with itself, and not with a file.",
+            ],
+        )
+        .await;
 }
 
 /// The second range of the ledger as the report writes it.
@@ -408,25 +418,8 @@ async fn v17_the_proof_ends_in_time() {
     let Some(fixture) = InPostgres::prepared().await else {
         return;
     };
-    let (client, connection) = tokio_postgres_client(&fixture.settings).await;
-    let connection = tokio::spawn(connection);
-    client
-        .batch_execute("BEGIN; LOCK TABLE ledger IN ACCESS EXCLUSIVE MODE")
-        .await
-        .unwrap();
-    let answer = verify(&fixture.settings, &["--timeout", "1s"]).await;
-    answer.assert(7, &["did not say within 1 s", "hint: give it more time"]);
-    drop(client);
-    connection.await.unwrap().unwrap();
-}
-
-async fn tokio_postgres_client(
-    settings: &DatabaseSettings,
-) -> (
-    tokio_postgres::Client,
-    tokio_postgres::Connection<tokio_postgres::Socket, tokio_postgres::tls::NoTlsStream>,
-) {
-    tokio_postgres::Config::new()
+    let settings = &fixture.settings;
+    let (client, connection) = tokio_postgres::Config::new()
         .host(&settings.endpoint.host)
         .port(settings.endpoint.port)
         .dbname(&settings.name)
@@ -434,5 +427,14 @@ async fn tokio_postgres_client(
         .password(settings.password.as_ref().unwrap().expose())
         .connect(tokio_postgres::NoTls)
         .await
-        .unwrap()
+        .unwrap();
+    let connection = tokio::spawn(connection);
+    client
+        .batch_execute("BEGIN; LOCK TABLE ledger IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
+    let answer = verify(settings, &["--timeout", "1s"]).await;
+    answer.assert(7, &["did not say within 1 s", "hint: give it more time"]);
+    drop(client);
+    connection.await.unwrap().unwrap();
 }
