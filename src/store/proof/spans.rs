@@ -200,7 +200,7 @@ mod tests {
             times: Some((0, 20)),
             others: 1,
         };
-        assert_eq!(sources[0].flaws, [flaw.clone()]);
+        assert_eq!(sources[0].flaws, sources[1].flaws);
         assert_eq!(sources[1].flaws, [flaw]);
     }
 
