@@ -236,6 +236,27 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "verify",
+        &[(
+            "telectl verify data",
+            "DB_HOST and its like name the database",
+        )],
+    ),
+    (
+        "verify data",
+        &[
+            ("telectl verify data", "where DB_HOST and its like are set"),
+            (
+                "telectl verify data --complete -o json",
+                "for a pipeline: 4 unless every source is stored whole",
+            ),
+            (
+                "telectl verify data --file metrics.csv",
+                "against the file itself, too",
+            ),
+        ],
+    ),
+    (
         "config",
         &[
             ("telectl config view edge", "every value of a profile"),

@@ -13,6 +13,7 @@ mod explain;
 mod help_tests;
 mod lint;
 mod man;
+mod number;
 mod order;
 mod parse;
 mod rbac;
@@ -29,6 +30,7 @@ mod uninstall;
 mod validate;
 mod values;
 mod variables;
+mod verify;
 mod version;
 mod who;
 mod worker;
@@ -102,6 +104,8 @@ enum Command {
     Validate(validate::ValidateArgs),
     /// See who is registered in etcd, watch it, and delete what nobody keeps alive
     Registry(registry::RegistryArgs),
+    /// Prove from the database that every row of every source is stored, once
+    Verify(verify::VerifyArgs),
     /// Look at values and where they come from
     Config(config::ConfigArgs),
     /// Tell versions: of telectl, and of what runs in the clusters
@@ -131,19 +135,21 @@ impl Command {
                 | Self::Complete(_)
                 | Self::Man(_)
                 | Self::Registry(_)
+                | Self::Verify(_)
                 | Self::Worker(_)
         )
     }
 }
 
 /// The commands that are about no cluster.
-const LOCAL: [&str; 7] = [
+const LOCAL: [&str; 8] = [
     "demo",
     "completions",
     COMPLETE,
     "explain",
     "man",
     "registry",
+    "verify",
     "worker",
 ];
 /// What the completion scripts call.
@@ -212,6 +218,7 @@ fn dispatch(arguments: Arguments, session: &Session) -> Result<ExitCode, CliErro
         Command::Status(command) => status::run(&command, &targets, session),
         Command::Validate(command) => validate::run(&command, &targets, session),
         Command::Registry(command) => registry::run(&command, session),
+        Command::Verify(command) => verify::run(&command, session),
         Command::Config(command) => config::run(&command, &targets, session),
         Command::Version(command) => version::run(&command, &targets, session),
         Command::Explain(command) => explain::run(&command, session),

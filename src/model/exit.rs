@@ -81,9 +81,10 @@ impl ExitCode {
                 "`telectl plan --exit-code` found something to change. Without the flag it ends with 0."
             }
             Self::ValidationFailed => {
-                "`telectl validate`, `telectl lint` or `telectl status` found something wrong; with \
-                 --fail-on warning a warning is enough. The report says what to do about each finding. \
-                 `telectl registry show` ends with it where the registered address does not answer."
+                "`telectl validate`, `telectl lint`, `telectl status` or `telectl verify data` found \
+                 something wrong; with --fail-on warning a warning is enough. The report says what to \
+                 do about each finding. `telectl registry show` ends with it where the registered \
+                 address does not answer."
             }
             Self::Partial => {
                 "Some clusters have been changed and some have not; the report lists both. Deploy \

@@ -16,10 +16,13 @@ mod coverage;
 mod freshness;
 mod identity;
 pub mod postgres;
+pub mod proof;
 pub mod sqlite;
 mod summary;
 
 use canary::{CanaryArrival, CanaryRecord};
+use proof::file::Origin;
+use proof::{Proof, Question};
 
 pub use freshness::Freshness;
 pub use identity::series_id;
@@ -263,6 +266,15 @@ pub trait Store: Clone + Send + Sync + 'static {
 
     /// How fresh the data is, by GPU and by cluster.
     fn freshness(&self) -> impl Future<Output = Result<Freshness, StoreError>> + Send;
+
+    /// Holds ledger, signed-off records and samples against each other, as they are at one moment.
+    /// Nobody waits for it, and it needs no right but to read.
+    fn prove(&self, question: &Question) -> impl Future<Output = Result<Proof, StoreError>> + Send;
+
+    /// Every source and pass with this content (SHA-256, hexadecimal), and what was quarantined of
+    /// it.
+    fn origins(&self, digest: &str)
+    -> impl Future<Output = Result<Vec<Origin>, StoreError>> + Send;
 
     /// Whether it answers and has its tables.
     fn ping(&self) -> impl Future<Output = Result<(), StoreError>> + Send;

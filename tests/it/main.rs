@@ -58,3 +58,4 @@ mod streamer_harness;
 mod streamer_outage;
 mod streamer_sharing;
 mod validate;
+mod verify;

@@ -78,14 +78,21 @@ impl Servers {
     }
 }
 
-struct Worker {
+/// A worker that runs.
+pub(crate) struct Worker {
     program: Program,
     url: String,
     /// Kept as long as the worker runs.
     _spool: TempDir,
 }
 
-fn start(worker: &str, name: &str, cluster: &str, environment: &[(&str, String)]) -> Worker {
+/// Starts a worker of this name in a cluster, with these variables.
+pub(crate) fn start(
+    worker: &str,
+    name: &str,
+    cluster: &str,
+    environment: &[(&str, String)],
+) -> Worker {
     let spool = TempDir::new().unwrap();
     let port = free_port().to_string();
     let folder = spool.path().to_str().unwrap().to_owned();

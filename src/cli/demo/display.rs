@@ -18,6 +18,7 @@ use crate::workers::runtime::signals::Signal;
 use crate::workers::streamer::QUARANTINED;
 use crate::workers::vitals::Vitals;
 
+use super::super::number::grouped;
 use super::view;
 
 /// How often the store is asked what it holds.
@@ -134,8 +135,7 @@ impl Display {
         self.ui.data(&self.table(live).await?)?;
         let more = statistics.unique_gpus.saturating_sub(view::SHOWN as u64);
         if more > 0 {
-            self.ui
-                .note(&format!("… and {} more GPUs.", view::grouped(more)));
+            self.ui.note(&format!("… and {} more GPUs.", grouped(more)));
         }
         let time = self.started.elapsed();
         self.ui

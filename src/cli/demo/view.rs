@@ -6,6 +6,8 @@ use std::time::Duration;
 use crate::report::{Cell, Emphasis, Table};
 use crate::store::{Gpu, SourceProgress, Statistics, TelemetryPoint};
 
+use super::super::number::grouped;
+
 /// How many GPUs the table has room for.
 pub(super) const SHOWN: usize = 10;
 
@@ -116,29 +118,10 @@ pub(super) fn is_complete(progress: &SourceProgress) -> bool {
         && progress.expected_rows == Some(progress.stored_rows)
 }
 
-/// A number with a comma between groups of three digits.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::report::Coloring;
-
-    #[test]
-    fn digits_are_grouped() {
-        let shown: Vec<String> = [0, 247, 2470, 1_000_000].map(grouped).into();
-        assert_eq!(shown, ["0", "247", "2,470", "1,000,000"]);
-    }
 
     #[test]
     fn the_busiest_gpu_comes_first_and_a_missing_value_is_a_dash() {

@@ -11,6 +11,8 @@ use crate::model::canary::CanaryId;
 use crate::model::source::{BatchId, StoreToken};
 
 use super::canary::{CanaryArrival, CanaryRecord};
+use super::proof::file::Origin;
+use super::proof::{Proof, Question};
 use super::{
     Freshness, Gpu, Host, SourceProgress, Statistics, Store, StoreError, Stored, TelemetryPoint,
     TelemetryQuery,
@@ -23,6 +25,7 @@ mod fault;
 mod freshness;
 mod ledger;
 mod partitions;
+mod proof;
 mod read;
 mod schema;
 mod tls;
@@ -222,6 +225,18 @@ impl Store for PostgresStore {
         freshness::freshness(self)
             .await
             .map_err(self.fails("say how fresh its data is"))
+    }
+
+    async fn prove(&self, question: &Question) -> Result<Proof, StoreError> {
+        proof::prove(self, question)
+            .await
+            .map_err(self.fails("prove what it holds"))
+    }
+
+    async fn origins(&self, digest: &str) -> Result<Vec<Origin>, StoreError> {
+        proof::origins(self, digest)
+            .await
+            .map_err(self.fails("look for a source"))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

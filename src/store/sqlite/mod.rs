@@ -11,6 +11,8 @@ use crate::model::canary::CanaryId;
 use crate::model::source::{BatchId, StoreToken};
 
 use super::canary::{CanaryArrival, CanaryRecord};
+use super::proof::file::Origin;
+use super::proof::{Proof, Question};
 use super::{
     Freshness, Gpu, Host, SourceProgress, Statistics, Store, StoreError, Stored, TelemetryPoint,
     TelemetryQuery,
@@ -18,6 +20,7 @@ use super::{
 
 mod canary;
 mod freshness;
+mod proof;
 mod read;
 mod schema;
 mod write;
@@ -246,6 +249,22 @@ impl Store for SqliteStore {
     async fn freshness(&self) -> Result<Freshness, StoreError> {
         self.read("say how fresh its data is", freshness::freshness)
             .await
+    }
+
+    async fn prove(&self, question: &Question) -> Result<Proof, StoreError> {
+        let question = question.clone();
+        self.read("prove what it holds", move |connection| {
+            proof::prove(connection, &question)
+        })
+        .await
+    }
+
+    async fn origins(&self, digest: &str) -> Result<Vec<Origin>, StoreError> {
+        let digest = digest.to_owned();
+        self.read("look for a source", move |connection| {
+            proof::origins(connection, &digest)
+        })
+        .await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -6,6 +6,8 @@ use telectl::model::batch::{Batch, SignedOff};
 use telectl::model::canary::CanaryId;
 use telectl::model::source::{BatchId, StoreToken};
 use telectl::store::canary::{CanaryArrival, CanaryRecord};
+use telectl::store::proof::file::Origin;
+use telectl::store::proof::{Proof, Question};
 use telectl::store::{
     Freshness, Gpu, Host, SourceProgress, Statistics, Store, StoreError, Stored, TelemetryPoint,
     TelemetryQuery,
@@ -91,6 +93,14 @@ impl<S: Store> Store for StuckStore<S> {
 
     async fn freshness(&self) -> Result<Freshness, StoreError> {
         self.inner.freshness().await
+    }
+
+    async fn prove(&self, question: &Question) -> Result<Proof, StoreError> {
+        self.inner.prove(question).await
+    }
+
+    async fn origins(&self, digest: &str) -> Result<Vec<Origin>, StoreError> {
+        self.inner.origins(digest).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

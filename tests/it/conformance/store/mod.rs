@@ -13,11 +13,13 @@ use crate::store_data::{MadeUp, RealFile, uuid};
 use crate::store_fixture::StoreFixture;
 
 pub(crate) mod canaries;
+mod proving;
 mod reading;
 
 pub(crate) use canaries::{
     v10_a_canary_is_found_and_counts_for_nothing, v10_old_canaries_are_forgotten,
 };
+pub(crate) use proving::*;
 pub(crate) use reading::*;
 
 /// Everything of a GPU.

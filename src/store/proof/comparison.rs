@@ -1,0 +1,146 @@
+//! A file held against what a store has of it.
+
+use std::collections::HashMap;
+
+use crate::model::batch::SeriesLabels;
+
+use super::file::{NoRow, Reading};
+use super::{Proof, SourceProof, State, Sums};
+
+/// Sums may differ by this part of their magnitude: the order of adding is not the same.
+const ROUNDING: f64 = 1e-9;
+
+/// How a file and the store compare, in one cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Comparison {
+    /// Every series has the same rows and values, once per complete pass.
+    Same {
+        /// Passes.
+        passes: u64,
+        /// Series.
+        series: u64,
+    },
+    /// Not every pass of it is complete, so there is nothing to compare yet.
+    Unfinished,
+    /// Another source of the cluster has samples of the same series at the same times.
+    Shared,
+    /// The signed-off record is about another number of rows: this reading's, and that one.
+    Rows {
+        /// In the file.
+        file: u64,
+        /// By the signed-off record.
+        signed_off: u64,
+    },
+    /// The store has a row where this reading finds none.
+    NoRow(NoRow),
+    /// The first series that differs, in the order of the file.
+    Series {
+        /// Its labels, with the cluster.
+        labels: Box<SeriesLabels>,
+        /// Line of its first row.
+        line: u64,
+        /// By the file, once per pass.
+        file: Sums,
+        /// By the store.
+        store: Sums,
+        /// How many series differ.
+        differing: u64,
+    },
+}
+
+impl Comparison {
+    /// Whether the store contradicts the file.
+    pub const fn is_contradiction(&self) -> bool {
+        matches!(
+            self,
+            Self::Rows { .. } | Self::NoRow(_) | Self::Series { .. }
+        )
+    }
+}
+
+impl Reading {
+    /// Holds it against the store's answer. `proof` has to be from the same look.
+    pub fn compare(&self, proof: &Proof, cluster: &str, answer: &[(i64, Sums)]) -> Comparison {
+        let is_here = |one: &&SourceProof| one.source.cluster == cluster;
+        let here = || proof.sources.iter().filter(is_here);
+        let of_file: Vec<&SourceProof> = here()
+            .filter(|one| one.source.digest == self.digest)
+            .collect();
+        if of_file.iter().any(|one| one.state() == State::Growing) {
+            return Comparison::Unfinished;
+        }
+        if let Some(no_row) = &self.no_row {
+            return Comparison::NoRow(no_row.clone());
+        }
+        let end = of_file.iter().find_map(|one| one.end);
+        if let Some(end) = end.filter(|end| end.rows != self.total.rows) {
+            return Comparison::Rows {
+                file: self.total.rows,
+                signed_off: end.rows,
+            };
+        }
+        let mut neighbours = here().filter(|one| one.source.digest != self.digest);
+        let is_shared = neighbours.any(|one| meet(one.times, self.times));
+        self.by_series(cluster, of_file.len() as u64, answer, is_shared)
+    }
+
+    /// Compares series by series. Where others have samples at the same times, a series may have more.
+    fn by_series(
+        &self,
+        cluster: &str,
+        passes: u64,
+        answer: &[(i64, Sums)],
+        is_shared: bool,
+    ) -> Comparison {
+        let found: HashMap<i64, Sums> = answer.iter().copied().collect();
+        let mut has_more = false;
+        let mut differing = 0;
+        let mut first = None;
+        for series in &self.series {
+            let store = found.get(&series.id(cluster)).copied().unwrap_or_default();
+            let file = series.sums.times(passes);
+            if file.is_like(&store, series.magnitude * passes as f64) {
+                continue;
+            }
+            if is_shared && store.rows > file.rows {
+                has_more = true;
+                continue;
+            }
+            differing += 1;
+            first.get_or_insert((series, file, store));
+        }
+        match first {
+            Some((series, file, store)) => Comparison::Series {
+                labels: Box::new(series.labels_in(cluster)),
+                line: series.line,
+                file,
+                store,
+                differing,
+            },
+            None if has_more => Comparison::Shared,
+            None => Comparison::Same {
+                passes,
+                series: self.series(),
+            },
+        }
+    }
+}
+
+impl Sums {
+    fn times(mut self, passes: u64) -> Self {
+        self.rows *= passes;
+        self.values *= passes;
+        self.sum *= passes as f64;
+        self
+    }
+
+    fn is_like(&self, other: &Self, magnitude: f64) -> bool {
+        (self.rows, self.values, self.range) == (other.rows, other.values, other.range)
+            && (self.sum - other.sum).abs() <= ROUNDING * magnitude
+    }
+}
+
+fn meet(one: Option<(i64, i64)>, other: Option<(i64, i64)>) -> bool {
+    let pair = one.zip(other);
+    pair.is_some_and(|(one, other)| one.0 <= other.1 && other.0 <= one.1)
+}
