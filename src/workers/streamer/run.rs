@@ -209,6 +209,8 @@ async fn show(vitals: &Vitals, outbox: &Outbox, meter: &Meter) -> Infallible {
 }
 
 fn show_now(vitals: &Vitals, outbox: &Outbox, meter: &Meter) {
+    // Before the numbers: an empty spool must not stand beside fewer acknowledgements than that took.
+    let undrained = outbox.notes().len();
     vitals.detail("rows_spooled", meter.rows.get());
     vitals.detail("chunks_claimed", meter.chunks_claimed.get());
     vitals.detail("chunks_completed", meter.chunks_completed.get());
@@ -216,7 +218,7 @@ fn show_now(vitals: &Vitals, outbox: &Outbox, meter: &Meter) {
     vitals.detail("batches_lost", meter.lost.get());
     vitals.detail("batches_acknowledged", meter.acknowledged.get());
     vitals.detail("spool_bytes", meter.spool_bytes.get());
-    vitals.detail("spool_undrained", outbox.notes().len());
+    vitals.detail("spool_undrained", undrained);
     vitals.detail("spool_incarnation", outbox.incarnation().0.clone());
 }
 
