@@ -191,6 +191,7 @@ fn prepare(arguments: &Arguments, session: &mut Session) -> Result<(), CliError>
         Command::Registry(_) => {
             registry::refuse_clusters(&arguments.targets, &session.environment)?;
         }
+        Command::Verify(_) => verify::refuse_clusters(&arguments.targets, &session.environment)?,
         _ => {}
     }
     session.environment = parse::without_flags(&session.environment, &session.ui)?;

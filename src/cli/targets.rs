@@ -35,6 +35,39 @@ pub struct TargetArgs {
     pub kubeconfig: Option<String>,
 }
 
+impl TargetArgs {
+    /// The flags of these that were typed, and not given by a variable for all commands.
+    pub(super) fn typed(&self, environment: &Environment) -> Vec<&'static str> {
+        let typed = [
+            (
+                !self.edge_context.is_empty(),
+                "-e/--edge-context",
+                "TELECTL_EDGE_CONTEXT",
+            ),
+            (
+                self.central_context.is_some(),
+                "-c/--central-context",
+                "TELECTL_CENTRAL_CONTEXT",
+            ),
+            (
+                self.shared_context.is_some(),
+                "-s/--shared-context",
+                "TELECTL_SHARED_CONTEXT",
+            ),
+            (
+                self.namespace.is_some(),
+                "-n/--namespace",
+                "TELECTL_NAMESPACE",
+            ),
+        ];
+        typed
+            .iter()
+            .filter(|(given, _, variable)| *given && environment.get(variable).is_none())
+            .map(|(_, flag, _)| *flag)
+            .collect()
+    }
+}
+
 /// The clusters of a command, after the environment was asked for what the flags leave open.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Targets {

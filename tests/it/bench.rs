@@ -9,15 +9,17 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::servers::postgres::FOLDERS;
 use crate::servers::program;
 
 const ROWS: &str = "20000";
 
 /// One round of it with this program as telectl; `None` if a server is missing on this machine.
 fn bench(telectl: &Path, out: &Path, limit: &str) -> Option<Output> {
-    for server in ["redis-server", "psql", "python3"] {
-        program(server, &[])?;
+    for tool in ["redis-server", "psql", "python3"] {
+        program(tool, &[])?;
     }
+    program("initdb", &FOLDERS)?;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/bench-pipeline");
     let output = Command::new("setpriv")
         .args(["--pdeathsig", "TERM", "--", script])

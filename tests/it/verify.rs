@@ -207,7 +207,7 @@ async fn v17_a_pipeline_run_is_proven_and_every_change_by_hand_is_named() {
             "complete",
             "597",
             "the same: every row of 4 series",
-            "Proven: every row that was read is stored once, or set aside.",
+            "Proven, by ranges and counts: every row that was read is stored once, or set aside.",
         ],
     );
     let report = json(&reader, &["--file", file]).await;

@@ -60,33 +60,7 @@ pub(super) fn refuse_clusters(
     flags: &TargetArgs,
     environment: &Environment,
 ) -> Result<(), CliError> {
-    let typed = [
-        (
-            !flags.edge_context.is_empty(),
-            "-e/--edge-context",
-            "TELECTL_EDGE_CONTEXT",
-        ),
-        (
-            flags.central_context.is_some(),
-            "-c/--central-context",
-            "TELECTL_CENTRAL_CONTEXT",
-        ),
-        (
-            flags.shared_context.is_some(),
-            "-s/--shared-context",
-            "TELECTL_SHARED_CONTEXT",
-        ),
-        (
-            flags.namespace.is_some(),
-            "-n/--namespace",
-            "TELECTL_NAMESPACE",
-        ),
-    ];
-    let typed: Vec<&str> = typed
-        .iter()
-        .filter(|(given, _, variable)| *given && environment.get(variable).is_none())
-        .map(|(_, flag, _)| *flag)
-        .collect();
+    let typed = flags.typed(environment);
     if typed.is_empty() {
         return Ok(());
     }

@@ -50,7 +50,9 @@ async fn prune(args: &PruneArgs, access: &Access, session: &Session) -> Result<E
         }
     }
     if stale.is_empty() {
-        ui.note(&format!("Nothing to delete: no entry at {place} is stale."));
+        ui.note(&format!(
+            "Nothing to delete: none of the entries asked for at {place} is stale."
+        ));
         return Ok(ExitCode::Ok);
     }
     let now = Timestamp::now();

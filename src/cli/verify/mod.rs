@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::config::environment::Environment;
 use crate::config::worker::{DatabaseSettings, SettingError};
 use crate::model::exit::ExitCode;
 use crate::store::postgres::PostgresStore;
@@ -19,6 +20,7 @@ use crate::store::{Store as _, StoreError};
 
 use super::error::CliError;
 use super::session::Session;
+use super::targets::TargetArgs;
 use super::time::time;
 
 /// What the server has longer than the command, whose own words about the time are the better ones.
@@ -95,6 +97,23 @@ impl FileReport {
         let same = |(_, found): &(String, Comparison)| matches!(found, Comparison::Same { .. });
         self.reading.is_some() && self.clusters.iter().all(same)
     }
+}
+
+/// Refuses flags that name clusters: whoever types one expects the database of that cluster.
+pub(super) fn refuse_clusters(
+    flags: &TargetArgs,
+    environment: &Environment,
+) -> Result<(), CliError> {
+    let typed = flags.typed(environment);
+    if typed.is_empty() {
+        return Ok(());
+    }
+    Err(CliError::usage(format!(
+        "`telectl verify` goes through no cluster, so it cannot heed {}",
+        typed.join(", ")
+    ))
+    .hint("DB_HOST and its like name the database; `telectl verify data --help` has them all")
+    .hint("every collector has them set: kubectl exec deploy/collector -- telectl verify data"))
 }
 
 pub(super) fn run(args: &VerifyArgs, session: &Session) -> Result<ExitCode, CliError> {

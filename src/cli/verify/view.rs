@@ -232,7 +232,9 @@ fn answer(proof: &Proof, files: &[FileReport]) -> String {
     let said = match (proof.holds(), differs, proof.is_complete()) {
         (false, ..) => "Not proven: what is listed above does not hold.",
         (true, true, _) => "The store agrees with itself, and not with a file.",
-        (true, false, true) => "Proven: every row that was read is stored once, or set aside.",
+        (true, false, true) => {
+            "Proven, by ranges and counts: every row that was read is stored once, or set aside."
+        }
         (true, false, false) => "Nothing is wrong so far; what is growing is not signed off yet.",
     };
     format!("Sources and passes: {counts}. Samples: {samples}.\n{said}\n")

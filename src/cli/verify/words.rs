@@ -122,7 +122,12 @@ fn what_to_do(found: &Gap, source: &SourceProof) -> String {
         (None, Some(age)) if age < RECENT => format!(
             "the last batch of it was stored {age} s ago, so more may be under way: look again"
         ),
-        (None, _) => READ_AGAIN.to_owned(),
+        (None, None) => {
+            format!(
+                "nothing of it was stored yet, so it may be under way: look again; then, {READ_AGAIN}"
+            )
+        }
+        (None, Some(_)) => READ_AGAIN.to_owned(),
     }
 }
 

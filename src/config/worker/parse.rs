@@ -303,7 +303,7 @@ impl CollectorSettings {
     pub fn from_environment(environment: &Environment) -> Result<Self, SettingError> {
         Ok(Self {
             batch_size: parsed(environment, "BATCH_SIZE", "a number of rows from 1 on")?
-                .unwrap_or(20_000)
+                .unwrap_or(50_000)
                 .max(1),
             poll_interval: duration(environment, "POLL_INTERVAL")?
                 .unwrap_or(Duration::from_secs(1)),

@@ -7,6 +7,8 @@ use crate::model::canary::Canary;
 use crate::queue::Delivery;
 use crate::queue::codec::Decoder;
 
+use super::under_way::{Place, place};
+
 /// Entries that are not decoded yet: as columns in memory they are many times as large.
 pub(super) struct Inbox {
     entries: VecDeque<Delivery>,
@@ -33,6 +35,15 @@ impl Group {
     /// Rows of all batches.
     pub(super) fn rows(&self) -> usize {
         self.batches.iter().map(|batch| batch.rows.len()).sum()
+    }
+
+    /// Where its entries are.
+    pub(super) fn places(&self) -> Vec<Place> {
+        let ends = self.ends.iter().map(|(delivery, _)| delivery);
+        let canaries = self.canaries.iter().map(|(delivery, _)| delivery);
+        let poison = self.poison.iter().map(|(delivery, _)| delivery);
+        let all = self.deliveries.iter().chain(ends).chain(canaries);
+        all.chain(poison).map(place).collect()
     }
 
     /// Whether there is nothing in it that counts.

@@ -34,11 +34,13 @@ mod demand;
 pub mod freshness;
 mod inbox;
 mod meters;
+mod under_way;
 
 use canaries::{Canaries, arrival};
 use demand::Demand;
 use inbox::{Group, Inbox};
 use meters::Meters;
+use under_way::UnderWay;
 
 /// Transactions under way at once: one is computed here while the other is in the database's hands.
 const AT_ONCE: usize = 2;
@@ -80,6 +82,7 @@ pub async fn run<Q: Queue, S: Store>(
         consumer: &identity.id,
         meters: Meters::register(&vitals, identity),
         canaries: Canaries::announce(&vitals),
+        under_way: UnderWay::default(),
         queue,
         store,
         vitals,
@@ -96,6 +99,7 @@ struct Collector<'a, Q, S> {
     consumer: &'a str,
     meters: Meters,
     canaries: Canaries,
+    under_way: UnderWay,
     queue: Q,
     store: S,
     vitals: Vitals,
@@ -144,7 +148,9 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
     }
 
     async fn finish(&self, group: Group) {
+        let places = group.places();
         if self.process(group).await.is_some() {
+            self.under_way.end(&places);
             self.pause().await;
         }
     }
@@ -153,8 +159,9 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
     async fn read(&self, mut ready: mpsc::Sender<Group>) {
         let mut demand = Demand::new(self.settings.batch_size);
         let mut decoder = Decoder::default();
-        while let Some(deliveries) = self.receive(demand.entries()).await {
+        while let Some(mut deliveries) = self.receive(demand.entries()).await {
             let received = deliveries.len();
+            deliveries.retain(|delivery| self.under_way.begin(delivery));
             let mut rows = 0;
             let mut inbox = Inbox::new(VecDeque::from(deliveries));
             while let Some(group) = inbox.next_group(self.settings.batch_size, &mut decoder) {

@@ -26,6 +26,7 @@ use crate::store_fixture::{InPostgres, InSqlite, StoreFixture};
 mod canaries;
 mod refusals;
 mod stuck;
+mod under_way;
 
 use stuck::StuckStore;
 

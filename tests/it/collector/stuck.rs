@@ -1,6 +1,7 @@
-//! A store whose transactions never end.
+//! A store whose transactions do not end until they are let go.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use telectl::model::batch::{Batch, SignedOff};
 use telectl::model::canary::CanaryId;
@@ -13,13 +14,16 @@ use telectl::store::{
     TelemetryQuery,
 };
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
-/// Stores nothing, and never says so; the rest is as in the store that it is around.
+/// Stores nothing before it is let go; the rest is as in the store that it is around.
 #[derive(Clone)]
 pub(super) struct StuckStore<S> {
     inner: S,
     /// Told when a transaction begins.
     pub(super) entered: Arc<Notify>,
+    begun: Arc<AtomicUsize>,
+    released: CancellationToken,
 }
 
 impl<S: Store> StuckStore<S> {
@@ -28,7 +32,19 @@ impl<S: Store> StuckStore<S> {
         Self {
             inner,
             entered: Arc::default(),
+            begun: Arc::default(),
+            released: CancellationToken::new(),
         }
+    }
+
+    /// How many transactions were begun.
+    pub(super) fn begun(&self) -> usize {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    /// Lets every transaction go, those under way and those to come.
+    pub(super) fn release(&self) {
+        self.released.cancel();
     }
 }
 
@@ -41,9 +57,11 @@ impl<S: Store> Store for StuckStore<S> {
         self.inner.migrate().await
     }
 
-    async fn store(&self, _batches: &[Batch]) -> Result<Stored, StoreError> {
+    async fn store(&self, batches: &[Batch]) -> Result<Stored, StoreError> {
+        self.begun.fetch_add(1, Ordering::Relaxed);
         self.entered.notify_one();
-        std::future::pending().await
+        self.released.cancelled().await;
+        self.inner.store(batches).await
     }
 
     async fn sign_off(&self, signed_off: &SignedOff) -> Result<StoreToken, StoreError> {

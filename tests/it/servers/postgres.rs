@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use super::{Certificates, Process, free_port, install_tls_provider, program};
 
 /// Where Debian keeps the server's programs.
-const FOLDERS: [&str; 3] = [
+pub(crate) const FOLDERS: [&str; 3] = [
     "/usr/lib/postgresql/15/bin",
     "/usr/lib/postgresql/16/bin",
     "/usr/lib/postgresql/17/bin",
