@@ -6,6 +6,8 @@ use crate::config::ConfigError;
 use crate::config::environment::Environment;
 use crate::config::fleet::{Fleet, FleetRole};
 
+use super::error::CliError;
+
 /// What the help puts above these flags.
 pub(super) const HEADING: &str = "Clusters";
 
@@ -36,8 +38,13 @@ pub struct TargetArgs {
 }
 
 impl TargetArgs {
-    /// The flags of these that were typed, and not given by a variable for all commands.
-    pub(super) fn typed(&self, environment: &Environment) -> Vec<&'static str> {
+    /// Refuses these flags for a command that goes through no cluster. One that a variable gives for
+    /// all commands is not meant for this one.
+    pub(super) fn refuse_typed(
+        &self,
+        command: &str,
+        environment: &Environment,
+    ) -> Result<(), CliError> {
         let typed = [
             (
                 !self.edge_context.is_empty(),
@@ -60,11 +67,18 @@ impl TargetArgs {
                 "TELECTL_NAMESPACE",
             ),
         ];
-        typed
+        let typed: Vec<&str> = typed
             .iter()
             .filter(|(given, _, variable)| *given && environment.get(variable).is_none())
             .map(|(_, flag, _)| *flag)
-            .collect()
+            .collect();
+        if typed.is_empty() {
+            return Ok(());
+        }
+        Err(CliError::usage(format!(
+            "`telectl {command}` goes through no cluster, so it cannot heed {}",
+            typed.join(", ")
+        )))
     }
 }
 

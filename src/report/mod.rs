@@ -86,6 +86,12 @@ impl Ui {
         size.map(|(_, columns)| usize::from(columns))
     }
 
+    /// How wide a table may be on standard output, if it is a terminal: a line that fills the last
+    /// column makes some terminals begin another one.
+    pub fn table_columns(&self) -> Option<usize> {
+        self.data_columns().map(|columns| columns.saturating_sub(1))
+    }
+
     /// Writes data to standard output, with a line end if it has none.
     ///
     /// # Errors

@@ -44,7 +44,9 @@ pub(super) fn run(args: &ListArgs, session: &Session) -> Result<ExitCode, CliErr
     };
     match args.output {
         Form::Table if views.is_empty() => {}
-        Form::Table => session.ui.table(&table(&views, columns(session)))?,
+        Form::Table => session
+            .ui
+            .table(&table(&views, session.ui.table_columns()))?,
         form => session.ui.data(&document(form, &answer)?)?,
     }
     Ok(ExitCode::Ok)
@@ -57,10 +59,4 @@ pub(super) fn nothing(filter: &FilterArgs, all: usize, place: &str) -> String {
     } else {
         format!("None of the {all} registrations at {place} is of such a type and cluster.")
     }
-}
-
-/// A line that fills the last column makes some terminals begin another one.
-pub(super) fn columns(session: &Session) -> Option<usize> {
-    let columns = session.ui.data_columns();
-    columns.map(|columns| columns.saturating_sub(1))
 }

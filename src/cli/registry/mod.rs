@@ -55,21 +55,16 @@ pub(super) fn run(args: &RegistryArgs, session: &Session) -> Result<ExitCode, Cl
 }
 
 /// Refuses flags that name clusters: whoever types one expects that cluster's registry, and gets
-/// another. One that a variable gives for all commands is no such expectation.
+/// another.
 pub(super) fn refuse_clusters(
     flags: &TargetArgs,
     environment: &Environment,
 ) -> Result<(), CliError> {
-    let typed = flags.typed(environment);
-    if typed.is_empty() {
-        return Ok(());
-    }
-    Err(CliError::usage(format!(
-        "`telectl registry` goes through no cluster, so it cannot heed {}",
-        typed.join(", ")
-    ))
-    .hint("--etcd-endpoints or ETCD_ENDPOINTS names the registry")
-    .hint("`telectl status -e … -c …` shows the registrations of clusters by their contexts"))
+    flags.refuse_typed("registry", environment).map_err(|error| {
+        error
+            .hint("--etcd-endpoints or ETCD_ENDPOINTS names the registry")
+            .hint("`telectl status -e … -c …` shows the registrations of clusters by their contexts")
+    })
 }
 
 #[cfg(test)]

@@ -12,7 +12,6 @@ use crate::report::visible_in_line;
 
 use super::access::{Access, AccessArgs};
 use super::filter::FilterArgs;
-use super::list::columns;
 use super::view::{RegistrationView, table};
 
 #[derive(Debug, Args)]
@@ -60,7 +59,7 @@ async fn prune(args: &PruneArgs, access: &Access, session: &Session) -> Result<E
         .iter()
         .map(|entry| RegistrationView::of(entry, now))
         .collect();
-    ui.table(&table(&views, columns(session)))?;
+    ui.table(&table(&views, ui.table_columns()))?;
     if args.dry_run {
         let count = counted(stale.len());
         ui.note(&format!("Dry run: {count} would be deleted, nothing was."));

@@ -15,7 +15,7 @@ use crate::report::visible_in_line;
 
 use super::access::AccessArgs;
 use super::filter::FilterArgs;
-use super::list::{columns, nothing};
+use super::list::nothing;
 use super::view::{RegistrationView, SCHEMA_VERSION, table};
 
 /// The form of the changes
@@ -100,7 +100,7 @@ impl Paper<'_> {
                 if views.is_empty() {
                     ui.note(&nothing(&self.args.filter, entries.len(), place));
                 } else {
-                    ui.table(&table(&views, columns(self.session)))?;
+                    ui.table(&table(&views, ui.table_columns()))?;
                 }
             }
             News::Changed(changes) => {

@@ -114,11 +114,7 @@ fn frame(output: StatusOutput, session: &Session) -> Frame {
             StatusOutput::Wide => Extent::Wide,
             _ => Extent::Short,
         },
-        // A line that fills the last column makes some terminals begin another one.
-        columns: session
-            .ui
-            .data_columns()
-            .map(|columns| columns.saturating_sub(1)),
+        columns: session.ui.table_columns(),
         coloring: session.ui.data_coloring(),
     }
 }

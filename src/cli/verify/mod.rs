@@ -104,16 +104,11 @@ pub(super) fn refuse_clusters(
     flags: &TargetArgs,
     environment: &Environment,
 ) -> Result<(), CliError> {
-    let typed = flags.typed(environment);
-    if typed.is_empty() {
-        return Ok(());
-    }
-    Err(CliError::usage(format!(
-        "`telectl verify` goes through no cluster, so it cannot heed {}",
-        typed.join(", ")
-    ))
-    .hint("DB_HOST and its like name the database; `telectl verify data --help` has them all")
-    .hint("every collector has them set: kubectl exec deploy/collector -- telectl verify data"))
+    flags.refuse_typed("verify", environment).map_err(|error| {
+        error
+            .hint("DB_HOST and its like name the database; `telectl verify data --help` has them all")
+            .hint("every collector has them set: kubectl exec deploy/collector -- telectl verify data")
+    })
 }
 
 pub(super) fn run(args: &VerifyArgs, session: &Session) -> Result<ExitCode, CliError> {

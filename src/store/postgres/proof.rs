@@ -88,23 +88,15 @@ async fn look(client: &mut Object, question: &Question) -> Result<Proof, Fault> 
     };
     let mut account = Account::new(facts);
     ledger(&transaction, &mut account).await?;
-    let (mut sources, dead_letters) = account.finish();
+    let (sources, dead_letters) = account.finish();
     let spans = Spans::of(&sources);
     let counts = samples(&transaction, &spans).await?;
-    let samples = counts.iter().map(|count| count.samples).sum();
-    let strays = spans.judge(counts, &mut sources);
     let mut files = Vec::new();
     for asked in &question.files {
         files.push(series(&transaction, asked).await?);
     }
     transaction.rollback().await?;
-    Ok(Proof {
-        sources,
-        samples,
-        strays,
-        dead_letters,
-        files,
-    })
+    Ok(Proof::of(sources, dead_letters, spans, counts, files))
 }
 
 /// More time than other queries have. Newer servers also notice when nobody waits any more.

@@ -72,6 +72,27 @@ pub struct Proof {
     pub files: Vec<Vec<(i64, Sums)>>,
 }
 
+impl Proof {
+    /// Holds what was counted against what the ledger says.
+    pub(super) fn of(
+        mut sources: Vec<SourceProof>,
+        dead_letters: DeadLetters,
+        spans: Spans,
+        counts: Vec<Count>,
+        files: Vec<Vec<(i64, Sums)>>,
+    ) -> Self {
+        let samples = counts.iter().map(|count| count.samples).sum();
+        let strays = spans.judge(counts, &mut sources);
+        Self {
+            sources,
+            samples,
+            strays,
+            dead_letters,
+            files,
+        }
+    }
+}
+
 /// How many entries could not be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DeadLetters {

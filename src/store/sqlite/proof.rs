@@ -34,23 +34,15 @@ pub(super) fn prove(connection: &mut Connection, question: &Question) -> Result<
     for line in statement.query_map([], line)? {
         account.push(line?);
     }
-    let (mut sources, dead_letters) = account.finish();
+    let (sources, dead_letters) = account.finish();
     let spans = Spans::of(&sources);
     let counts = samples(&transaction, &spans)?;
-    let samples = counts.iter().map(|count| count.samples).sum();
-    let strays = spans.judge(counts, &mut sources);
     let files = question
         .files
         .iter()
         .map(|asked| series(&transaction, asked))
         .collect::<Result<_, Fault>>()?;
-    Ok(Proof {
-        sources,
-        samples,
-        strays,
-        dead_letters,
-        files,
-    })
+    Ok(Proof::of(sources, dead_letters, spans, counts, files))
 }
 
 fn sources(transaction: &Transaction<'_>) -> Result<HashMap<i64, SourceId>, Fault> {

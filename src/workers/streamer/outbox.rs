@@ -221,6 +221,11 @@ impl Outbox {
         })
     }
 
+    /// How many messages the spool holds that are not acknowledged.
+    pub(super) fn undrained(&self) -> usize {
+        self.with(|inner| inner.spool.undone_count())
+    }
+
     /// Whether everything in the spool was published.
     pub(super) fn is_published(&self) -> bool {
         self.with(|inner| inner.published.len() == inner.spool.undone_count())

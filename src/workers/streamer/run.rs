@@ -54,7 +54,7 @@ pub async fn run<Q: Queue>(
         let meter = meter.clone();
         blocking(move || Outbox::open(&folder, limit, meter)).await?
     };
-    let undrained = outbox.notes().len();
+    let undrained = outbox.undrained();
     if undrained > 0 {
         tracing::info!(messages = undrained, "publishing what is left in the spool");
     }
@@ -193,7 +193,7 @@ async fn drain<Q: Queue>(
     match timeout(DRAIN_LIMIT, draining).await {
         Ok(drained) => drained,
         Err(_) => {
-            let messages = outbox.notes().len();
+            let messages = outbox.undrained();
             tracing::warn!(messages, "the rest stays in the spool until the next start");
             Ok(())
         }
@@ -210,7 +210,7 @@ async fn show(vitals: &Vitals, outbox: &Outbox, meter: &Meter) -> Infallible {
 
 fn show_now(vitals: &Vitals, outbox: &Outbox, meter: &Meter) {
     // Before the numbers: an empty spool must not stand beside fewer acknowledgements than that took.
-    let undrained = outbox.notes().len();
+    let undrained = outbox.undrained();
     vitals.detail("rows_spooled", meter.rows.get());
     vitals.detail("chunks_claimed", meter.chunks_claimed.get());
     vitals.detail("chunks_completed", meter.chunks_completed.get());
