@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use telectl::config::environment::Environment;
-use telectl::config::worker::{IdentitySettings, StreamerSettings};
+use telectl::config::worker::{IdentitySettings, RedisSettings, StreamerSettings};
 use telectl::model::batch::{Batch, Message, SignedOff};
 use telectl::model::component::Component;
 use telectl::model::source::StoreToken;
@@ -97,8 +97,8 @@ pub(crate) struct Ledger {
     pub(crate) token: StoreToken,
     pub(crate) batches: BTreeMap<(String, u64, u64), Batch>,
     pub(crate) signed_off: Vec<SignedOff>,
-    /// Batches that were there already.
-    pub(crate) repeated: u64,
+    /// Batches that were there already: which bytes, and who sent them first and who again.
+    pub(crate) repeated: Vec<String>,
 }
 
 impl Default for Ledger {
@@ -114,7 +114,7 @@ impl Ledger {
             token: StoreToken(token.to_owned()),
             batches: BTreeMap::new(),
             signed_off: Vec::new(),
-            repeated: 0,
+            repeated: Vec::new(),
         }
     }
 
@@ -136,7 +136,8 @@ impl Ledger {
                     let key = (batch.pass.0.clone(), batch.range.start, batch.range.end);
                     if let Some(known) = self.batches.insert(key, batch.clone()) {
                         assert_eq!(known.checksum, batch.checksum);
-                        self.repeated += 1;
+                        self.repeated
+                            .push(format!("{:?}, then {:?}", known.id, batch.id));
                     }
                 }
             }
@@ -203,4 +204,14 @@ pub(crate) fn is_drained(streamer: &Streamer) -> bool {
 
 pub(crate) fn redis(server: &RedisServer) -> RedisQueue {
     RedisQueue::new(&server.settings()).expect("sound settings")
+}
+
+/// A queue that gives nothing that it has delivered to anybody else, however long a busy machine
+/// keeps its reader from acknowledging it: what comes twice was sent twice.
+pub(crate) fn without_takeover(server: &RedisServer) -> RedisQueue {
+    let settings = RedisSettings {
+        claim_idle: LIMIT * 2,
+        ..server.settings()
+    };
+    RedisQueue::new(&settings).expect("sound settings")
 }

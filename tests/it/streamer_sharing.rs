@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use telectl::config::worker::{RedisSettings, StreamerSettings};
+use telectl::config::worker::StreamerSettings;
 use telectl::queue::embedded::SpoolQueue;
-use telectl::queue::redis::RedisQueue;
 use telectl::queue::{Claim, Queue as _};
 use tempfile::TempDir;
 
@@ -13,6 +12,7 @@ use crate::servers::eventually;
 use crate::servers::redis::RedisServer;
 use crate::streamer_harness::{
     IDLE, LIMIT, Ledger, SAMPLE, SAMPLE_SIZE, Streamer, is_drained, redis, settings,
+    without_takeover,
 };
 
 #[tokio::test]
@@ -29,7 +29,7 @@ async fn w17_two_streamers_share_the_file() {
         Streamer::start(id, &settings, &redis(&server))
     };
     let streamers = [start("streamer-0"), start("streamer-1")];
-    let queue = redis(&server);
+    let queue = without_takeover(&server);
     let mut ledger = Ledger::default();
     ledger
         .collect_until(&queue, "the sample", |ledger| {
@@ -41,7 +41,8 @@ async fn w17_two_streamers_share_the_file() {
         ledger.streamers(),
         BTreeSet::from(["streamer-0", "streamer-1"])
     );
-    assert_eq!((ledger.repeated, ledger.signed_off.len()), (0, 1));
+    assert_eq!(ledger.repeated, Vec::<String>::new());
+    assert_eq!(ledger.signed_off.len(), 1);
     for streamer in streamers {
         streamer.wait_for("an empty spool", is_drained).await;
         streamer.stop().await;
@@ -167,7 +168,7 @@ async fn w10_another_store_gets_everything_again() {
         return;
     };
     let folder = TempDir::new().unwrap();
-    let queue = redis(&server);
+    let queue = without_takeover(&server);
     let mut lost = Ledger::named("the lost store");
     queue.announce_store(&lost.token).await.unwrap();
     let start = |id: &str| {
@@ -177,7 +178,14 @@ async fn w10_another_store_gets_everything_again() {
         };
         Streamer::start(id, &settings, &redis(&server))
     };
-    let streamers = [start("streamer-0"), start("streamer-1")];
+    let first = start("streamer-0");
+    // The later one still looks after what it left to the first when that begins for the new store.
+    first
+        .wait_for("everything read", |first| {
+            first.number("chunks_left_to_siblings") > 0
+        })
+        .await;
+    let streamers = [first, start("streamer-1")];
     lost.collect_until(&queue, "the sample", |ledger| {
         ledger.is_complete(SAMPLE_SIZE)
     })
@@ -192,7 +200,7 @@ async fn w10_another_store_gets_everything_again() {
     })
     .await;
     anew.assert_sample();
-    assert_eq!(anew.repeated, 0);
+    assert_eq!(anew.repeated, Vec::<String>::new());
     for streamer in streamers {
         streamer.wait_for("an empty spool", is_drained).await;
         streamer.stop().await;
@@ -207,12 +215,7 @@ async fn w10_what_was_stored_in_a_lost_database_too_late_is_published_again() {
         return;
     };
     let folder = TempDir::new().unwrap();
-    // Nobody takes over what the late one has.
-    let queue = RedisQueue::new(&RedisSettings {
-        claim_idle: LIMIT * 2,
-        ..server.settings()
-    })
-    .unwrap();
+    let queue = without_takeover(&server);
     let lost = Ledger::named("the lost store").token;
     queue.announce_store(&lost).await.unwrap();
     let settings = settings(SAMPLE, &folder.path().join("spool"));

@@ -3,6 +3,9 @@
 use tokio::sync::watch;
 
 use crate::model::source::StoreToken;
+use crate::queue::{Queue, QueueError};
+
+use super::health::Health;
 
 /// What was heard last. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -23,9 +26,16 @@ impl Announced {
         self.0.borrow().clone()
     }
 
+    /// Asks the queue.
+    pub(super) async fn ask<Q: Queue>(&self, queue: &Q, health: &Health) -> Result<(), QueueError> {
+        let told = health.note(queue.announced_store().await)?;
+        self.note(told);
+        Ok(())
+    }
+
     /// Notes an answer of the queue. A queue that was emptied knows of no store, which is no news:
     /// the collectors announce it again.
-    pub(super) fn note(&self, told: Option<StoreToken>) {
+    fn note(&self, told: Option<StoreToken>) {
         if told.is_some() {
             self.0.send_if_modified(|known| {
                 let is_news = *known != told;
@@ -35,11 +45,9 @@ impl Announced {
         }
     }
 
-    /// What was heard last, and whatever comes after it.
-    pub(super) fn listen(&self) -> (Option<StoreToken>, Heard) {
-        let mut heard = self.0.subscribe();
-        let current = heard.borrow_and_update().clone();
-        (current, Heard(heard))
+    /// Whatever is heard from now on.
+    pub(super) fn listen(&self) -> Heard {
+        Heard(self.0.subscribe())
     }
 }
 
@@ -68,8 +76,8 @@ mod tests {
     fn what_was_known_at_the_beginning_is_no_news_and_a_change_that_was_taken_back_is() {
         let announced = Announced::nothing();
         announced.note(store("a"));
-        let (known, mut heard) = announced.listen();
-        assert_eq!(known, store("a"));
+        let mut heard = announced.listen();
+        assert_eq!(announced.current(), store("a"));
         announced.note(store("a"));
         announced.note(None);
         assert!(heard.news().now_or_never().is_none());

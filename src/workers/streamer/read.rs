@@ -9,10 +9,11 @@ use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::model::batch::{Batch, Message, SignedOff};
-use crate::model::source::{BatchId, PassId, StoreToken};
+use crate::model::source::{BatchId, PassId};
 use crate::queue::{Claim, Queue};
 use crate::workers::vitals::Vitals;
 
+use super::announced::Announced;
 use super::csv::{Chunk, Limits, Place, Reader};
 use super::health::Health;
 use super::meter::Meter;
@@ -37,9 +38,9 @@ const FULL_DISK_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(super) struct Reading<'a, Q> {
     pub(super) queue: &'a Q,
-    /// The store that the pass is for: what another one has is read again. `None` if none was
-    /// announced yet.
-    pub(super) store: Option<StoreToken>,
+    /// What another store has than the one that was announced last is read again. It may change
+    /// during a pass; another pass follows then.
+    pub(super) announced: &'a Announced,
     pub(super) outbox: &'a Outbox,
     pub(super) health: &'a Health,
     pub(super) meter: &'a Meter,
@@ -156,6 +157,9 @@ impl<Q: Queue> Reading<'_, Q> {
             if self.unless_stopped(looking).await.is_none() {
                 return Ok(Flow::Stopped);
             }
+            // A sibling that has heard of another store works for that one already. What it did is
+            // not undone: a failure to hear of it costs batches that the ledger ignores.
+            drop(self.announced.ask(self.queue, self.health).await);
             let mut still_left = Vec::new();
             for one in left.drain(..left.len().min(LOOKS)) {
                 let piece = match one {
@@ -247,10 +251,10 @@ impl<Q: Queue> Reading<'_, Q> {
         if !self.health.is_ok() {
             return None;
         }
-        let key = note.key();
+        let (key, store) = (note.key(), self.announced.current());
         let claim = self
             .queue
-            .claim(&key, self.streamer, CLAIM_TIME, self.store.as_ref());
+            .claim(&key, self.streamer, CLAIM_TIME, store.as_ref());
         let claim = self.health.note(claim.await).ok();
         if claim == Some(Claim::Completed) && note.piece != Piece::SignOff {
             self.meter.chunks_completed.inc();

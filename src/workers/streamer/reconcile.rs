@@ -64,7 +64,7 @@ impl<Q: Queue> Reconciler<'_, Q> {
             }
             if asked.elapsed() >= ASK_INTERVAL {
                 // A failure is noted by then, and that is all.
-                drop(self.ask().await);
+                drop(self.announced.ask(self.queue, self.health).await);
                 asked = Instant::now();
             }
         }
@@ -147,16 +147,9 @@ impl<Q: Queue> Reconciler<'_, Q> {
     ) -> Result<Option<StoreToken>, QueueError> {
         let known = self.announced.current();
         if !told.values().all(|store| Some(store) == known.as_ref()) {
-            self.ask().await?;
+            self.announced.ask(self.queue, self.health).await?;
         }
         Ok(self.announced.current())
-    }
-
-    /// Asks which store the collectors fill.
-    async fn ask(&self) -> Result<(), QueueError> {
-        let told = self.health.note(self.queue.announced_store().await)?;
-        self.announced.note(told);
-        Ok(())
     }
 
     /// Which of the messages that should have arrived long ago are not in the queue. Looks at some

@@ -61,7 +61,7 @@ pub async fn run<Q: Queue>(
     let announced = Announced::nothing();
     let reading = Reading {
         queue: &queue,
-        store: None,
+        announced: &announced,
         outbox: &outbox,
         health: &health,
         meter: &meter,
@@ -84,7 +84,7 @@ pub async fn run<Q: Queue>(
         owner: &identity.id,
     };
     let work = async {
-        stream(&reading, &announced, settings, &identity.cluster_id).await?;
+        stream(&reading, settings, &identity.cluster_id).await?;
         stop.cancelled().await;
         drain(&outbox, &reconciler).await
     };
@@ -100,14 +100,12 @@ pub async fn run<Q: Queue>(
 
 async fn stream<Q: Queue>(
     reading: &Reading<'_, Q>,
-    announced: &Announced,
     settings: &StreamerSettings,
     cluster: &str,
 ) -> Result<(), StreamerError> {
-    let vitals = reading.vitals;
-    if let Ok(store) = reading.health.note(reading.queue.announced_store().await) {
-        announced.note(store);
-    }
+    let (vitals, announced) = (reading.vitals, reading.announced);
+    // A failure is noted by then, and that is all.
+    drop(announced.ask(reading.queue, reading.health).await);
     vitals.detail("csv_file", settings.csv_file.display().to_string());
     let mut patience = Patience::default();
     loop {
@@ -126,11 +124,7 @@ async fn stream<Q: Queue>(
         vitals.detail("source_bytes", source.size);
         vitals.detail("pass", pass.0.clone());
         tracing::info!(source = %source.id, pass = pass.0, "reading");
-        let (store, mut heard) = announced.listen();
-        let reading = Reading {
-            store,
-            ..reading.clone()
-        };
+        let mut heard = announced.listen();
         if reading.pass(&source, &pass).await? == Flow::Stopped {
             return Ok(());
         }
