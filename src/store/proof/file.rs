@@ -11,40 +11,16 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use csv::{ByteRecord, ReaderBuilder};
-use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
 use sha2::{Digest as _, Sha256};
 
 use crate::model::batch::SeriesLabels;
 use crate::model::source::{PassId, SourceId};
 use crate::store::series_id;
 
+use super::masked::Masked;
+pub use super::masked::QuarantinedPlace;
+use super::record::Form;
 use super::{SeriesQuestion, Sums};
-
-/// What is kept of a quarantined record at most; of one that has as much, the rest of the line is
-/// left out, too.
-const KEPT: u64 = 4 * 1024;
-/// Names of the columns; the first ten are the labels of a series, in the order of
-/// [`SeriesLabels::NAMES`] without the cluster.
-const COLUMNS: [&[&str]; 12] = [
-    &["metric_name", "metric"],
-    &["gpu_id", "gpu"],
-    &["device"],
-    &["uuid", "gpu_uuid"],
-    &["modelname", "model_name", "model"],
-    &["hostname", "host"],
-    &["container"],
-    &["pod"],
-    &["namespace"],
-    &["labels_raw", "labels"],
-    &["timestamp", "time"],
-    &["value"],
-];
-/// How many of them are labels.
-const LABELS: usize = 10;
-const TIME: usize = 10;
-const VALUE: usize = 11;
 
 /// A source and pass of some content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,15 +31,6 @@ pub struct Origin {
     pub pass: PassId,
     /// What was quarantined of it, in the order of the file.
     pub quarantined: Vec<QuarantinedPlace>,
-}
-
-/// Where a quarantined record is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QuarantinedPlace {
-    /// First byte.
-    pub offset: u64,
-    /// Bytes of it that were kept.
-    pub kept: u64,
 }
 
 /// Why a file cannot be compared.
@@ -203,28 +170,28 @@ fn rows(
     let failed = |error: csv::Error| unreadable(path)(io::Error::from(error));
     let masked = Masked::new(file, quarantined);
     let mut reader = ReaderBuilder::new().flexible(true).from_reader(masked);
-    let columns = columns(reader.byte_headers().map_err(failed)?, path)?;
-    let fields = reader.byte_headers().map_err(failed)?.len();
+    let form = Form::of(reader.byte_headers().map_err(failed)?, path)?;
     let mut reading = Reading::default();
     let mut known: HashMap<Vec<u8>, usize> = HashMap::new();
     let mut record = ByteRecord::new();
-    let mut key = Vec::new();
     while reader.read_byte_record(&mut record).map_err(failed)? {
         let at = record.position().map_or(0, csv::Position::byte);
-        match row(&record, &columns, fields, &mut key) {
-            Ok((time, value)) => {
-                let place = *known.entry(key.clone()).or_insert_with(|| {
-                    reading.series.push(Series {
-                        labels: labels(&record, &columns),
-                        at,
-                        line: 0,
-                        sums: Sums::default(),
-                        magnitude: 0.0,
-                    });
-                    reading.series.len() - 1
+        let outcome = form.read(&record, |said| {
+            let place = known.get(said.series).copied().unwrap_or_else(|| {
+                known.insert(said.series.to_vec(), reading.series.len());
+                reading.series.push(Series {
+                    labels: form.labels(&record, said.metric),
+                    at,
+                    line: 0,
+                    sums: Sums::default(),
+                    magnitude: 0.0,
                 });
-                reading.add(place, time, value);
-            }
+                reading.series.len() - 1
+            });
+            reading.add(place, said.time, said.value);
+        });
+        match outcome {
+            Ok(()) => {}
             Err(reason) => {
                 reading.no_rows += 1;
                 if reading.no_row.is_none() {
@@ -235,100 +202,6 @@ fn rows(
         }
     }
     Ok(reading)
-}
-
-type Columns = [Option<usize>; 12];
-
-fn columns(header: &ByteRecord, path: &Path) -> Result<Columns, FileError> {
-    let columns = COLUMNS.map(|names| {
-        header.iter().position(|cell| {
-            let cell = String::from_utf8_lossy(cell).trim().to_lowercase();
-            names.contains(&cell.as_str())
-        })
-    });
-    for needed in [0, 1, 3, 5, TIME, VALUE] {
-        if columns[needed].is_none() {
-            return Err(FileError::NoColumn {
-                path: path.to_owned(),
-                column: COLUMNS[needed][0],
-            });
-        }
-    }
-    Ok(columns)
-}
-
-/// The time and the value of a record; `key` becomes what its series is told by.
-fn row(
-    record: &ByteRecord,
-    columns: &Columns,
-    fields: usize,
-    key: &mut Vec<u8>,
-) -> Result<(i64, Option<f64>), String> {
-    if record.len() != fields {
-        return Err(format!("{} fields, the header has {fields}", record.len()));
-    }
-    let cell = |column: usize| columns[column].and_then(|place| record.get(place));
-    let text = |column: usize| {
-        let text = std::str::from_utf8(cell(column).unwrap_or_default());
-        text.map(str::trim_ascii)
-            .map_err(|_| "invalid UTF-8".to_owned())
-    };
-    let written = text(TIME)?;
-    let time = instant(written).ok_or_else(|| format!("bad timestamp `{written}`"))?;
-    let written = text(VALUE)?;
-    let value = match written.parse::<f64>() {
-        _ if written.is_empty() => None,
-        Ok(value) if value.is_nan() || is_blank(value) => None,
-        Ok(value) if value.is_finite() => Some(value),
-        _ => return Err(format!("bad value `{written}`")),
-    };
-    key.clear();
-    for column in 0..LABELS {
-        let cell = cell(column).unwrap_or_default();
-        key.extend_from_slice(&(cell.len() as u64).to_le_bytes());
-        key.extend_from_slice(cell);
-    }
-    Ok((time, value))
-}
-
-/// Microseconds since the epoch. Without a zone, a time is UTC.
-fn instant(text: &str) -> Option<i64> {
-    if let Ok(time) = text.parse::<Timestamp>() {
-        return Some(time.as_microsecond());
-    }
-    let local: DateTime = text.parse().ok()?;
-    let zoned = local.to_zoned(TimeZone::UTC).ok()?;
-    Some(zoned.timestamp().as_microsecond())
-}
-
-/// What DCGM writes for "blank", "not found", "not supported" and "not permitted", in 32 bits, as a
-/// double, and in 64 bits.
-fn is_blank(value: f64) -> bool {
-    [0x7fff_fff0_u64, 1 << 47].iter().any(|first| {
-        let first = *first as f64;
-        value >= first && value <= first + 3.0
-    }) || value == (1_u64 << 63) as f64
-}
-
-fn labels(record: &ByteRecord, columns: &Columns) -> SeriesLabels {
-    let mut texts = columns[..LABELS].iter().map(|column| {
-        let cell = column.and_then(|place| record.get(place));
-        String::from_utf8_lossy(cell.unwrap_or_default()).into_owned()
-    });
-    let mut next = || texts.next().unwrap_or_default();
-    SeriesLabels {
-        cluster: String::new(),
-        metric: next(),
-        gpu_id: next(),
-        device: next(),
-        uuid: next(),
-        model: next(),
-        host: next(),
-        container: next(),
-        pod: next(),
-        namespace: next(),
-        labels_raw: next(),
-    }
 }
 
 impl Sums {
@@ -414,62 +287,9 @@ impl Series {
     }
 }
 
-/// A file whose quarantined records are blank: they become carriage returns, so that neither offsets
-/// nor the numbers of the lines change.
-struct Masked<R> {
-    file: R,
-    at: u64,
-    places: Vec<QuarantinedPlace>,
-    next: usize,
-    left: u64,
-    to_line_end: bool,
-}
-
-impl<R: Read> Read for Masked<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(buffer)?;
-        for byte in &mut buffer[..read] {
-            self.mask(byte);
-            self.at += 1;
-        }
-        Ok(read)
-    }
-}
-
-impl<R> Masked<R> {
-    fn new(file: R, places: &[QuarantinedPlace]) -> Self {
-        Self {
-            file,
-            at: 0,
-            places: places.to_vec(),
-            next: 0,
-            left: 0,
-            to_line_end: false,
-        }
-    }
-
-    fn mask(&mut self, byte: &mut u8) {
-        if let Some(place) = self.places.get(self.next)
-            && place.offset == self.at
-        {
-            self.next += 1;
-            self.left = place.kept;
-            self.to_line_end = place.kept >= KEPT;
-        }
-        if self.left > 0 {
-            self.left -= 1;
-        } else if *byte == b'\n' || !self.to_line_end {
-            self.to_line_end = false;
-            return;
-        }
-        if *byte != b'\n' {
-            *byte = b'\r';
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::masked::KEPT;
     use super::*;
 
     const HEADER: &str = "timestamp,metric_name,gpu_id,uuid,Hostname,value\n";

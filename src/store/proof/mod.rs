@@ -13,6 +13,8 @@ use crate::model::source::{ByteRange, PassId, SourceId};
 mod account;
 mod comparison;
 pub mod file;
+mod masked;
+mod record;
 mod spans;
 mod tiles;
 

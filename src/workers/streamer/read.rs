@@ -103,6 +103,7 @@ impl<Q: Queue> Reading<'_, Q> {
             Reader::open(file, &path, &cluster, limits).map_err(StreamerError::Read)
         })
         .await?;
+        self.tell_ignored(source, reader.ignored_columns());
         let mut totals = Totals::default();
         let mut left = Vec::new();
         loop {
@@ -340,6 +341,15 @@ impl<Q: Queue> Reading<'_, Q> {
             if self.unless_stopped(sleep(FULL_DISK_PAUSE)).await.is_none() {
                 return Ok(Flow::Stopped);
             }
+        }
+    }
+
+    /// Tells which columns are for no metric, so that nobody looks for them later.
+    fn tell_ignored(&self, source: &Source, columns: &[String]) {
+        self.vitals.detail("columns_ignored", columns.to_vec());
+        if !columns.is_empty() {
+            let columns = columns.join(", ");
+            tracing::warn!(source = %source.id, columns, "columns that are for no known metric are left out");
         }
     }
 

@@ -65,15 +65,21 @@ impl Dictionary {
         series.place
     }
 
-    /// The place in the current batch of the series with this frame; `None` if it was not seen
-    /// before.
-    pub(super) fn place(&mut self, frame: &Frame) -> Option<u32> {
-        let index = *self.by_frame.get(frame)?;
-        Some(self.place_after_last(index))
+    /// The place in the current batch of the series with this frame, whose labels are read when it
+    /// is seen for the first time.
+    pub(super) fn place_or_learn(
+        &mut self,
+        frame: &Frame,
+        read: impl FnOnce() -> Result<SeriesLabels, String>,
+    ) -> Result<u32, String> {
+        match self.by_frame.get(frame) {
+            Some(index) => Ok(self.place_after_last(*index)),
+            None => Ok(self.learn(frame, read()?)),
+        }
     }
 
     /// Remembers what a frame tells; answers its place in the current batch.
-    pub(super) fn learn(&mut self, frame: &Frame, labels: SeriesLabels) -> u32 {
+    fn learn(&mut self, frame: &Frame, labels: SeriesLabels) -> u32 {
         if self.frames.len() >= MOST_REMEMBERED {
             self.forget();
         }

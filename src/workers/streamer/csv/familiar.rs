@@ -37,6 +37,17 @@ impl Frame {
         self.bytes.extend_from_slice(&record[second.end..]);
     }
 
+    /// Becomes a key that no record fits: of this number and these cells.
+    pub(super) fn become_key<'a>(&mut self, number: usize, cells: impl Iterator<Item = &'a [u8]>) {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(&number.to_le_bytes());
+        for cell in cells {
+            self.bytes.extend_from_slice(&cell.len().to_le_bytes());
+            self.bytes.extend_from_slice(cell);
+        }
+        self.parts = (0, 0);
+    }
+
     /// The record at the start of `bytes`, if it has this frame and its line ends within them. It
     /// is then what taking it apart would find: the frame's own record was taken apart once, and
     /// where a field ends does not depend on the fields before it.

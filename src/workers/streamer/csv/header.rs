@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use super::wide::{self, Wide};
+
 /// The long form of the DCGM export: name, other names that mean the same, whether it has to be
 /// there. Compared without regard to case.
-const COLUMNS: [(&str, &[&str], Need); 12] = [
+pub(super) const COLUMNS: [(&str, &[&str], Need); 12] = [
     ("timestamp", &["time"], Need::Required),
     ("metric_name", &["metric"], Need::Required),
     ("gpu_id", &["gpu"], Need::Required),
@@ -19,10 +21,30 @@ const COLUMNS: [(&str, &[&str], Need); 12] = [
     ("labels_raw", &["labels"], Need::Optional),
 ];
 
+/// Whether a file can do without a column.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Need {
+pub(super) enum Need {
     Required,
     Optional,
+}
+
+/// The form of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A record is one value of one metric.
+    Long(Layout),
+    /// A record has a column for each metric.
+    Wide(Wide),
+}
+
+impl Form {
+    /// How many fields every record has.
+    pub(super) const fn fields(&self) -> usize {
+        match self {
+            Self::Long(layout) => layout.fields,
+            Self::Wide(wide) => wide.fields,
+        }
+    }
 }
 
 /// Positions of the columns, in the order of [`COLUMNS`].
@@ -74,11 +96,38 @@ pub enum HeaderError {
         /// Line of the header, from 1.
         line: u64,
         /// What they mean.
-        column: &'static str,
+        column: String,
         /// Position of the first, from 1.
         first: usize,
         /// Position of the second, from 1.
         second: usize,
+    },
+    /// A column of the wide form is in another unit than its metric.
+    #[error(
+        "`{path}:{line}`: column `{column}` has another unit than `{expected}`, in which this \
+             metric is kept"
+    )]
+    Unit {
+        /// The file.
+        path: String,
+        /// Line of the header, from 1.
+        line: u64,
+        /// The column.
+        column: String,
+        /// The unit; empty for none.
+        expected: String,
+    },
+    /// More columns of the wide form than a record may become rows.
+    #[error("`{path}:{line}`: {metrics} metrics in one record, at most {limit} are accepted")]
+    ManyMetrics {
+        /// The file.
+        path: String,
+        /// Line of the header, from 1.
+        line: u64,
+        /// How many.
+        metrics: usize,
+        /// How many may be.
+        limit: usize,
     },
     /// It is not a record of CSV.
     #[error("`{path}:{line}`: the header cannot be read: {reason}")]
@@ -99,23 +148,44 @@ fn similar(nearest: &Option<String>) -> String {
         .unwrap_or_default()
 }
 
-/// Finds the columns in a header.
-pub(super) fn layout(names: &[String], path: &Path, line: u64) -> Result<Layout, HeaderError> {
+/// What a file looks like, told by its header: it is in the wide form if it has columns for metrics,
+/// and none for the name of a metric.
+pub(super) fn form(names: &[String], path: &Path, line: u64) -> Result<Form, HeaderError> {
+    let metric_name = &COLUMNS[1];
+    let is_long = names.iter().any(|name| is_for(metric_name, name));
+    if !is_long && let Some(wide) = wide::layout(names, path, line)? {
+        return Ok(Form::Wide(wide));
+    }
+    layout(names, path, line).map(Form::Long)
+}
+
+/// Whether a column has the name, or one of the other names, of what it is for.
+pub(super) fn is_for((column, others, _): &(&str, &[&str], Need), name: &str) -> bool {
+    let mut accepted = others.iter().chain([column]);
+    accepted.any(|known| known.eq_ignore_ascii_case(name.trim()))
+}
+
+/// Where the columns of a header are.
+pub(super) fn positions<const COUNT: usize>(
+    columns: &[(&'static str, &[&str], Need); COUNT],
+    names: &[String],
+    path: &Path,
+    line: u64,
+) -> Result<[Option<usize>; COUNT], HeaderError> {
     let path = || path.display().to_string();
-    let mut found = [None; 12];
-    for (slot, (column, others, need)) in found.iter_mut().zip(COLUMNS) {
+    let mut found = [None; COUNT];
+    for (slot, column) in found.iter_mut().zip(columns) {
         let mut positions = names.iter().enumerate().filter_map(|(position, name)| {
-            let name = name.trim();
-            let mut accepted = others.iter().chain([&column]);
-            let matches = accepted.any(|known| known.eq_ignore_ascii_case(name));
+            let matches = is_for(column, name);
             matches.then_some(position)
         });
+        let (column, _, need) = *column;
         *slot = positions.next();
         if let (Some(first), Some(second)) = (*slot, positions.next()) {
             return Err(HeaderError::DuplicateColumn {
                 path: path(),
                 line,
-                column,
+                column: column.to_owned(),
                 first: first + 1,
                 second: second + 1,
             });
@@ -129,6 +199,11 @@ pub(super) fn layout(names: &[String], path: &Path, line: u64) -> Result<Layout,
             });
         }
     }
+    Ok(found)
+}
+
+/// Finds the columns of the long form in a header.
+fn layout(names: &[String], path: &Path, line: u64) -> Result<Layout, HeaderError> {
     let [
         timestamp,
         metric,
@@ -142,7 +217,7 @@ pub(super) fn layout(names: &[String], path: &Path, line: u64) -> Result<Layout,
         namespace,
         value,
         labels_raw,
-    ] = found;
+    ] = positions(&COLUMNS, names, path, line)?;
     let required = |position: Option<usize>| position.unwrap_or(usize::MAX);
     Ok(Layout {
         fields: names.len(),

@@ -3,7 +3,6 @@
 //! Where a chunk begins and ends depends on the file's bytes and on the limits only, so that every
 //! streamer cuts the same file alike. The chunks tile the file from its first byte to its last.
 
-use std::collections::BTreeSet;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,22 +10,24 @@ use std::sync::Arc;
 use memchr::memchr;
 
 use crate::model::batch::{Quarantined, Rows, SeriesLabels};
-use crate::model::limits;
 use crate::model::source::ByteRange;
 use crate::model::time::EventTime;
 
 mod dictionary;
 mod familiar;
+mod gathered;
 mod header;
 mod record;
 mod row;
 mod values;
+mod wide;
 mod window;
 
 use dictionary::Dictionary;
 use familiar::Frame;
+use gathered::Gathered;
+use header::Form;
 pub use header::HeaderError;
-use header::Layout;
 use record::{Field, Split, split};
 use row::{Row, bad_cell, labels};
 use values::Cell;
@@ -96,35 +97,13 @@ pub enum ReadError {
     },
 }
 
-/// The days of the rows of a chunk.
-#[derive(Default)]
-struct Days {
-    last: Option<i64>,
-    all: BTreeSet<i64>,
-}
-
-impl Days {
-    fn add(&mut self, time: EventTime) {
-        let day = Some(limits::day(time));
-        // Most rows are of the same day as the one before.
-        if self.last != day {
-            self.last = day;
-            self.all.extend(day);
-        }
-    }
-
-    fn are_enough(&self) -> bool {
-        self.all.len() >= limits::DAYS
-    }
-}
-
 /// Reads chunks from a file.
 pub struct Reader<R> {
     path: PathBuf,
     cluster: String,
     limits: Limits,
     window: Window<R>,
-    layout: Layout,
+    form: Form,
     place: Place,
     dictionary: Dictionary,
     fields: Vec<Field>,
@@ -138,13 +117,13 @@ impl<R: Read> Reader<R> {
     /// series; `path` is for messages.
     pub fn open(file: R, path: &Path, cluster: &str, limits: Limits) -> Result<Self, ReadError> {
         let mut window = Window::new(file, 0, 1);
-        let layout = read_header(&mut window, path)?;
+        let form = read_header(&mut window, path)?;
         Ok(Self {
             path: path.to_owned(),
             cluster: cluster.to_owned(),
             limits,
             window,
-            layout,
+            form,
             place: Place {
                 index: 0,
                 start: 0,
@@ -157,28 +136,23 @@ impl<R: Read> Reader<R> {
         })
     }
 
+    /// Columns of a file in the wide form that are for no metric that is known.
+    pub fn ignored_columns(&self) -> &[String] {
+        match &self.form {
+            Form::Long(_) => &[],
+            Form::Wide(wide) => &wide.ignored,
+        }
+    }
+
     /// The next chunk; `None` at the end of the file. Even a file without rows has one.
     pub fn next_chunk(&mut self) -> Result<Option<Chunk>, ReadError> {
-        let mut rows = Rows::default();
-        let mut quarantined = Vec::new();
-        let mut days = Days::default();
+        let mut gathered = Gathered::default();
         let place = self.place;
         loop {
             let length = self.window.offset() - place.start;
-            let records = rows.len() + quarantined.len();
-            if records >= self.limits.records || length >= self.limits.bytes || days.are_enough() {
+            let enough = gathered.count() >= self.limits.records || gathered.has_enough_days();
+            if enough || length >= self.limits.bytes || !self.next_record(&mut gathered)? {
                 break;
-            }
-            match self.next_record()? {
-                None => break,
-                Some(Ok(row)) => {
-                    days.add(row.time);
-                    rows.series.push(row.series);
-                    rows.time.push(row.time);
-                    rows.value.push(row.value);
-                    rows.offset.push(row.offset);
-                }
-                Some(Err(bad)) => quarantined.push(bad),
             }
         }
         let end = self.window.offset();
@@ -198,41 +172,40 @@ impl<R: Read> Reader<R> {
             },
             checksum: self.window.take_checksum(),
             series: self.dictionary.finish_batch(),
-            rows,
-            quarantined,
+            rows: gathered.rows,
+            quarantined: gathered.quarantined,
         }))
     }
 
-    /// The next record as a row, or why it is none; `None` at the end of the file.
-    fn next_record(&mut self) -> Result<Option<Result<Row, Quarantined>>, ReadError> {
+    /// Adds what the next record says, or what is wrong with it; answers whether there was one.
+    fn next_record(&mut self, gathered: &mut Gathered) -> Result<bool, ReadError> {
         if !skip_empty_lines(&mut self.window, &self.path)? {
-            return Ok(None);
+            return Ok(false);
         }
         if let Some(row) = self.familiar_row() {
-            return Ok(Some(Ok(row)));
+            gathered.add(row);
+            return Ok(true);
         }
         let bytes = self.window.bytes();
         let seen = &bytes[..bytes.len().min(LONGEST_RECORD)];
         let complete = self.window.reaches_end() && seen.len() == bytes.len();
         let why = match split(seen, complete, &mut self.fields) {
-            Split::Record { length, with_end } => match self.row(length) {
-                Ok(row) => {
-                    self.window.consume(with_end);
-                    return Ok(Some(Ok(row)));
-                }
-                Err(why) => {
+            Split::Record { length, with_end } => {
+                if let Err(why) = self.add_rows(length, gathered) {
                     let bad = self.quarantined(why, length);
-                    self.window.consume(with_end);
-                    return Ok(Some(Err(bad)));
+                    gathered.quarantined.push(bad);
                 }
-            },
+                self.window.consume(with_end);
+                return Ok(true);
+            }
             Split::Unfinished => format!("record longer than {LONGEST_RECORD} bytes"),
             Split::Malformed(why) => why.to_owned(),
         };
         let line = memchr(b'\n', seen).unwrap_or(seen.len());
         let bad = self.quarantined(why, line);
         skip_line(&mut self.window, &self.path)?;
-        Ok(Some(Err(bad)))
+        gathered.quarantined.push(bad);
+        Ok(true)
     }
 
     fn quarantined(&mut self, reason: String, length: usize) -> Quarantined {
@@ -249,8 +222,11 @@ impl<R: Read> Reader<R> {
     fn familiar_row(&mut self) -> Option<Row> {
         let bytes = self.window.bytes();
         let seen = &bytes[..bytes.len().min(LONGEST_RECORD)];
+        let Form::Long(layout) = &self.form else {
+            return None;
+        };
         let (expected, frame) = self.dictionary.expected()?;
-        let fitting = frame.fit(seen, &self.layout)?;
+        let fitting = frame.fit(seen, layout)?;
         let time = event_time(&mut self.last_time, &fitting.time.content(seen)).ok()?;
         let value = value(&fitting.value.content(seen)).ok()?;
         let row = Row {
@@ -263,34 +239,48 @@ impl<R: Read> Reader<R> {
         Some(row)
     }
 
-    /// The row in the record of this length at the front of the window, whose fields are found.
-    fn row(&mut self, length: usize) -> Result<Row, String> {
+    /// Adds the rows in the record of this length at the front of the window, whose fields are
+    /// found: all of them or none.
+    fn add_rows(&mut self, length: usize, gathered: &mut Gathered) -> Result<(), String> {
         let record = &self.window.bytes()[..length];
-        let layout = &self.layout;
-        if self.fields.len() != layout.fields {
-            return Err(format!(
-                "{} fields, the header has {}",
-                self.fields.len(),
-                layout.fields
-            ));
+        let (expected, found) = (self.form.fields(), self.fields.len());
+        if found != expected {
+            return Err(format!("{found} fields, the header has {expected}"));
         }
-        let time = self.fields[layout.timestamp].content(record);
-        let time = event_time(&mut self.last_time, &time)?;
-        let value = value(&self.fields[layout.value].content(record))?;
-        self.frame.become_of(record, &self.fields, layout);
-        let series = match self.dictionary.place(&self.frame) {
-            Some(series) => series,
-            None => {
-                let labels = labels(record, &self.fields, layout, &self.cluster)?;
-                self.dictionary.learn(&self.frame, labels)
+        let offset = self.window.offset();
+        match &self.form {
+            Form::Long(layout) => {
+                let time = self.fields[layout.timestamp].content(record);
+                let time = event_time(&mut self.last_time, &time)?;
+                let value = value(&self.fields[layout.value].content(record))?;
+                self.frame.become_of(record, &self.fields, layout);
+                let read = || labels(record, &self.fields, layout, &self.cluster);
+                let series = self.dictionary.place_or_learn(&self.frame, read)?;
+                gathered.add(Row {
+                    series,
+                    time,
+                    value,
+                    offset,
+                });
             }
-        };
-        Ok(Row {
-            series,
-            time,
-            value,
-            offset: self.window.offset(),
-        })
+            Form::Wide(wide) => {
+                let time = event_time(&mut self.last_time, &wide.time(record, &self.fields))?;
+                let samples = wide.samples(record, &self.fields)?;
+                let mut rows = Vec::with_capacity(samples.len());
+                for sample in samples {
+                    wide.identify(&sample, record, &self.fields, &mut self.frame);
+                    let read = || wide.labels(&sample, record, &self.fields, &self.cluster);
+                    rows.push(Row {
+                        series: self.dictionary.place_or_learn(&self.frame, read)?,
+                        time,
+                        value: sample.value,
+                        offset: offset + sample.at as u64,
+                    });
+                }
+                rows.into_iter().for_each(|row| gathered.add(row));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -317,7 +307,7 @@ impl<R: Read + Seek> Reader<R> {
             path,
             cluster,
             limits,
-            layout: self.layout,
+            form: self.form,
             dictionary: self.dictionary,
             fields: self.fields,
             frame: self.frame,
@@ -388,7 +378,7 @@ fn skip_line<R: Read>(window: &mut Window<R>, path: &Path) -> Result<(), ReadErr
     }
 }
 
-fn read_header<R: Read>(window: &mut Window<R>, path: &Path) -> Result<Layout, ReadError> {
+fn read_header<R: Read>(window: &mut Window<R>, path: &Path) -> Result<Form, ReadError> {
     let failed = file_error(path, 0);
     window.ensure(LONGEST_RECORD).map_err(failed)?;
     if window.bytes().starts_with(BYTE_ORDER_MARK) {
@@ -418,9 +408,9 @@ fn read_header<R: Read>(window: &mut Window<R>, path: &Path) -> Result<Layout, R
         .map(|field| String::from_utf8(field.content(&seen[..length]).into_owned()))
         .collect::<Result<Vec<String>, _>>()
         .map_err(|_| malformed("invalid UTF-8"))?;
-    let layout = header::layout(&names, path, line)?;
+    let form = header::form(&names, path, line)?;
     window.consume(with_end);
-    Ok(layout)
+    Ok(form)
 }
 
 #[cfg(test)]

@@ -30,9 +30,6 @@ pub(super) fn labels(
     layout: &Layout,
     cluster: &str,
 ) -> Result<SeriesLabels, String> {
-    if std::str::from_utf8(record).is_err() {
-        return Err("invalid UTF-8".to_owned());
-    }
     let text =
         |column: usize| String::from_utf8_lossy(&fields[column].content(record)).into_owned();
     let optional = |column: Option<usize>| column.map(text).unwrap_or_default();
@@ -49,6 +46,14 @@ pub(super) fn labels(
         namespace: optional(layout.namespace),
         labels_raw: optional(layout.labels_raw),
     };
+    checked(record, labels)
+}
+
+/// The labels that were read from a record, if a store can hold them.
+pub(super) fn checked(record: &[u8], labels: SeriesLabels) -> Result<SeriesLabels, String> {
+    if std::str::from_utf8(record).is_err() {
+        return Err("invalid UTF-8".to_owned());
+    }
     for (name, label) in [("metric_name", &labels.metric), ("uuid", &labels.uuid)] {
         if label.is_empty() {
             return Err(format!("{name} is empty"));

@@ -3,6 +3,8 @@ use std::io::Cursor;
 
 use proptest::prelude::*;
 
+use crate::model::limits;
+
 use super::*;
 
 const HEADER: &str = "timestamp,metric_name,gpu_id,device,uuid,modelName,Hostname,container,pod,namespace,value,labels_raw\n";

@@ -10,7 +10,8 @@ use crate::model::time::EventTime;
 /// No time is written longer.
 const LONGEST_TIME: usize = 40;
 
-/// The instant in a cell, if a store can hold it: RFC 3339, or `YYYY-MM-DD HH:MM:SS` without a zone, which means UTC.
+/// The instant in a cell, if a store can hold it: RFC 3339, or `YYYY-MM-DD HH:MM:SS`
+/// (also with slashes) without a zone, which means UTC.
 pub(super) fn event_time(cell: &[u8]) -> Option<EventTime> {
     written_time(cell).filter(|time| holds_time(*time))
 }
@@ -21,6 +22,8 @@ fn written_time(cell: &[u8]) -> Option<EventTime> {
     if !(16..=LONGEST_TIME).contains(&text.len()) {
         return None;
     }
+    let rewritten = with_hyphens(text);
+    let text = rewritten.as_deref().unwrap_or(text);
     if let Ok(timestamp) = text.parse::<Timestamp>() {
         return Some(timestamp.into());
     }
@@ -28,6 +31,12 @@ fn written_time(cell: &[u8]) -> Option<EventTime> {
     let local: DateTime = text.parse().ok().filter(|_| ends_with_digit)?;
     let zoned = local.to_zoned(TimeZone::UTC).ok()?;
     Some(zoned.timestamp().into())
+}
+
+/// A date as `nvidia-smi` writes it, `YYYY/MM/DD`, in the form that all others have.
+fn with_hyphens(text: &str) -> Option<String> {
+    let is_slash = |at: usize| text.as_bytes().get(at) == Some(&b'/');
+    (is_slash(4) && is_slash(7)).then(|| text.replacen('/', "-", 2))
 }
 
 /// What a cell says about a value.
@@ -78,6 +87,7 @@ mod tests {
             "2025-07-18T20:42:34",
             "2025-07-18T22:42:34+02:00",
             " 2025-07-18T20:42:34Z ",
+            " 2025/07/18 20:42:34.000",
         ] {
             assert_eq!(event_time(text.as_bytes()), Some(expected), "{text}");
         }
@@ -94,6 +104,7 @@ mod tests {
             "2025-07-18T20:42:34[Europe/Berlin]",
             "0000-12-31T23:59:59Z",
             "-000001-07-18T20:42:34Z",
+            "18/07/2025 20:42:34",
         ] {
             assert_eq!(event_time(text.as_bytes()), None, "{text}");
         }

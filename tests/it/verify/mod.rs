@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is wrong")]
 
+mod wide;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
