@@ -50,7 +50,7 @@ pub(super) struct WorkerArgs {
 #[derive(Debug, Subcommand)]
 enum Worker {
     /// Read sources and publish them to the queue
-    Streamer,
+    Streamer(StreamerArgs),
     /// Move batches from the queue into the store
     Collector,
     /// Answer queries over HTTP
@@ -61,6 +61,19 @@ enum Worker {
     Probe(ProbeArgs),
 }
 
+#[derive(Debug, Args)]
+struct StreamerArgs {
+    /// Make telemetry up instead of reading `CSV_FILE`: hosts, GPUs of each, rows of all together up
+    /// to now, time between two looks
+    #[arg(
+        long,
+        value_name = "WHAT",
+        num_args = 0..=1,
+        default_missing_value = "default"
+    )]
+    generate: Option<String>,
+}
+
 /// What a worker does, once its settings are known.
 enum Work {
     Streamer(StreamerSettings, RedisQueue),
@@ -69,9 +82,9 @@ enum Work {
 }
 
 pub(super) fn run(args: &WorkerArgs, session: &Session) -> Result<ExitCode, CliError> {
-    let environment = &session.environment;
+    let environment = &environment(&args.worker, session);
     let component = match &args.worker {
-        Worker::Streamer => Component::Streamer,
+        Worker::Streamer(_) => Component::Streamer,
         Worker::Collector => Component::Collector,
         Worker::ApiGateway => Component::ApiGateway,
         Worker::Fetch => return worker_fetch::run(session),
@@ -104,6 +117,17 @@ pub(super) fn run(args: &WorkerArgs, session: &Session) -> Result<ExitCode, CliE
     let outcome = runtime.block_on(supervise(component, identity, etcd, settings, environment));
     runtime.shutdown_timeout(BLOCKING_LIMIT);
     outcome
+}
+
+/// The variables, with what flags say instead of them.
+fn environment(worker: &Worker, session: &Session) -> Environment {
+    let variables = session.environment.clone();
+    match worker {
+        Worker::Streamer(StreamerArgs {
+            generate: Some(what),
+        }) => variables.with("GENERATE", what),
+        _ => variables,
+    }
 }
 
 /// The settings of each worker's own work.

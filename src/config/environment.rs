@@ -39,6 +39,13 @@ impl Environment {
         self
     }
 
+    /// The same with a variable set, whatever it was.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.0.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
     /// The same without these variables.
     #[must_use]
     pub fn without(&self, names: &[String]) -> Self {

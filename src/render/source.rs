@@ -42,6 +42,7 @@ pub(super) fn streamer(values: &Values) -> Value {
         "loopMode": config.loop_mode.to_string(),
         "replicas": streamer.replica_count.max(fewest).to_string(),
         "spoolLimit": limit.whole().to_string(),
+        "generate": generate(&config.csv_source),
         "volume": volume,
         "download": download(&config.csv_source),
         "mountPath": config.csv_source.mount_path,
@@ -75,6 +76,20 @@ fn place(values: &Values) -> Place<'_> {
             name: download_name(source),
             volume: Value::Null,
         },
+        // There is no file.
+        CsvSourceType::Generated => Place {
+            folder: IMAGE_DATA,
+            name: String::new(),
+            volume: Value::Null,
+        },
+    }
+}
+
+/// What is made up; empty if there is a file.
+fn generate(source: &CsvSource) -> &str {
+    match source.kind {
+        CsvSourceType::Generated => &source.generate,
+        _ => "",
     }
 }
 

@@ -49,6 +49,7 @@ mod scenarios;
 mod schema;
 mod scripts;
 mod servers;
+mod sources;
 mod store;
 mod store_data;
 mod store_fixture;

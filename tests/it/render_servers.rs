@@ -1,21 +1,11 @@
 //! Settings of the values that have to arrive in the objects: the servers between the workers.
 
 use serde_json::Value;
-use telectl::config::{self, Layers};
 use telectl::model::manifest::SecretContent;
 use telectl::model::object::ObjectKind;
 use telectl::model::profile::Profile;
 
-use crate::render_support::{environment, from_file, object, pod_of as pod, preview};
-
-fn refused(profile: Profile, sets: &[&str]) -> String {
-    let layers = Layers {
-        sets: sets.iter().map(|text| (*text).to_owned()).collect(),
-        ..Layers::default()
-    };
-    let error = config::resolve(profile, &layers).expect_err("it must not be accepted");
-    error.to_string()
-}
+use crate::render_support::{environment, from_file, object, pod_of as pod, preview, refused};
 
 /// The Secret that a variable comes from, and its key.
 fn reference(pod: &Value, variable: &str) -> (String, String) {

@@ -4,7 +4,7 @@ use telectl::model::object::ObjectKind;
 use telectl::model::profile::Profile;
 use telectl::render;
 
-use crate::render_support::{environment, object, preview};
+use crate::render_support::{environment, object, preview, refused};
 
 #[test]
 fn r31_a_csv_source_is_mounted_where_the_streamer_reads_it() {
@@ -61,6 +61,19 @@ fn r31_a_file_that_fits_becomes_a_configmap_and_a_longer_one_is_refused() {
     assert!(told[0].contains("csvSource.data has no effect"), "{told:?}");
 }
 
+#[test]
+fn w21_made_up_telemetry_needs_no_file_and_nonsense_is_refused() {
+    let kind = "streamer.config.csvSource.type=generated";
+    let what = |what: &str| format!("streamer.config.csvSource.generate=hosts=3\\,rows={what}");
+    let set = preview(Profile::Dev, &[kind, &what("50")]);
+    let pod = &object(&set, ObjectKind::StatefulSet, "streamer")["spec"]["template"]["spec"];
+    assert_eq!(environment(pod)["GENERATE"]["value"], "hosts=3,rows=50");
+    assert!(!environment(pod).contains_key("CSV_FILE"));
+    let error = refused(Profile::Dev, &[kind, &what("many")]);
+    assert!(error.contains("csvSource.generate"), "{error}");
+    assert!(error.contains("hosts=2,gpus=8"), "{error}");
+}
+
 const DIGEST: &str = "streamer.config.csvSource.sha256=\
                       ABCDEF00000000000000000000000000000000000000000000000000000000FF";
 
@@ -103,14 +116,7 @@ fn r31_a_url_is_downloaded_by_a_container_that_runs_first() {
 
 #[test]
 fn r31_a_download_that_cannot_be_right_is_refused() {
-    let refused = |sets: &[&str]| {
-        let layers = telectl::config::Layers {
-            sets: sets.iter().map(|text| (*text).to_owned()).collect(),
-            ..telectl::config::Layers::default()
-        };
-        let error = telectl::config::resolve(Profile::Dev, &layers).expect_err("it is wrong");
-        error.to_string()
-    };
+    let refused = |sets: &[&str]| refused(Profile::Dev, sets);
     let url = "streamer.config.csvSource.type=url";
     let address = "streamer.config.csvSource.url=https://data.example.com/gpus.csv";
     let nothing = refused(&[url]);

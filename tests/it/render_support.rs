@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use telectl::config::{self, Layers, Resolved, ValuesFile};
+use telectl::config::{self, ConfigError, Layers, Resolved, ValuesFile};
 use telectl::model::manifest::RenderedSet;
 use telectl::model::object::ObjectKind;
 use telectl::model::profile::Profile;
@@ -11,11 +11,21 @@ use telectl::render;
 
 /// The values of a profile with `--set` texts on top.
 pub(crate) fn resolved(profile: Profile, sets: &[&str]) -> Resolved {
+    resolve(profile, sets).unwrap_or_else(|error| panic!("{profile}: {error}"))
+}
+
+/// What is said about settings that are not accepted.
+pub(crate) fn refused(profile: Profile, sets: &[&str]) -> String {
+    let error = resolve(profile, sets).expect_err("it must not be accepted");
+    error.to_string()
+}
+
+fn resolve(profile: Profile, sets: &[&str]) -> Result<Resolved, ConfigError> {
     let layers = Layers {
         sets: sets.iter().map(|text| (*text).to_owned()).collect(),
         ..Layers::default()
     };
-    config::resolve(profile, &layers).unwrap_or_else(|error| panic!("{profile}: {error}"))
+    config::resolve(profile, &layers)
 }
 
 /// A profile, with placeholders for addresses.

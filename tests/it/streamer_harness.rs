@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use telectl::config::environment::Environment;
-use telectl::config::worker::{IdentitySettings, RedisSettings, StreamerSettings};
+use telectl::config::worker::{IdentitySettings, RedisSettings, SourceSettings, StreamerSettings};
 use telectl::model::batch::{Batch, Message, SignedOff};
 use telectl::model::component::Component;
 use telectl::model::source::StoreToken;
@@ -30,7 +30,7 @@ pub(crate) const IDLE: Duration = Duration::from_secs(2);
 
 pub(crate) fn settings(csv_file: impl Into<PathBuf>, spool_dir: &Path) -> StreamerSettings {
     StreamerSettings {
-        csv_file: csv_file.into(),
+        source: SourceSettings::Files(csv_file.into()),
         batch_size: 100,
         stream_interval: None,
         loop_mode: false,
@@ -92,10 +92,10 @@ impl Streamer {
     }
 }
 
-/// What the store would hold: each range of each pass once.
+/// What the store would hold: each range of each pass of each source once.
 pub(crate) struct Ledger {
     pub(crate) token: StoreToken,
-    pub(crate) batches: BTreeMap<(String, u64, u64), Batch>,
+    pub(crate) batches: BTreeMap<(String, String, u64, u64), Batch>,
     pub(crate) signed_off: Vec<SignedOff>,
     /// Batches that were there already: which bytes, and who sent them first and who again.
     pub(crate) repeated: Vec<String>,
@@ -133,7 +133,8 @@ impl Ledger {
                 Message::SignedOff(signed_off) => self.signed_off.push(signed_off),
                 Message::Canary(canary) => panic!("no streamer sends {canary:?}"),
                 Message::Batch(batch) => {
-                    let key = (batch.pass.0.clone(), batch.range.start, batch.range.end);
+                    let (source, pass) = (batch.source.to_string(), batch.pass.0.clone());
+                    let key = (source, pass, batch.range.start, batch.range.end);
                     if let Some(known) = self.batches.insert(key, batch.clone()) {
                         assert_eq!(known.checksum, batch.checksum);
                         self.repeated

@@ -104,7 +104,16 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
     ),
     (
         "worker streamer",
-        &[("telectl worker streamer", "REDIS_URL names the queue")],
+        &[
+            (
+                "telectl worker streamer",
+                "REDIS_URL names the queue, CSV_FILE the file, folder or pattern",
+            ),
+            (
+                "telectl worker streamer --generate hosts=100,gpus=8,rows=1000000,interval=10s",
+                "a million rows of GPUs that do not exist, the last ones of now",
+            ),
+        ],
     ),
     (
         "worker collector",

@@ -2,6 +2,7 @@
 
 use super::{Broken, Quantity, parse_duration};
 use crate::config::values::{BackupStorageType, CsvSourceType, Values};
+use crate::config::worker::GenerateSettings;
 
 /// Most bytes that the API server takes in a ConfigMap, keys and texts together.
 const CONFIG_MAP_LIMIT: usize = 1 << 20;
@@ -18,6 +19,14 @@ pub(super) fn check(values: &Values, broken: &mut Vec<Broken>) {
     }
     if values.streamer.enabled && values.streamer.config.csv_source.kind == CsvSourceType::Url {
         download(values, broken);
+    }
+    let is_generated = source.kind == CsvSourceType::Generated;
+    if values.streamer.enabled
+        && is_generated
+        && GenerateSettings::parse(&source.generate).is_none()
+    {
+        let text = format!("must be {}", GenerateSettings::EXPECTED);
+        broken.push(("streamer.config.csvSource.generate".to_owned(), text));
     }
     monitoring(values, broken);
     if values.backup.enabled {

@@ -142,6 +142,8 @@ pub struct CsvSource {
     /// Secret with `ca.crt` of the authority behind an `https` URL; empty for the public ones.
     #[serde(default)]
     pub ca_secret: String,
+    /// What to make up, as `hosts=2,gpus=8,rows=100000,interval=1s`.
+    pub generate: String,
 }
 
 /// Where the streamer's file comes from.
@@ -156,6 +158,8 @@ pub enum CsvSourceType {
     Pvc,
     /// A download.
     Url,
+    /// None: telemetry is made up.
+    Generated,
 }
 
 /// The write-ahead spool.

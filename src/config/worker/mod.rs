@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::model::endpoint::Endpoint;
 use crate::model::secret::Secret;
 
+mod generate;
 mod parse;
 
 pub use parse::{listen_port, parse_duration};
@@ -112,7 +113,15 @@ pub const VARIABLES: &[(&str, &str)] = &[
         "DB_CA_CERT",
         "PEM text of the authority that signed the server's certificate",
     ),
-    ("CSV_FILE", "file to stream, or to download to"),
+    (
+        "CSV_FILE",
+        "file, folder or pattern to stream, or file to download to",
+    ),
+    (
+        "GENERATE",
+        "telemetry to make up instead of reading CSV_FILE, for example \
+         hosts=2,gpus=8,rows=100000,interval=1s",
+    ),
     ("SOURCE_URL", "http or https URL to download the file from"),
     (
         "SOURCE_SHA256",
@@ -285,11 +294,33 @@ pub struct DatabaseSettings {
     pub ca_cert: Option<String>,
 }
 
+/// What is streamed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceSettings {
+    /// A file, the files of a folder, or those that a pattern in the last part of the path names.
+    Files(PathBuf),
+    /// Telemetry that is made up.
+    Generated(GenerateSettings),
+}
+
+/// Telemetry to make up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GenerateSettings {
+    /// Hosts, from 1 on.
+    pub hosts: u64,
+    /// GPUs of each, from 1 on.
+    pub gpus: u64,
+    /// Rows of all of them together, from 1 on.
+    pub rows: u64,
+    /// Time from one look at all GPUs to the next; at least a millisecond.
+    pub interval: Duration,
+}
+
 /// What a streamer does.
 #[derive(Debug, Clone)]
 pub struct StreamerSettings {
-    /// File to stream.
-    pub csv_file: std::path::PathBuf,
+    /// What to stream.
+    pub source: SourceSettings,
     /// Rows per batch.
     pub batch_size: usize,
     /// Pause between batches.

@@ -13,8 +13,8 @@ use crate::model::secret::Secret;
 
 use super::{
     AdvertiseSettings, CollectorSettings, DatabaseSettings, EtcdSettings, FetchSettings,
-    GatewaySettings, IdentitySettings, RedisSettings, SettingError, SslMode, StreamerSettings,
-    VARIABLES,
+    GatewaySettings, GenerateSettings, IdentitySettings, RedisSettings, SettingError,
+    SourceSettings, SslMode, StreamerSettings, VARIABLES,
 };
 
 /// The pipeline of workers that are told of none: the namespace that the profiles use.
@@ -246,11 +246,27 @@ impl DatabaseSettings {
     }
 }
 
+fn source(environment: &Environment) -> Result<SourceSettings, SettingError> {
+    match environment.get("GENERATE") {
+        None => Ok(SourceSettings::Files(PathBuf::from(required(
+            environment,
+            "CSV_FILE",
+        )?))),
+        Some(text) => match GenerateSettings::parse(text) {
+            Some(settings) => Ok(SourceSettings::Generated(settings)),
+            None => Err(SettingError::Malformed {
+                name: "GENERATE",
+                expected: GenerateSettings::EXPECTED,
+            }),
+        },
+    }
+}
+
 impl StreamerSettings {
     /// From the streamer's variables.
     pub fn from_environment(environment: &Environment) -> Result<Self, SettingError> {
         Ok(Self {
-            csv_file: PathBuf::from(required(environment, "CSV_FILE")?),
+            source: source(environment)?,
             batch_size: parsed(environment, "BATCH_SIZE", "a number of rows from 1 to 5000")?
                 .unwrap_or(5000)
                 .clamp(1, 5000),

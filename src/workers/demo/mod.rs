@@ -13,7 +13,8 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 
 use crate::config::worker::{
-    AdvertiseSettings, CollectorSettings, GatewaySettings, IdentitySettings, StreamerSettings,
+    AdvertiseSettings, CollectorSettings, GatewaySettings, IdentitySettings, SourceSettings,
+    StreamerSettings,
 };
 use crate::model::component::Component;
 use crate::queue::embedded::SpoolQueue;
@@ -149,7 +150,7 @@ fn start_streamer(
     vitals: &Vitals,
 ) {
     let settings = StreamerSettings {
-        csv_file: source.to_owned(),
+        source: SourceSettings::Files(source.to_owned()),
         batch_size: BATCH_ROWS,
         stream_interval: None,
         loop_mode: false,

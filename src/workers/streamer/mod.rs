@@ -22,14 +22,18 @@ use crate::queue::spool::SpoolError;
 mod announced;
 pub mod csv;
 mod health;
+mod left_over;
 mod meter;
 mod outbox;
 mod piece;
 mod publish;
 mod read;
 mod reconcile;
+mod remembered;
 mod run;
 mod source;
+mod stream;
+mod supply;
 
 pub use read::QUARANTINED;
 pub use run::run;
@@ -53,6 +57,19 @@ pub enum StreamerError {
     /// Somebody wrote into the source, so that it is another one now.
     #[error("`{}` changed while it was read: replace a source by renaming a new file over it", .0.display())]
     SourceChanged(PathBuf),
+    /// Rows were appended to a source that was streamed already.
+    #[error("`{}` grew after it was streamed, and would be stored a second time: write what is new \
+             into a file of its own", .0.display())]
+    Grew(PathBuf),
+    /// What was made up cannot be noted.
+    #[error("cannot remember in `{}` what was made up", path.display())]
+    Remember {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The spool cannot be used.
     #[error("cannot keep batches in the spool")]
     Spool(#[source] SpoolError),
@@ -65,6 +82,14 @@ pub enum StreamerError {
 }
 
 impl StreamerError {
+    /// Whether one source is to blame, and not what all of them need.
+    const fn is_of_source(&self) -> bool {
+        matches!(
+            self,
+            Self::Read(_) | Self::Source { .. } | Self::SourceChanged(_) | Self::Grew(_)
+        )
+    }
+
     /// Whether the spool lacks nothing but room.
     fn is_full_disk(&self) -> bool {
         use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};

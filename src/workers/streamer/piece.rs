@@ -59,6 +59,14 @@ impl Affinity {
         }
     }
 
+    /// That of a streamer without siblings.
+    pub(super) const fn everything() -> Self {
+        Self {
+            ordinal: None,
+            replicas: 1,
+        }
+    }
+
     pub(super) fn prefers(self, index: u64) -> bool {
         self.ordinal
             .is_none_or(|ordinal| index % self.replicas == ordinal)

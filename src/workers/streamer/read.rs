@@ -1,11 +1,10 @@
 //! Reads a source and puts the pieces that are this streamer's into the spool.
 
-use std::fs::File;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
-use tokio::time::{sleep, sleep_until};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::batch::{Batch, Message, SignedOff};
@@ -14,23 +13,16 @@ use crate::queue::{Claim, Queue};
 use crate::workers::vitals::Vitals;
 
 use super::announced::Announced;
-use super::csv::{Chunk, Limits, Place, Reader};
+use super::csv::{Chunk, Limits, Reader};
 use super::health::Health;
+use super::left_over::{Left, LeftOver};
 use super::meter::Meter;
 use super::outbox::Outbox;
 use super::piece::{Affinity, Note, Piece};
 use super::reconcile::CLAIM_TIME;
-use super::source::Source;
+use super::source::{Source, SourceReader};
 use super::{StreamerError, blocking};
 
-/// How long a sibling's chunk is left alone. Streamers of one StatefulSet start within seconds of
-/// each other; one that is not there by then is late, and its chunks would wait for nothing.
-const GRACE: Duration = Duration::from_secs(10);
-/// Pause between two looks at chunks that siblings have claimed.
-const LOOK_INTERVAL: Duration = Duration::from_secs(2);
-/// Siblings' chunks that are looked at together. Their order is that of the file, so the first ones
-/// are done first.
-const LOOKS: usize = 64;
 /// Pause before writing again to a full disk.
 const FULL_DISK_PAUSE: Duration = Duration::from_secs(1);
 
@@ -74,38 +66,26 @@ pub const QUARANTINED: &str = "quarantined";
 /// How many of them are kept there; all of them are in the store.
 const EXAMPLES: usize = 10;
 
-/// A piece that was left to a sibling.
-#[derive(Clone, Copy)]
-enum Left {
-    Chunk(Place, Piece),
-    SignOff(Totals),
-}
-
 /// Counted over a whole source.
 #[derive(Debug, Clone, Copy, Default)]
-struct Totals {
-    chunks: u64,
+pub(super) struct Totals {
+    pub(super) chunks: u64,
     rows: u64,
     quarantined: u64,
 }
 
 impl<Q: Queue> Reading<'_, Q> {
-    /// Reads the source once from start to end, then takes over what siblings leave undone.
-    pub(super) async fn pass(
+    /// Reads a source once from start to end; what is a sibling's is noted in `left`.
+    pub(super) async fn scan(
         &self,
         source: &Arc<Source>,
         pass: &PassId,
+        left: &mut LeftOver,
     ) -> Result<Flow, StreamerError> {
-        let begun = Instant::now();
-        let (path, cluster) = (source.path.clone(), source.id.cluster.clone());
-        let (file, limits) = (source.reopen()?, self.limits);
-        let mut reader = blocking(move || {
-            Reader::open(file, &path, &cluster, limits).map_err(StreamerError::Read)
-        })
-        .await?;
+        let mut reader = self.open(source).await?;
         self.tell_ignored(source, reader.ignored_columns());
         let mut totals = Totals::default();
-        let mut left = Vec::new();
+        let mut theirs = left.of(source, pass);
         loop {
             let Some(()) = self.unless_stopped(self.outbox.room()).await else {
                 return Ok(Flow::Stopped);
@@ -124,102 +104,33 @@ impl<Q: Queue> Reading<'_, Q> {
                         return Ok(Flow::Stopped);
                     }
                 }
-                Decision::Leave => left.push(Left::Chunk(chunk.place, note.piece)),
+                Decision::Leave => theirs.add(Left::Chunk(chunk.place, chunk.range)),
                 Decision::Done => {}
             }
         }
         let note = self.note(source, pass, Piece::SignOff);
         match self.decide(&note, totals.chunks).await {
-            Decision::Make => {
-                if self.sign_off(note, source, totals).await? == Flow::Stopped {
-                    return Ok(Flow::Stopped);
-                }
-            }
-            Decision::Leave => left.push(Left::SignOff(totals)),
+            Decision::Make => return self.sign_off(note, source, totals).await,
+            Decision::Leave => theirs.add(Left::SignOff(totals)),
             Decision::Done => {}
         }
-        self.take_left_over(source, pass, reader, (left, begun))
-            .await
-    }
-
-    /// Watches the pieces that were left to siblings until each is completed; makes those that stay
-    /// unclaimed.
-    async fn take_left_over(
-        &self,
-        source: &Arc<Source>,
-        pass: &PassId,
-        mut reader: Reader<File>,
-        (mut left, begun): (Vec<Left>, Instant),
-    ) -> Result<Flow, StreamerError> {
-        let mut next_look = begun + GRACE;
-        while !left.is_empty() {
-            self.vitals.detail("chunks_left_to_siblings", left.len());
-            let looking = sleep_until(next_look.into());
-            if self.unless_stopped(looking).await.is_none() {
-                return Ok(Flow::Stopped);
-            }
-            // A sibling that has heard of another store works for that one already. What it did is
-            // not undone: a failure to hear of it costs batches that the ledger ignores.
-            drop(self.announced.ask(self.queue, self.health).await);
-            let mut still_left = Vec::new();
-            for one in left.drain(..left.len().min(LOOKS)) {
-                let piece = match one {
-                    Left::Chunk(_, piece) => piece,
-                    Left::SignOff(_) => Piece::SignOff,
-                };
-                let note = self.note(source, pass, piece);
-                let claim = self.claim(&note).await;
-                match (claim, one) {
-                    (Some(Claim::Completed), _) => {}
-                    (Some(Claim::Mine), one) => {
-                        let flow;
-                        (reader, flow) = self.make_left(one, note, reader, source).await?;
-                        if flow == Flow::Stopped {
-                            return Ok(flow);
-                        }
-                    }
-                    // A sibling has it, or the queue does not answer.
-                    (Some(Claim::Theirs) | None, one) => still_left.push(one),
-                }
-            }
-            still_left.append(&mut left);
-            left = still_left;
-            next_look = Instant::now() + LOOK_INTERVAL;
-        }
-        self.vitals.detail("chunks_left_to_siblings", 0);
         Ok(Flow::Finished)
     }
 
-    /// Makes the message of a piece that a sibling left; a chunk is read again for that.
-    async fn make_left(
+    /// A source at its beginning.
+    pub(super) async fn open(
         &self,
-        left: Left,
-        note: Note,
-        reader: Reader<File>,
         source: &Arc<Source>,
-    ) -> Result<(Reader<File>, Flow), StreamerError> {
-        let place = match left {
-            Left::SignOff(totals) => {
-                return Ok((reader, self.sign_off(note, source, totals).await?));
-            }
-            Left::Chunk(place, _) => place,
-        };
-        let Some(()) = self.unless_stopped(self.outbox.room()).await else {
-            return Ok((reader, Flow::Stopped));
-        };
-        let reader = blocking(move || reader.go_to(place).map_err(StreamerError::Read)).await?;
-        let (reader, chunk) = read_chunk(reader, source).await?;
-        let Some(chunk) = chunk else {
-            return Ok((reader, Flow::Finished));
-        };
-        tracing::info!(
-            chunk = place.index,
-            "took over a chunk that nobody worked on"
-        );
-        Ok((reader, self.make_batch(note, chunk).await?))
+    ) -> Result<Reader<SourceReader>, StreamerError> {
+        let (source, limits) = (Arc::clone(source), self.limits);
+        blocking(move || {
+            let (bytes, cluster) = (source.reopen()?, &source.id.cluster);
+            Reader::open(bytes, &source.path, cluster, limits).map_err(StreamerError::Read)
+        })
+        .await
     }
 
-    fn note(&self, source: &Source, pass: &PassId, piece: Piece) -> Note {
+    pub(super) fn note(&self, source: &Source, pass: &PassId, piece: Piece) -> Note {
         Note {
             source: source.id.clone(),
             pass: pass.clone(),
@@ -248,7 +159,7 @@ impl<Q: Queue> Reading<'_, Q> {
 
     /// Claims a piece; `None` if the queue does not answer. It is not asked while it is known to be
     /// away: every attempt would cost its time limit.
-    async fn claim(&self, note: &Note) -> Option<Claim> {
+    pub(super) async fn claim(&self, note: &Note) -> Option<Claim> {
         if !self.health.is_ok() {
             return None;
         }
@@ -263,7 +174,7 @@ impl<Q: Queue> Reading<'_, Q> {
         claim
     }
 
-    async fn make_batch(&self, note: Note, chunk: Chunk) -> Result<Flow, StreamerError> {
+    pub(super) async fn make_batch(&self, note: Note, chunk: Chunk) -> Result<Flow, StreamerError> {
         let rows = chunk.rows.len() as u64;
         for bad in &chunk.quarantined {
             let Note { source, .. } = &note;
@@ -304,7 +215,7 @@ impl<Q: Queue> Reading<'_, Q> {
         Ok(Flow::Finished)
     }
 
-    async fn sign_off(
+    pub(super) async fn sign_off(
         &self,
         note: Note,
         source: &Source,
@@ -362,7 +273,7 @@ impl<Q: Queue> Reading<'_, Q> {
     }
 
     /// What it waits for; `None` if the worker is told to stop before.
-    async fn unless_stopped<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
+    pub(super) async fn unless_stopped<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => None,
@@ -372,10 +283,10 @@ impl<Q: Queue> Reading<'_, Q> {
 }
 
 /// Reads the next chunk where waiting for the disk is allowed.
-async fn read_chunk(
-    mut reader: Reader<File>,
+pub(super) async fn read_chunk(
+    mut reader: Reader<SourceReader>,
     source: &Arc<Source>,
-) -> Result<(Reader<File>, Option<Chunk>), StreamerError> {
+) -> Result<(Reader<SourceReader>, Option<Chunk>), StreamerError> {
     let source = Arc::clone(source);
     blocking(move || {
         let chunk = reader.next_chunk().map_err(StreamerError::Read)?;

@@ -1,14 +1,12 @@
 //! The streamer as a whole.
 
 use std::convert::Infallible;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::worker::{IdentitySettings, StreamerSettings};
-use crate::model::source::PassId;
 use crate::queue::Queue;
 use crate::workers::vitals::Vitals;
 
@@ -19,9 +17,9 @@ use super::meter::Meter;
 use super::outbox::Outbox;
 use super::piece::Affinity;
 use super::publish::publish;
-use super::read::{Flow, Reading};
+use super::read::Reading;
 use super::reconcile::Reconciler;
-use super::source::Source;
+use super::stream::stream;
 use super::{StreamerError, blocking};
 
 /// Bytes of a source in one batch at most, apart from its last record. Far above 5,000 rows of the
@@ -84,7 +82,7 @@ pub async fn run<Q: Queue>(
         owner: &identity.id,
     };
     let work = async {
-        stream(&reading, settings, &identity.cluster_id).await?;
+        stream(&reading, settings, identity).await?;
         stop.cancelled().await;
         drain(&outbox, &reconciler).await
     };
@@ -96,79 +94,6 @@ pub async fn run<Q: Queue>(
     };
     show_now(&vitals, &outbox, &meter);
     ended
-}
-
-async fn stream<Q: Queue>(
-    reading: &Reading<'_, Q>,
-    settings: &StreamerSettings,
-    cluster: &str,
-) -> Result<(), StreamerError> {
-    let (vitals, announced) = (reading.vitals, reading.announced);
-    // A failure is noted by then, and that is all.
-    drop(announced.ask(reading.queue, reading.health).await);
-    vitals.detail("csv_file", settings.csv_file.display().to_string());
-    let mut patience = Patience::default();
-    loop {
-        let (path, cluster) = (settings.csv_file.clone(), cluster.to_owned());
-        let stop = reading.stop.clone();
-        let opened = blocking(move || Source::open(&path, &cluster, &stop)).await?;
-        let Some(source) = opened.map(Arc::new) else {
-            return Ok(());
-        };
-        let pass = if settings.loop_mode {
-            PassId(hex::encode(rand::random::<[u8; 16]>()))
-        } else {
-            PassId::once()
-        };
-        vitals.detail("source", source.id.to_string());
-        vitals.detail("source_bytes", source.size);
-        vitals.detail("pass", pass.0.clone());
-        tracing::info!(source = %source.id, pass = pass.0, "reading");
-        let mut heard = announced.listen();
-        if reading.pass(&source, &pass).await? == Flow::Stopped {
-            return Ok(());
-        }
-        if settings.loop_mode {
-            continue;
-        }
-        vitals.detail("source_state", "finished");
-        tracing::info!(source = %source.id, "read to its end");
-        let again = async {
-            heard.news().await;
-            sleep(patience.pause()).await;
-        };
-        tokio::select! {
-            () = reading.stop.cancelled() => return Ok(()),
-            () = again => {}
-        }
-        tracing::info!("the collectors fill another store: reading again what it may lack");
-    }
-}
-
-/// Pauses before a source is read again. They grow as long as the announcements do not settle, as
-/// when the collectors of two pipelines take each other's queue for theirs.
-#[derive(Debug, Default)]
-struct Patience {
-    last: Option<Instant>,
-    soon: usize,
-}
-
-impl Patience {
-    const PAUSES: [Duration; 4] = [
-        Duration::ZERO,
-        Duration::from_secs(10),
-        Duration::from_secs(60),
-        Duration::from_secs(300),
-    ];
-    /// After this time without news, the next is the first again.
-    const SETTLED: Duration = Duration::from_secs(600);
-
-    fn pause(&mut self) -> Duration {
-        let is_soon = self.last.is_some_and(|last| last.elapsed() < Self::SETTLED);
-        self.soon = if is_soon { self.soon + 1 } else { 0 };
-        self.last = Some(Instant::now());
-        Self::PAUSES[self.soon.min(Self::PAUSES.len() - 1)]
-    }
 }
 
 /// Publishes what is in the spool and takes note of what was acknowledged, if the queue answers in
@@ -214,19 +139,4 @@ fn show_now(vitals: &Vitals, outbox: &Outbox, meter: &Meter) {
     vitals.detail("spool_bytes", meter.spool_bytes.get());
     vitals.detail("spool_undrained", undrained);
     vitals.detail("spool_incarnation", outbox.incarnation().0.clone());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_change_is_followed_at_once_and_a_series_of_them_ever_later() {
-        let mut patience = Patience::default();
-        let pauses: Vec<Duration> = (0..6).map(|_| patience.pause()).collect();
-        assert_eq!(pauses[..4], Patience::PAUSES);
-        assert_eq!(pauses[5], pauses[3]);
-        patience.last = Instant::now().checked_sub(Patience::SETTLED);
-        assert_eq!(patience.pause(), Duration::ZERO);
-    }
 }

@@ -1,0 +1,208 @@
+//! Which files are streamed: one, all of a folder, or those whose names match a pattern.
+
+use std::collections::BTreeMap;
+use std::fs::Metadata;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use glob::Pattern;
+
+/// How the name of a file in a folder has to end.
+const ENDING: &str = "*.csv";
+/// A file that was written to within this time may not be complete.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// Where sources come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) enum Place {
+    /// This file.
+    File(PathBuf),
+    /// The files of a folder with these names; others may come.
+    Files {
+        /// The folder.
+        folder: PathBuf,
+        /// What the names look like.
+        pattern: Pattern,
+    },
+}
+
+/// How a file was found: if it is found otherwise later, somebody wrote to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) struct Stamp {
+    size: u64,
+    modified: Option<SystemTime>,
+}
+
+/// The files of a place at one moment, in the order of their names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in super::super) struct Listed {
+    pub(in super::super) files: BTreeMap<PathBuf, Stamp>,
+    /// Those of them that may be incomplete.
+    fresh: Vec<PathBuf>,
+}
+
+impl Place {
+    /// What a path means: a file, a folder, or a pattern for the names in one. Blocks.
+    pub(in super::super) fn of(path: &Path) -> Self {
+        if path.is_dir() {
+            return Self::Files {
+                folder: path.to_owned(),
+                pattern: Pattern::new(ENDING).unwrap_or_default(),
+            };
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        match Pattern::new(&name) {
+            // A file may be called like a pattern.
+            Ok(pattern) if name.contains(['*', '?', '[']) && !path.exists() => Self::Files {
+                folder: path.parent().unwrap_or(Path::new("")).to_owned(),
+                pattern,
+            },
+            _ => Self::File(path.to_owned()),
+        }
+    }
+
+    /// The file or the folder.
+    pub(in super::super) fn path(&self) -> &Path {
+        match self {
+            Self::File(path) => path,
+            Self::Files { folder, .. } => folder,
+        }
+    }
+
+    /// The files that are there now. A single file counts as there and complete. Blocks.
+    pub(in super::super) fn list(&self, now: SystemTime) -> io::Result<Listed> {
+        let (folder, pattern) = match self {
+            Self::File(path) => {
+                let stamp = Stamp::of(&std::fs::metadata(path)?);
+                return Ok(Listed {
+                    files: BTreeMap::from([(path.clone(), stamp)]),
+                    fresh: Vec::new(),
+                });
+            }
+            Self::Files { folder, pattern } => (folder, pattern),
+        };
+        let mut listed = Listed::default();
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            // Hidden ones are those that somebody is still writing.
+            if name.starts_with('.') || !pattern.matches(&name) {
+                continue;
+            }
+            let metadata = match std::fs::metadata(&path) {
+                // Gone again.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                found => found?,
+            };
+            if metadata.is_file() {
+                let stamp = Stamp::of(&metadata);
+                if stamp.is_fresh(now) {
+                    listed.fresh.push(path.clone());
+                }
+                listed.files.insert(path, stamp);
+            }
+        }
+        Ok(listed)
+    }
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            size: metadata.len(),
+            modified: metadata.modified().ok(),
+        }
+    }
+
+    /// Whether it was written to just now, by the clock of whoever wrote it.
+    fn is_fresh(&self, now: SystemTime) -> bool {
+        let since = self.modified.map(|modified| now.duration_since(modified));
+        since.is_some_and(|since| since.map_or(true, |since| since < SETTLE))
+    }
+}
+
+impl Listed {
+    /// The first file that is complete and was not done as it is; `before` are the files of the
+    /// look before, since a clock may be wrong.
+    pub(in super::super) fn next(
+        &self,
+        done: &BTreeMap<PathBuf, Stamp>,
+        before: &Self,
+    ) -> Option<(&PathBuf, Stamp)> {
+        let mut files = self.files.iter();
+        let next = files.find(|(path, stamp)| {
+            let is_complete = !self.fresh.contains(path) || before.files.get(*path) == Some(stamp);
+            is_complete && done.get(*path) != Some(stamp)
+        });
+        next.map(|(path, stamp)| (path, *stamp))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(folder: &Path, name: &str) -> PathBuf {
+        let path = folder.join(name);
+        std::fs::write(&path, name).unwrap();
+        path
+    }
+
+    fn names(listed: &Listed) -> Vec<String> {
+        let names = listed.files.keys().map(|path| path.file_name().unwrap());
+        names
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect()
+    }
+
+    #[test]
+    fn w01_a_path_is_a_file_a_folder_or_a_pattern() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        for name in [
+            "b.csv",
+            "a.csv",
+            ".c.csv",
+            "d.csv.part",
+            "e.txt",
+            "a[1].csv",
+        ] {
+            write(folder, name);
+        }
+        std::fs::create_dir(folder.join("f.csv")).unwrap();
+        let listed = |path: &Path| names(&Place::of(path).list(SystemTime::now()).unwrap());
+        assert_eq!(listed(folder), ["a.csv", "a[1].csv", "b.csv"]);
+        assert_eq!(listed(&folder.join("?.csv")), ["a.csv", "b.csv"]);
+        assert_eq!(listed(&folder.join("*.txt")), ["e.txt"]);
+        assert_eq!(listed(&folder.join("a[1].csv")), ["a[1].csv"]);
+        assert_eq!(listed(&folder.join("none-*.csv")), [""; 0]);
+        let missing = Place::of(&folder.join("none.csv")).list(SystemTime::now());
+        assert_eq!(missing.unwrap_err().kind(), io::ErrorKind::NotFound);
+        let missing = Place::of(&folder.join("none/*.csv")).list(SystemTime::now());
+        assert_eq!(missing.unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn w01_a_file_is_next_once_it_rests_and_again_when_it_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = write(folder.path(), "a.csv");
+        let place = Place::of(folder.path());
+        let modified = std::fs::metadata(&path).unwrap().modified().unwrap();
+        let nothing = Listed::default();
+        let mut done = BTreeMap::new();
+        let fresh = place.list(modified + Duration::from_millis(1999)).unwrap();
+        assert_eq!(fresh.next(&done, &nothing), None);
+        let rested = place.list(modified + SETTLE).unwrap();
+        let (_, stamp) = rested.next(&done, &nothing).unwrap();
+        // Its writer's clock is ahead of ours: it rests if it is the same twice.
+        let ahead = place.list(modified - Duration::from_secs(3600)).unwrap();
+        assert_eq!(ahead.next(&done, &nothing), None);
+        assert!(ahead.next(&done, &ahead).is_some());
+        done.insert(path.clone(), stamp);
+        assert_eq!(rested.next(&done, &nothing), None);
+        std::fs::write(&path, "longer than before").unwrap();
+        let changed = place.list(modified + Duration::from_secs(3600)).unwrap();
+        assert_eq!(changed.next(&done, &nothing).unwrap().0, &path);
+    }
+}
