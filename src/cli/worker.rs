@@ -18,7 +18,9 @@ use crate::registry::address::Reach;
 use crate::registry::etcd::EtcdRegistry;
 use crate::store::Store as _;
 use crate::store::postgres::PostgresStore;
+use crate::workers::collector::streamers::Streamers;
 use crate::workers::runtime::about::About;
+use crate::workers::runtime::log_level::LogSwitch;
 use crate::workers::runtime::logging::{self, LogFormat};
 use crate::workers::runtime::registration::Advertisement;
 use crate::workers::runtime::signals::signals;
@@ -77,8 +79,14 @@ struct StreamerArgs {
 /// What a worker does, once its settings are known.
 enum Work {
     Streamer(StreamerSettings, RedisQueue),
-    Collector(CollectorSettings, RedisQueue, PostgresStore),
+    Collector(CollectorSettings, RedisQueue, PostgresStore, Peers),
     ApiGateway(GatewaySettings, PostgresStore),
+}
+
+/// Where a collector hears of the streamers of its pipeline.
+struct Peers {
+    registry: Option<EtcdRegistry>,
+    pipeline: String,
 }
 
 pub(super) fn run(args: &WorkerArgs, session: &Session) -> Result<ExitCode, CliError> {
@@ -101,13 +109,6 @@ pub(super) fn run(args: &WorkerArgs, session: &Session) -> Result<ExitCode, CliE
     let (Some(identity), Some(etcd), Some(settings)) = (identity, etcd, settings) else {
         return Err(problems.into_error(component));
     };
-    let format = if identity.log_json {
-        LogFormat::Json
-    } else {
-        LogFormat::Text
-    };
-    logging::start(&identity.log_level, format)
-        .map_err(|error| CliError::from_error(ExitCode::Usage, &error))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -128,6 +129,16 @@ fn environment(worker: &Worker, session: &Session) -> Environment {
         }) => variables.with("GENERATE", what),
         _ => variables,
     }
+}
+
+fn start_logging(identity: &IdentitySettings) -> Result<LogSwitch, CliError> {
+    let format = if identity.log_json {
+        LogFormat::Json
+    } else {
+        LogFormat::Text
+    };
+    logging::start(&identity.log_level, format)
+        .map_err(|error| CliError::from_error(ExitCode::Usage, &error))
 }
 
 /// The settings of each worker's own work.
@@ -168,7 +179,7 @@ impl Settings {
     }
 
     /// Makes the clients. Nothing is reached yet.
-    fn work(self) -> Result<Work, CliError> {
+    fn work(self, registry: Option<EtcdRegistry>) -> Result<Work, CliError> {
         let queue = |settings: &RedisSettings| {
             RedisQueue::new(settings).map_err(|error| CliError::from_error(ExitCode::Usage, &error))
         };
@@ -179,7 +190,9 @@ impl Settings {
         Ok(match self {
             Self::Streamer(settings, redis) => Work::Streamer(settings, queue(&redis)?),
             Self::Collector(settings, redis, database) => {
-                Work::Collector(settings, queue(&redis)?, store(&database)?)
+                let (queue, store) = (queue(&redis)?, store(&database)?);
+                let pipeline = redis.pipeline;
+                Work::Collector(settings, queue, store, Peers { registry, pipeline })
             }
             Self::ApiGateway(settings, database) => Work::ApiGateway(settings, store(&database)?),
         })
@@ -215,6 +228,7 @@ async fn supervise(
     settings: Settings,
     environment: &Environment,
 ) -> Result<ExitCode, CliError> {
+    let logs = start_logging(&identity)?;
     let failed = |what: &'static str| move |error| CliError::failed(what).because(error);
     let signals = signals().map_err(failed("cannot wait for signals"))?;
     let port = identity.listen_port;
@@ -226,6 +240,12 @@ async fn supervise(
         .transpose()
         .map_err(|error| CliError::from_error(ExitCode::Usage, &error))?;
     let reach = reach(environment);
+    // A connection of its own, so that watching and registering do not wait for each other.
+    let peers = etcd.clone().map(EtcdRegistry::new);
+    let registry = etcd.map(|etcd| {
+        let lease_ttl = etcd.lease_ttl;
+        (EtcdRegistry::new(etcd), lease_ttl)
+    });
     let frame = Frame {
         advertisement: Advertisement {
             about: About::starting_now(component, &identity),
@@ -236,14 +256,12 @@ async fn supervise(
             mode: settings.mode(),
             facts: facts(environment),
         },
-        registry: etcd.map(|etcd| {
-            let lease_ttl = etcd.lease_ttl;
-            (EtcdRegistry::new(etcd), lease_ttl)
-        }),
+        registry,
         times: stop_times(component, reach, identity.shutdown_grace),
         tls,
+        logs: Some(logs),
     };
-    let work = settings.work()?;
+    let work = settings.work(peers)?;
     let ended = worker::run(frame, listener, signals, |supervisor, vitals| {
         start(work, identity, supervisor, vitals)
     })
@@ -270,12 +288,14 @@ fn start(
             });
             Router::new()
         }
-        Work::Collector(settings, queue, store) => {
+        Work::Collector(settings, queue, store, peers) => {
             dependency::expect(vitals, "queue");
             watch_store(&store, supervisor, vitals);
+            let streamers = watch_streamers(peers, supervisor, vitals);
             let routes = collector::freshness::router(store.clone());
             supervisor.start("collector", Phase::Work, async move {
-                Ok(collector::run(&settings, &identity, queue, store, told, stop).await?)
+                let run = collector::run(&settings, &identity, queue, store, streamers, told, stop);
+                Ok(run.await?)
             });
             routes
         }
@@ -294,6 +314,19 @@ fn watch_store(store: &PostgresStore, supervisor: &mut Supervisor, vitals: &Vita
         dependency::watch("store", &vitals, &stop, || store.ping()).await;
         Ok(())
     });
+}
+
+fn watch_streamers(peers: Peers, supervisor: &mut Supervisor, vitals: &Vitals) -> Streamers {
+    let streamers = Streamers::of(&peers.pipeline, vitals);
+    if let Some(registry) = peers.registry {
+        let (told, vitals) = (streamers.clone(), vitals.clone());
+        let stop = supervisor.token(Phase::Work);
+        supervisor.start("streamers watch", Phase::Work, async move {
+            told.follow(registry, &vitals, &stop).await;
+            Ok(())
+        });
+    }
+    streamers
 }
 
 /// In a pod, others have to reach the worker.
@@ -337,6 +370,7 @@ fn facts(environment: &Environment) -> BTreeMap<String, String> {
         ("pod", "POD_NAME"),
         ("namespace", "NAMESPACE"),
         ("node", "NODE_NAME"),
+        ("pipeline", "PIPELINE"),
     ]
     .into_iter()
     .filter_map(|(fact, name)| Some((fact.to_owned(), environment.get(name)?.to_owned())))

@@ -151,7 +151,7 @@ impl State {
                 Ok(None) => continue,
                 // Its streamer does not find it here any more, and publishes it again.
                 Err(damaged @ SpoolError::Damaged { .. }) => {
-                    tracing::error!(%damaged, "dropped an entry");
+                    tracing::error!(batch = %id, %damaged, "dropped an entry");
                     self.entries.mark_done(&BTreeSet::from([number]))?;
                     continue;
                 }
@@ -163,6 +163,8 @@ impl State {
                 position: number.to_string(),
                 entry: Entry { id, payload },
                 published_ms,
+                // One process has one clock.
+                sent_ms: Some(published_ms),
             });
         }
         Ok(deliveries)

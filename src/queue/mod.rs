@@ -50,6 +50,8 @@ pub struct Delivery {
     pub entry: Entry,
     /// When the entry was published, milliseconds since the epoch by the queue's clock.
     pub published_ms: u64,
+    /// The same by the publisher's clock; `None` if it is of a version that did not say so.
+    pub sent_ms: Option<u64>,
 }
 
 /// What the queue knows about the batches of one incarnation.

@@ -1,8 +1,10 @@
 //! What a worker knows about its own state: read by health, status and metrics endpoints.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use serde::Serialize;
 use serde_json::Value;
@@ -28,6 +30,9 @@ impl Dependency {
     }
 }
 
+/// What the metric of that name means, for every worker that has it.
+pub(super) const QUEUE_STATUS_HELP: &str = "1 if the last use of the queue worked, else 0";
+
 /// Shared between a worker's loops and its HTTP endpoints. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Vitals(Arc<Inner>);
@@ -38,6 +43,9 @@ struct Inner {
     details: Mutex<BTreeMap<String, Value>>,
     draining: std::sync::atomic::AtomicBool,
     metrics: Mutex<Registry>,
+    /// Dependencies that have worked at some time.
+    proven: Mutex<BTreeSet<String>>,
+    recoveries: Family<Vec<(&'static str, String)>, Counter>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -62,7 +70,27 @@ impl Vitals {
     }
 
     fn note(&self, name: &str, state: Dependency) {
-        lock(&self.0.dependencies).insert(name.to_owned(), state);
+        let is_ok = state.ok;
+        let before = lock(&self.0.dependencies).insert(name.to_owned(), state);
+        if before.is_none() {
+            // It is counted from 0 on.
+            self.recoveries_of(name);
+        }
+        // What has never worked does not work *again*.
+        let is_change = is_ok && before.is_none_or(|before| !before.ok);
+        if is_change && !lock(&self.0.proven).insert(name.to_owned()) {
+            self.recoveries_of(name).inc();
+        }
+    }
+
+    fn recoveries_of(&self, name: &str) -> Counter {
+        let labels = vec![("dependency", name.to_owned())];
+        self.0.recoveries.get_or_create_owned(&labels)
+    }
+
+    /// How often each dependency worked again after it had not.
+    pub(super) fn recoveries(&self) -> Family<Vec<(&'static str, String)>, Counter> {
+        self.0.recoveries.clone()
     }
 
     /// Puts a fact on the status page, for example counters or the advertised address.
@@ -135,5 +163,22 @@ mod tests {
         assert!(vitals.is_ready());
         vitals.drain();
         assert!(!vitals.is_ready());
+    }
+
+    #[test]
+    fn o08_a_dependency_recovers_only_if_it_had_worked_before() {
+        let vitals = Vitals::default();
+        let failed = || Err("timed out".to_owned());
+        let recoveries = || vitals.recoveries_of("queue").get();
+        vitals.required("queue", failed());
+        vitals.required("queue", Ok(()));
+        vitals.required("queue", Ok(()));
+        assert_eq!(recoveries(), 0, "it was reached for the first time");
+        for _ in 0..2 {
+            vitals.required("queue", failed());
+            vitals.required("queue", failed());
+            vitals.required("queue", Ok(()));
+        }
+        assert_eq!(recoveries(), 2);
     }
 }

@@ -17,6 +17,8 @@ mod hands;
 mod kubeconfig;
 mod layers;
 mod lint;
+mod log_level;
+mod observed;
 mod pipeline;
 mod probe;
 mod program;

@@ -80,8 +80,8 @@ impl Servers {
 
 /// A worker that runs.
 pub(crate) struct Worker {
-    program: Program,
-    url: String,
+    pub(crate) program: Program,
+    pub(crate) url: String,
     /// Kept as long as the worker runs.
     _spool: TempDir,
 }
@@ -118,7 +118,8 @@ pub(crate) fn start(
     }
 }
 
-async fn get(url: &str) -> Option<Value> {
+/// The JSON behind a URL, if it answers.
+pub(crate) async fn get(url: &str) -> Option<Value> {
     let answer = crate::servers::get(url).await.ok()?;
     if !answer.status().is_success() {
         return None;

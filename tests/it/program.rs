@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// Longest time for the program to say or do what is expected: a debug build on a busy machine.
@@ -15,6 +16,8 @@ pub(crate) struct Program {
     child: Child,
     stdout: BufReader<ChildStdout>,
     said: String,
+    /// Reads standard error all the time: a full pipe would stop the program.
+    errors: JoinHandle<String>,
 }
 
 fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
@@ -59,10 +62,18 @@ impl Program {
             .spawn()
             .expect("the program starts");
         let stdout = child.stdout.take().expect("its output is piped");
+        let mut stderr = child.stderr.take().expect("its errors are piped");
+        let errors = tokio::spawn(async move {
+            let mut errors = String::new();
+            let read = stderr.read_to_string(&mut errors).await;
+            read.expect("its errors are text");
+            errors
+        });
         Self {
             child,
             stdout: BufReader::new(stdout),
             said: String::new(),
+            errors,
         }
     }
 
@@ -103,29 +114,36 @@ impl Program {
 
     /// Reads nothing more of its standard output, and waits for its end as [`Self::end`] does.
     pub(crate) async fn end_unread(self) -> (ExitStatus, String) {
-        let Self { child, stdout, .. } = self;
+        let Self {
+            child,
+            stdout,
+            errors,
+            ..
+        } = self;
         drop(stdout);
-        end(child).await
+        end(child, errors).await
     }
 
     /// Waits for its end; answers how it ended and what it wrote to standard error.
     pub(crate) async fn end(self) -> (ExitStatus, String) {
-        let Self { child, stdout, .. } = self;
-        let ended = end(child).await;
+        let Self {
+            child,
+            stdout,
+            errors,
+            ..
+        } = self;
+        let ended = end(child, errors).await;
         drop(stdout);
         ended
     }
 }
 
-async fn end(mut child: Child) -> (ExitStatus, String) {
-    let mut errors = String::new();
-    let mut stderr = child.stderr.take().expect("its errors are piped");
-    let ended = timeout(LIMIT, async {
-        let read = stderr.read_to_string(&mut errors).await;
-        read.expect("its errors are text");
-        child.wait().await.expect("it can be waited for")
+async fn end(mut child: Child, errors: JoinHandle<String>) -> (ExitStatus, String) {
+    timeout(LIMIT, async {
+        let errors = errors.await.expect("its errors can be read");
+        let ended = child.wait().await.expect("it can be waited for");
+        (ended, errors)
     })
     .await
-    .expect("the program ends in time");
-    (ended, errors)
+    .expect("the program ends in time")
 }

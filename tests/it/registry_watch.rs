@@ -27,7 +27,7 @@ async fn registered(registry: &EtcdRegistry, record: &ServiceRecord) -> LeaseId 
 
 async fn news(follower: &mut Follower) -> News {
     let news = timeout(LIMIT, follower.next()).await;
-    news.expect("there are news in time").unwrap()
+    news.expect("there are news in time")
 }
 
 /// What is there at first, by key.
@@ -190,15 +190,21 @@ async fn x07_a_server_that_falls_silent_is_noticed() {
 }
 
 #[tokio::test]
-async fn x07_a_registry_that_is_away_at_first_is_an_error() {
+async fn x07_a_registry_that_is_away_at_first_is_waited_for() {
     let Some(mut server) = EtcdServer::start().await else {
         return;
     };
+    registered(&server.registry(), &streamer("a")).await;
     server.stop();
     let mut follower = Follower::new(server.registry());
-    let error = timeout(LIMIT, follower.next()).await.unwrap().unwrap_err();
+    let away = news(&mut follower).await;
     assert!(
-        error.to_string().contains("list the registrations"),
-        "{error}"
+        matches!(&away, News::Away(reason) if reason.contains("list the registrations")),
+        "{away:?}"
     );
+    server.start_again(Data::Kept).await;
+    assert_eq!(news(&mut follower).await, News::Back);
+    assert_eq!(began(&mut follower).await, ["/services/nexus-streamer/a"]);
+    registered(&server.registry(), &streamer("b")).await;
+    assert_eq!(changes(&mut follower).await.0, ["+b"]);
 }

@@ -56,6 +56,7 @@ fn frame(registry: &MemoryRegistry, settings: AdvertiseSettings) -> Frame<Memory
             grace: LIMIT,
         },
         tls: None,
+        logs: None,
     }
 }
 

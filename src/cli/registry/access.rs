@@ -92,12 +92,26 @@ fn unnamed() -> CliError {
 impl From<RegistryError> for CliError {
     fn from(error: RegistryError) -> Self {
         let made = Self::from_error(ExitCode::Error, &error);
-        match advice(&crate::model::causes::chain(&error)) {
-            Some(advice) => made.hint(advice),
-            None => made,
-        }
+        advised(made, &crate::model::causes::chain(&error))
     }
 }
+
+/// An error with what to do about what the client or the server said.
+pub(super) fn advised(error: CliError, said: &str) -> CliError {
+    match advice(said) {
+        Some(advice) => error.hint(advice),
+        None => error,
+    }
+}
+
+/// Whether waiting does not mend what was said.
+pub(super) fn is_for_good(said: &str) -> bool {
+    advice(said).is_some_and(|advice| advice != NOBODY_LISTENS)
+}
+
+/// An etcd that is restarted says so, too.
+const NOBODY_LISTENS: &str =
+    "nobody listens there: compare --etcd-endpoints or ETCD_ENDPOINTS with where etcd is";
 
 /// What to do, by what the client or the server said.
 fn advice(said: &str) -> Option<&'static str> {
@@ -131,10 +145,7 @@ fn advice(said: &str) -> Option<&'static str> {
             "tls handshake eof",
             "an etcd that speaks TLS is named by https://, one that does not by http://",
         ),
-        (
-            "onnection refused",
-            "nobody listens there: compare --etcd-endpoints or ETCD_ENDPOINTS with where etcd is",
-        ),
+        ("onnection refused", NOBODY_LISTENS),
     ];
     let found = ADVICE.iter().find(|(words, _)| said.contains(words));
     found.map(|(_, advice)| *advice)

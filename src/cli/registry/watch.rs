@@ -1,19 +1,23 @@
 //! `telectl registry watch`: what is there, then one line per change.
 
+use std::time::Duration;
+
 use clap::{Args, ValueEnum};
 use jiff::{Timestamp, Unit};
 use serde::Serialize;
+use tokio::time::{Instant, sleep_until};
 
 use crate::cli::error::CliError;
 use crate::cli::session::Session;
 use crate::cli::signal;
+use crate::cli::time::time;
 use crate::model::exit::ExitCode;
 use crate::registry::entries::Entry;
 use crate::registry::watch::changes::{Change, FieldChange, Seen};
 use crate::registry::watch::{Follower, News};
 use crate::report::visible_in_line;
 
-use super::access::AccessArgs;
+use super::access::{AccessArgs, advised, is_for_good};
 use super::filter::FilterArgs;
 use super::list::nothing;
 use super::view::{RegistrationView, SCHEMA_VERSION, table};
@@ -29,8 +33,8 @@ enum WatchForm {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "While the registry is away it is asked again and again; afterwards what has changed \
-                  meanwhile is told. An entry that is gone was deregistered or its lease ran out: etcd \
+    after_help = "While the registry is away it is asked again and again, at the beginning for as long \
+                  as --timeout says; afterwards what has changed meanwhile is told. An entry that is gone was deregistered or its lease ran out: etcd \
                   does not tell which. Ends with 130 on Ctrl-C."
 )]
 pub(super) struct WatchArgs {
@@ -41,6 +45,9 @@ pub(super) struct WatchArgs {
     /// The form of the changes
     #[arg(short, long, value_name = "FORM", default_value = "text")]
     output: WatchForm,
+    /// How long to wait for a registry that is away at the beginning (exit code 7)
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = time)]
+    timeout: Duration,
 }
 
 pub(super) fn run(args: &WatchArgs, session: &Session) -> Result<ExitCode, CliError> {
@@ -53,14 +60,69 @@ pub(super) fn run(args: &WatchArgs, session: &Session) -> Result<ExitCode, CliEr
     let mut follower = Follower::new(access.registry.clone());
     crate::cli::block_on(async {
         let mut signal = std::pin::pin!(signal::received());
+        let mut beginning = Beginning::of(args.timeout);
         loop {
             let news = tokio::select! {
                 code = &mut signal => return Ok(code),
-                news = follower.next() => news?,
+                () = beginning.passed() => return Err(beginning.too_long(&access.place)),
+                news = follower.next() => news,
             };
+            beginning.note(&news)?;
             paper.tell(&news, Timestamp::now())?;
         }
     })
+}
+
+/// The time until the registry has answered for the first time.
+struct Beginning {
+    limit: Duration,
+    /// `None` once it has answered.
+    deadline: Option<Instant>,
+    /// Why it has not yet.
+    reason: String,
+}
+
+impl Beginning {
+    fn of(limit: Duration) -> Self {
+        Self {
+            limit,
+            deadline: Some(Instant::now() + limit),
+            reason: "no answer yet".to_owned(),
+        }
+    }
+
+    /// Returns when it has taken too long.
+    async fn passed(&self) {
+        match self.deadline {
+            Some(deadline) => sleep_until(deadline).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes note of news.
+    ///
+    /// # Errors
+    /// When the registry refuses for a reason that waiting does not mend.
+    fn note(&mut self, news: &News) -> Result<(), CliError> {
+        match news {
+            News::Began(_) => self.deadline = None,
+            News::Away(reason) if self.deadline.is_some() && is_for_good(reason) => {
+                return Err(advised(CliError::failed(reason.clone()), reason));
+            }
+            News::Away(reason) => self.reason.clone_from(reason),
+            News::Changed(_) | News::Back => {}
+        }
+        Ok(())
+    }
+
+    fn too_long(&self, place: &str) -> CliError {
+        let Self { limit, reason, .. } = self;
+        let message = format!(
+            "the registry at {place} was waited for {} s: {reason}",
+            limit.as_secs()
+        );
+        advised(CliError::with_code(ExitCode::Timeout, message), reason)
+    }
 }
 
 /// Where it is written.

@@ -2,6 +2,7 @@
 
 use ::redis::{Pipeline, Value};
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use crate::model::source::{BatchId, IncarnationId};
 use crate::queue::{Delivery, Entry};
@@ -9,8 +10,9 @@ use crate::queue::{Delivery, Entry};
 /// Version of the fields.
 const VERSION: &str = "1";
 
-/// Adds the fields of an entry to the XADD that the pipeline ends with.
-pub(super) fn add_fields(pipeline: &mut Pipeline, entry: &Entry) {
+/// Adds the fields of an entry to the XADD that the pipeline ends with. Consumers of all versions
+/// pass over fields that they do not know.
+pub(super) fn add_fields(pipeline: &mut Pipeline, entry: &Entry, now: Timestamp) {
     pipeline
         .arg("v")
         .arg(VERSION)
@@ -18,6 +20,8 @@ pub(super) fn add_fields(pipeline: &mut Pipeline, entry: &Entry) {
         .arg(&entry.id.incarnation.0)
         .arg("q")
         .arg(entry.id.sequence)
+        .arg("t")
+        .arg(now.as_millisecond())
         .arg("d")
         .arg(&entry.payload[..]);
 }
@@ -152,6 +156,7 @@ fn received(position: String, fields: Vec<Value>, shard: u32) -> Received {
             fields: pairs,
         };
     };
+    let sent_ms = written("t").and_then(|time| time.parse().ok());
     let payload = pairs
         .into_iter()
         .find(|(field, _)| field == b"d")
@@ -167,5 +172,6 @@ fn received(position: String, fields: Vec<Value>, shard: u32) -> Received {
             payload,
         },
         published_ms,
+        sent_ms,
     })
 }

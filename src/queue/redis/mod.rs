@@ -19,6 +19,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use ::redis::{Script, pipe};
+use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use crate::config::worker::RedisSettings;
@@ -149,7 +150,7 @@ impl Queue for RedisQueue {
             .arg("NX")
             .ignore();
         pipeline.cmd("XADD").arg(shard.stream()).arg("*");
-        entry::add_fields(&mut pipeline, &entry);
+        entry::add_fields(&mut pipeline, &entry, Timestamp::now());
         pipeline.cmd("GET").arg(&token);
         let (position, token): (String, String) = self
             .0

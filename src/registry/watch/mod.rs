@@ -22,7 +22,6 @@ use tokio::time::{Instant, sleep_until};
 use crate::model::backoff::Backoff;
 use crate::model::causes::chain;
 
-use super::RegistryError;
 use super::entries::{Entry, Listing, lease_of};
 use super::etcd::{EtcdRegistry, describe};
 use changes::{Change, Seen, Snapshot, differences, note};
@@ -33,7 +32,7 @@ const STEADY: Duration = Duration::from_secs(10);
 /// What the follower tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
-    /// What is there at first.
+    /// What is there at first. Only [`News::Away`] and [`News::Back`] may come before it.
     Began(Vec<Entry>),
     /// What has changed, in the order in which it did or, after an interruption, ordered by key.
     Changed(Vec<Change>),
@@ -82,23 +81,15 @@ impl Follower {
         }
     }
 
-    /// Waits for the next news. After the first, it waits for ever: a registry that is away is told
-    /// as such and asked again.
-    ///
-    /// # Errors
-    /// Only at first: when the registry cannot be listed.
-    pub async fn next(&mut self) -> Result<News, RegistryError> {
+    /// Waits for the next news, for ever: a registry that is away is told as such and asked again.
+    pub async fn next(&mut self) -> News {
         loop {
             if let Some(news) = self.untold.pop_front() {
-                return Ok(news);
+                return news;
             }
             sleep_until(self.due).await;
             match &mut self.next {
-                Next::Begin => {
-                    let listing = self.registry.entries().await?;
-                    self.take(&listing);
-                    return Ok(News::Began(listing.entries));
-                }
+                Next::Begin => self.begin().await,
                 Next::List => self.list().await,
                 Next::Watch => self.watch().await,
                 Next::Read(stream) => {
@@ -109,17 +100,36 @@ impl Follower {
         }
     }
 
+    /// Lists for the first time.
+    async fn begin(&mut self) {
+        if let Some(listing) = self.listing().await {
+            self.take(&listing);
+            self.untold.push_back(News::Began(listing.entries));
+        }
+    }
+
     /// Lists again and compares.
     async fn list(&mut self) {
-        let listing = match self.registry.entries().await {
-            Ok(listing) => listing,
-            Err(error) => return self.failed(chain(&error)),
-        };
-        if std::mem::take(&mut self.is_away) {
-            self.untold.push_back(News::Back);
+        if let Some(listing) = self.listing().await {
+            let before = self.take(&listing);
+            self.tell(differences(&before, &self.known));
         }
-        let before = self.take(&listing);
-        self.tell(differences(&before, &self.known));
+    }
+
+    /// What is there, if the registry answers; else it is asked again later.
+    async fn listing(&mut self) -> Option<Listing> {
+        match self.registry.entries().await {
+            Ok(listing) => {
+                if std::mem::take(&mut self.is_away) {
+                    self.untold.push_back(News::Back);
+                }
+                Some(listing)
+            }
+            Err(error) => {
+                self.failed(chain(&error));
+                None
+            }
+        }
     }
 
     /// Makes a listing what is known; answers what was.
@@ -197,7 +207,10 @@ impl Follower {
     }
 
     fn later(&mut self) {
-        self.next = Next::List;
+        // What has not begun has nothing to compare with.
+        if !matches!(self.next, Next::Begin) {
+            self.next = Next::List;
+        }
         self.due = Instant::now() + self.backoff.failed(rand::random());
     }
 }

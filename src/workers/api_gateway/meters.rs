@@ -40,7 +40,7 @@ impl Meters {
             );
             registry.register(
                 "telectl_gateway_request_seconds",
-                "Time until the answer begins, by route",
+                "Seconds until the answer begins, by route",
                 meters.times.clone(),
             );
         });

@@ -9,15 +9,19 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
 use serde_json::json;
 
 use crate::config::worker::IdentitySettings;
 use crate::model::component::Component;
-use crate::queue::Depth;
+use crate::queue::{Delivery, Depth};
 use crate::store::Outcome;
-use crate::workers::vitals::Vitals;
+use crate::workers::vitals::{QUEUE_STATUS_HELP, Vitals};
 
-type Labels = Vec<(&'static str, String)>;
+use super::latency::Latency;
+use super::life::{OUTCOMES, words};
+
+pub(super) type Labels = Vec<(&'static str, String)>;
 
 /// Upper bounds of the histogram of commits, in seconds.
 const COMMIT_BUCKETS: [f64; 11] = [
@@ -27,8 +31,13 @@ const COMMIT_BUCKETS: [f64; 11] = [
 /// The counters, shared with the metrics registry.
 pub(super) struct Meters {
     rows: Counter,
+    received: Counter,
+    received_bytes: Counter,
     batches: Family<Labels, Counter>,
     dead_letters: Counter,
+    latency: Latency,
+    lag: Gauge<f64, AtomicU64>,
+    undelivered: Gauge<f64, AtomicU64>,
     commit: Histogram,
     oldest: Gauge<f64, AtomicU64>,
     entries: Gauge<f64, AtomicU64>,
@@ -45,10 +54,17 @@ impl Meters {
             ("cluster", identity.cluster_id.clone()),
             ("component", Component::Collector.name().to_owned()),
         ];
+        let latency =
+            vitals.with_metrics(|registry| Latency::register(registry, &identity.cluster_id));
         let meters = Self {
             rows: Counter::default(),
+            received: Counter::default(),
+            received_bytes: Counter::default(),
             batches: Family::default(),
             dead_letters: Counter::default(),
+            latency,
+            lag: Gauge::default(),
+            undelivered: Gauge::default(),
             commit: Histogram::new(COMMIT_BUCKETS),
             oldest: Gauge::default(),
             entries: Gauge::default(),
@@ -57,46 +73,86 @@ impl Meters {
             last_commit: Mutex::default(),
         };
         vitals.with_metrics(|registry| {
-            let mut add = |name: &str, help: &str, metric| registry.register(name, help, metric);
-            add("telectl_collector_rows", "Rows stored", meters.rows.clone());
-            add(
-                "telectl_collector_dead_letters",
-                "Entries that cannot be stored",
-                meters.dead_letters.clone(),
-            );
-            registry.register(
-                "telectl_collector_batches",
-                "Batches by what became of them",
-                meters.batches.clone(),
-            );
-            registry.register(
-                "telectl_collector_commit_seconds",
-                "Time to store a group of batches, outages included",
-                meters.commit.clone(),
-            );
-            registry.register(
-                "telectl_queue_oldest_entry_seconds",
-                "Age of the oldest entry in the queue, 0 if there is none, NaN if unknown",
-                meters.oldest.clone(),
-            );
-            registry.register(
-                "telectl_queue_entries",
-                "Entries in the queue, NaN if unknown",
-                meters.entries.clone(),
-            );
-            registry.register(
-                "telectl_queue_pending_entries",
-                "Entries delivered and not acknowledged, NaN if unknown",
-                meters.pending.clone(),
-            );
+            meters.register_own(registry);
+            meters.register_queue(registry);
             registry.register(
                 "message_queue_connection_status",
-                "1 if the last use of the queue worked, else 0",
+                QUEUE_STATUS_HELP,
                 connections,
             );
         });
+        for outcome in OUTCOMES {
+            // They are counted from 0 on.
+            meters.of_outcome(outcome);
+        }
         meters.depth(None, vitals);
         meters
+    }
+
+    fn register_own(&self, registry: &mut Registry) {
+        for (name, help, counter) in [
+            ("rows", "Rows stored", &self.rows),
+            (
+                "entries_received",
+                "Entries that came from the queue, repeated deliveries included",
+                &self.received,
+            ),
+            (
+                "received_bytes",
+                "Bytes of those entries, packed",
+                &self.received_bytes,
+            ),
+            (
+                "dead_letters",
+                "Entries that cannot be stored",
+                &self.dead_letters,
+            ),
+        ] {
+            registry.register(format!("telectl_collector_{name}"), help, counter.clone());
+        }
+        registry.register(
+            "telectl_collector_batches",
+            "Batches by what became of them",
+            self.batches.clone(),
+        );
+        registry.register(
+            "telectl_collector_commit_seconds",
+            "Seconds to store a group of batches, outages included",
+            self.commit.clone(),
+        );
+        registry.register(
+            "telectl_collector_lag_seconds",
+            "Seconds from publication, by the queue's clock, to commit of the batch that was committed \
+             last; 0 before the first",
+            self.lag.clone(),
+        );
+    }
+
+    fn register_queue(&self, registry: &mut Registry) {
+        for (name, help, gauge) in [
+            (
+                "oldest_entry_seconds",
+                "Age of the oldest entry in the queue in seconds, 0 if there is none, NaN if unknown",
+                &self.oldest,
+            ),
+            (
+                "entries",
+                "Entries in the queue, NaN if unknown",
+                &self.entries,
+            ),
+            (
+                "pending_entries",
+                "Entries delivered and not acknowledged, NaN if unknown",
+                &self.pending,
+            ),
+            (
+                "undelivered_entries",
+                "Entries that no collector has yet, NaN if unknown",
+                &self.undelivered,
+            ),
+        ] {
+            registry.register(format!("telectl_queue_{name}"), help, gauge.clone());
+        }
     }
 
     fn of_outcome(&self, outcome: &'static str) -> u64 {
@@ -113,12 +169,7 @@ impl Meters {
 
     /// Counts what became of a batch.
     pub(super) fn count(&self, outcome: &Outcome) {
-        let (name, rows) = match outcome {
-            Outcome::Stored { rows } => ("stored", *rows),
-            Outcome::Completed { rows } => ("completed", *rows),
-            Outcome::AlreadyStored => ("already_stored", 0),
-            Outcome::Refused { .. } => ("refused", 0),
-        };
+        let (name, rows) = words(outcome);
         if let Outcome::Stored { .. } | Outcome::Completed { .. } = outcome {
             *self.last_commit() = Some(Timestamp::now());
         }
@@ -126,6 +177,21 @@ impl Meters {
         self.batches
             .get_or_create(&vec![("outcome", name.to_owned())])
             .inc();
+    }
+
+    /// Counts entries that came from the queue.
+    pub(super) fn received(&self, deliveries: &[Delivery]) {
+        self.received.inc_by(deliveries.len() as u64);
+        let bytes = deliveries.iter().map(|one| one.entry.payload.len() as u64);
+        self.received_bytes.inc_by(bytes.sum());
+    }
+
+    /// Notes how long a batch of a cluster was on its way until it was committed `now`.
+    pub(super) fn arrived(&self, delivery: &Delivery, cluster: &str, now: Timestamp) {
+        self.latency.observe(delivery, cluster, now);
+        let published = i64::try_from(delivery.published_ms).unwrap_or(i64::MAX);
+        let milliseconds = now.as_millisecond().saturating_sub(published).max(0);
+        self.lag.set(milliseconds as f64 / 1000.0);
     }
 
     /// Notes how long a group took.
@@ -152,6 +218,7 @@ impl Meters {
         set(&self.oldest, oldest_seconds);
         set(&self.entries, |depth| depth.entries as f64);
         set(&self.pending, |depth| depth.pending as f64);
+        set(&self.undelivered, |depth| undelivered(depth) as f64);
         let Some(depth) = depth else {
             vitals.forget("queue");
             return;
@@ -161,6 +228,7 @@ impl Meters {
             json!({
                 "entries": depth.entries,
                 "pending": depth.pending,
+                "undelivered": undelivered(depth),
                 "oldest_seconds": oldest_seconds(depth),
                 "dead": depth.dead,
             }),
@@ -180,10 +248,16 @@ impl Meters {
                     "refused": self.of_outcome("refused"),
                 },
                 "dead_letters": self.dead_letters.get(),
+                "lag_seconds": self.lag.get(),
                 "last_commit": self.last_commit().map(|time| time.to_string()),
             }),
         );
     }
+}
+
+/// The two counts are not of the same moment.
+const fn undelivered(depth: &Depth) -> u64 {
+    depth.entries.saturating_sub(depth.pending)
 }
 
 fn oldest_seconds(depth: &Depth) -> f64 {
@@ -225,7 +299,12 @@ mod tests {
         assert!(metrics(&vitals).contains("telectl_queue_entries 7"));
         meters.depth(None, &vitals);
         assert!(!vitals.details().contains_key("queue"));
-        for name in ["entries", "pending_entries", "oldest_entry_seconds"] {
+        for name in [
+            "entries",
+            "pending_entries",
+            "undelivered_entries",
+            "oldest_entry_seconds",
+        ] {
             let line = format!("telectl_queue_{name} NaN");
             assert!(metrics(&vitals).contains(&line), "{line}");
         }

@@ -33,19 +33,25 @@ mod canaries;
 mod demand;
 pub mod freshness;
 mod inbox;
+mod latency;
+mod life;
 mod meters;
+pub mod streamers;
 mod under_way;
 
 use canaries::{Canaries, arrival};
 use demand::Demand;
 use inbox::{Group, Inbox};
 use meters::Meters;
+use streamers::Streamers;
 use under_way::UnderWay;
 
 /// Transactions under way at once: one is computed here while the other is in the database's hands.
 const AT_ONCE: usize = 2;
 /// Pause between two looks at how full the queue is and which life the store is in.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// How often the status page tells anew which streamers there are.
+const SHOW_INTERVAL: Duration = Duration::from_secs(1);
 /// Looks in a row at which another store was announced until it is no transition any more.
 const CONTRADICTIONS: u32 = 6;
 /// Longest time for one look at the queue.
@@ -67,13 +73,14 @@ pub enum CollectorError {
 /// mend. Outages are no errors: they are waited for.
 #[expect(
     clippy::too_many_arguments,
-    reason = "what it works with and what it works on are six different things"
+    reason = "what it works with and what it works on are seven different things"
 )]
 pub async fn run<Q: Queue, S: Store>(
     settings: &CollectorSettings,
     identity: &IdentitySettings,
     queue: Q,
     store: S,
+    streamers: Streamers,
     vitals: Vitals,
     stop: CancellationToken,
 ) -> Result<(), CollectorError> {
@@ -85,6 +92,7 @@ pub async fn run<Q: Queue, S: Store>(
         under_way: UnderWay::default(),
         queue,
         store,
+        streamers,
         vitals,
         stop,
     };
@@ -102,6 +110,7 @@ struct Collector<'a, Q, S> {
     under_way: UnderWay,
     queue: Q,
     store: S,
+    streamers: Streamers,
     vitals: Vitals,
     stop: CancellationToken,
 }
@@ -162,6 +171,8 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
         while let Some(mut deliveries) = self.receive(demand.entries()).await {
             let received = deliveries.len();
             deliveries.retain(|delivery| self.under_way.begin(delivery));
+            life::received(&deliveries);
+            self.meters.received(&deliveries);
             let mut rows = 0;
             let mut inbox = Inbox::new(VecDeque::from(deliveries));
             while let Some(group) = inbox.next_group(self.settings.batch_size, &mut decoder) {
@@ -207,12 +218,10 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
         }
         let mut done: BTreeMap<StoreToken, Vec<Delivery>> = BTreeMap::new();
         if !group.batches.is_empty() {
-            let mut outcomes = self.store_batches(&group.batches).await?.into_iter();
-            for delivery in group.deliveries {
-                let Some((outcome, token)) = outcomes.next() else {
-                    break;
-                };
-                self.meters.count(&outcome);
+            let outcomes = self.store_batches(&group.batches).await?;
+            let entries = group.deliveries.into_iter().zip(&group.batches);
+            for ((delivery, batch), (outcome, token)) in entries.zip(outcomes) {
+                self.note_batch(&delivery, batch, &outcome);
                 match outcome {
                     Outcome::Refused { reason } => self.set_aside(&delivery, &reason).await?,
                     _ => done.entry(token).or_default().push(delivery),
@@ -220,21 +229,38 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
             }
         }
         for (token, deliveries) in &done {
-            self.insist("queue", || self.queue.acknowledge(deliveries, token))
-                .await?;
+            self.acknowledge(deliveries, token).await?;
         }
         for (delivery, canary) in group.canaries {
             self.note_canary(delivery, canary).await?;
         }
         for (delivery, end) in group.ends {
             let token = self.insist("store", || self.store.sign_off(&end)).await?;
-            let one = [delivery];
-            self.insist("queue", || self.queue.acknowledge(&one, &token))
-                .await?;
+            life::noted(&delivery, "end of a source");
+            self.acknowledge(&[delivery], &token).await?;
         }
         if is_data {
             self.meters.publish(&self.vitals);
         }
+        Some(())
+    }
+
+    /// Takes note of what became of a batch.
+    fn note_batch(&self, delivery: &Delivery, batch: &Batch, outcome: &Outcome) {
+        let now = Timestamp::now();
+        life::committed(delivery, outcome);
+        self.meters.count(outcome);
+        if let Outcome::Stored { rows } | Outcome::Completed { rows } = outcome {
+            self.meters.arrived(delivery, &batch.source.cluster, now);
+            self.streamers.heard(batch, *rows, now);
+        }
+    }
+
+    /// Removes entries from the queue whose effect is in the store.
+    async fn acknowledge(&self, deliveries: &[Delivery], token: &StoreToken) -> Option<()> {
+        let acknowledge = || self.queue.acknowledge(deliveries, token);
+        self.insist("queue", acknowledge).await?;
+        life::acknowledged(deliveries);
         Some(())
     }
 
@@ -244,9 +270,8 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
         let note = || self.store.note_canary(&arrival);
         let token = self.insist("store", note).await?;
         self.canaries.stored(&arrival.canary, &self.vitals);
-        let one = [delivery];
-        self.insist("queue", || self.queue.acknowledge(&one, &token))
-            .await
+        life::noted(&delivery, "canary");
+        self.acknowledge(&[delivery], &token).await
     }
 
     /// What became of each batch, and the life of the store that says so.
@@ -305,6 +330,7 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
         let token = self.insist("store", keep).await?;
         self.insist("queue", || self.queue.dead_letter(delivery, reason, &token))
             .await?;
+        life::acknowledged(std::slice::from_ref(delivery));
         self.meters.set_aside();
         Some(())
     }
@@ -346,6 +372,14 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
             () = self.stop.cancelled() => {}
             () = self.watch_depth() => {}
             () = self.watch_store() => {}
+            () = self.show_streamers() => {}
+        }
+    }
+
+    async fn show_streamers(&self) {
+        loop {
+            self.streamers.show(&self.vitals);
+            sleep(SHOW_INTERVAL).await;
         }
     }
 

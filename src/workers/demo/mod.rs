@@ -23,6 +23,7 @@ use crate::registry::address::Reach;
 use crate::registry::memory::MemoryRegistry;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store as _, StoreError};
+use crate::workers::collector::streamers::Streamers;
 use crate::workers::runtime::about::About;
 use crate::workers::runtime::http;
 use crate::workers::runtime::registration::{Advertisement, advertise};
@@ -176,10 +177,11 @@ fn start_collector(
         poll_interval: Duration::from_millis(200),
         pace: None,
     };
+    let streamers = Streamers::of(CLUSTER, vitals);
     let (told, stop) = (vitals.clone(), supervisor.token(Phase::Work));
     supervisor.start("collector", Phase::Work, async move {
         let identity = identity(Component::Collector);
-        Ok(collector::run(&settings, &identity, queue, store, told, stop).await?)
+        Ok(collector::run(&settings, &identity, queue, store, streamers, told, stop).await?)
     });
 }
 

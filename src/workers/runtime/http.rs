@@ -2,26 +2,28 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use axum::extract::connect_info::Connected;
 use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use axum::serve::IncomingStream;
 use axum::{Json, Router};
 use jiff::Timestamp;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::workers::vitals::Vitals;
 
 use super::about::About;
-use super::tls::Acceptor;
+use super::tls::{Acceptor, Secured};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -50,6 +52,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> io::Result<()> {
     let stopped = stop.cancelled_owned();
+    let router = router.into_make_service_with_connect_info::<Ends>();
     match tls {
         None => {
             let serving = axum::serve(listener, router);
@@ -59,6 +62,43 @@ pub async fn serve(
             let serving = axum::serve(tls.listen(listener), router);
             serving.with_graceful_shutdown(stopped).await
         }
+    }
+}
+
+/// Both ends of the connection that a request came by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ends {
+    /// Here; `None` if the connection broke before anybody asked.
+    local: Option<IpAddr>,
+    /// There.
+    peer: IpAddr,
+}
+
+impl Ends {
+    fn of(connection: &TcpStream, peer: SocketAddr) -> Self {
+        let local = connection.local_addr().ok();
+        Self {
+            local: local.map(|address| address.ip().to_canonical()),
+            peer: peer.ip().to_canonical(),
+        }
+    }
+
+    /// Whether it never left this host. Both ends have to say so: the proxy beside a pod in a mesh
+    /// connects from a loopback address for whoever asks, but to the address of the pod.
+    pub(super) fn are_here(&self) -> bool {
+        self.peer.is_loopback() && self.local.is_some_and(|local| local.is_loopback())
+    }
+}
+
+impl Connected<IncomingStream<'_, TcpListener>> for Ends {
+    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
+        Self::of(stream.io(), *stream.remote_addr())
+    }
+}
+
+impl Connected<IncomingStream<'_, Secured>> for Ends {
+    fn connect_info(stream: IncomingStream<'_, Secured>) -> Self {
+        Self::of(stream.io().get_ref().0, *stream.remote_addr())
     }
 }
 
@@ -75,6 +115,7 @@ struct Worker {
 /// `/livez`, `/readyz`, `/health`, `/api/v1/health`, `/api/v1/status` and `/metrics`; registers
 /// the metrics that every worker has.
 pub fn router(about: About, vitals: Vitals) -> Router {
+    let recoveries = vitals.recoveries();
     let (ready, dependencies) = vitals.with_metrics(|registry| {
         let build = Info::new(vec![
             ("version".to_owned(), about.version.to_owned()),
@@ -100,6 +141,11 @@ pub fn router(about: About, vitals: Vitals) -> Router {
             "telectl_dependency_up",
             "1 if the last use of a dependency worked, else 0",
             dependencies.clone(),
+        );
+        registry.register(
+            "telectl_dependency_recoveries",
+            "Times that a dependency worked again after it had not",
+            recoveries,
         );
         (ready, dependencies)
     });
@@ -197,5 +243,27 @@ const fn status_code(is_ready: bool) -> StatusCode {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn o12_a_connection_is_from_here_only_if_both_of_its_ends_are() {
+        let is_here = |local: Option<&str>, peer: &str| {
+            let address = |text: &str| text.parse::<IpAddr>().unwrap().to_canonical();
+            let (local, peer) = (local.map(address), address(peer));
+            Ends { local, peer }.are_here()
+        };
+        assert!(is_here(Some("127.0.0.1"), "127.0.0.1"));
+        assert!(is_here(Some("::1"), "::1"));
+        assert!(is_here(Some("::ffff:127.0.0.1"), "::ffff:127.0.0.1"));
+        // A proxy beside the worker, and the pod's own address used from within the pod.
+        assert!(!is_here(Some("10.1.2.3"), "127.0.0.6"));
+        assert!(!is_here(Some("10.1.2.3"), "10.1.2.3"));
+        assert!(!is_here(Some("127.0.0.1"), "10.1.2.4"));
+        assert!(!is_here(None, "127.0.0.1"));
     }
 }

@@ -1,7 +1,10 @@
 //! Logs of a worker: lines on standard error, as text or JSON.
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::util::TryInitError;
+
+use super::log_level::LogSwitch;
 
 /// How to log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,18 +25,18 @@ pub enum LoggingError {
         level: String,
         /// What is wrong with it.
         #[source]
-        source: tracing_subscriber::filter::ParseError,
+        source: ParseError,
     },
     /// Somebody else logs already.
     #[error("logging is set up already")]
     Twice(#[source] TryInitError),
 }
 
-/// Sets logging up for this process.
+/// Sets logging up for this process. The answer changes the level later.
 ///
 /// # Errors
 /// When the level is none, or when logging was set up before.
-pub fn start(level: &str, format: LogFormat) -> Result<(), LoggingError> {
+pub fn start(level: &str, format: LogFormat) -> Result<LogSwitch, LoggingError> {
     use tracing_subscriber::util::SubscriberInitExt as _;
 
     let filter = filter(level).map_err(|source| LoggingError::Level {
@@ -44,18 +47,26 @@ pub fn start(level: &str, format: LogFormat) -> Result<(), LoggingError> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
     match format {
-        LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),
-        LogFormat::Text => builder
-            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-            .finish()
-            .try_init(),
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true).with_filter_reloading();
+            let handle = builder.reload_handle();
+            let started = builder.finish().try_init();
+            started.map(|()| LogSwitch::new(level, move |filter| handle.reload(filter)))
+        }
+        LogFormat::Text => {
+            let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            let builder = builder.with_ansi(is_terminal).with_filter_reloading();
+            let handle = builder.reload_handle();
+            let started = builder.finish().try_init();
+            started.map(|()| LogSwitch::new(level, move |filter| handle.reload(filter)))
+        }
     }
     .map_err(LoggingError::Twice)
 }
 
 /// A plain level is about this program; libraries only say what is wrong. Anything more is taken
 /// as `tracing` writes its directives.
-fn filter(level: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
+pub(super) fn filter(level: &str) -> Result<EnvFilter, ParseError> {
     let level = level.trim();
     if level.contains(['=', ',']) {
         return EnvFilter::builder().parse(level);

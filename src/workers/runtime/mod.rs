@@ -1,9 +1,10 @@
-//! What the workers share: logging, signals, supervision, health and metrics over HTTP or HTTPS, and
-//! the registration.
+//! What the workers share: logging, signals, supervision, health, metrics and the log level over
+//! HTTP or HTTPS, and the registration.
 
 pub mod about;
 pub mod dependency;
 pub mod http;
+pub mod log_level;
 pub mod logging;
 pub mod registration;
 pub mod signals;

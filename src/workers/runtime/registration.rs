@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -10,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::worker::AdvertiseSettings;
 use crate::model::service_record::ServiceRecord;
 use crate::registry::Registry;
-use crate::registry::address::{Advertised, Reach};
+use crate::registry::address::{Advertised, Reach, Rung};
 use crate::registry::lookup::advertised_address;
 use crate::registry::registration::{self, Report, Worker};
 use crate::workers::vitals::Vitals;
@@ -50,6 +52,7 @@ pub async fn advertise<R: Registry>(
     vitals: &Vitals,
     stop: &CancellationToken,
 ) {
+    let registered = registry.as_ref().map(|_| Registered::register(vitals));
     let Some(advertised) = address(advertisement, vitals, stop).await else {
         return;
     };
@@ -57,6 +60,7 @@ pub async fn advertise<R: Registry>(
         vitals.detail("registration", json!({ "state": "not configured" }));
         return;
     };
+    let registered = registered.map(|metric| metric.at(advertised.rung));
     let record = record(advertisement, &advertised, lease_ttl);
     let key = record.key();
     let healthy = vitals.clone();
@@ -65,10 +69,43 @@ pub async fn advertise<R: Registry>(
         is_healthy: move || healthy.is_ready(),
         tell: move |report: Report| {
             told.detail("registration", registration_detail(&key, &report));
+            if let Some(registered) = &registered {
+                registered.set((report.state == "registered").into());
+            }
             told.advisory(DEPENDENCY, report.outcome);
         },
     };
     registration::run(&registry, record, worker, stop).await;
+}
+
+/// The metric of the registration.
+struct Registered(Family<Vec<(&'static str, String)>, Gauge>);
+
+impl Registered {
+    /// Not registered, and without an address yet.
+    fn register(vitals: &Vitals) -> Self {
+        let metric = Self(Family::default());
+        vitals.with_metrics(|registry| {
+            registry.register(
+                "telectl_registered",
+                "1 if the registry has the worker's registration, else 0, with where the advertised \
+                 address comes from",
+                metric.0.clone(),
+            );
+        });
+        metric.of("none").set(0);
+        metric
+    }
+
+    /// Not registered, and with an address.
+    fn at(&self, rung: Rung) -> Gauge {
+        self.0.clear();
+        self.of(&rung.to_string())
+    }
+
+    fn of(&self, rung: &str) -> Gauge {
+        self.0.get_or_create_owned(&vec![("rung", rung.to_owned())])
+    }
 }
 
 async fn address(

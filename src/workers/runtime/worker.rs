@@ -11,6 +11,7 @@ use crate::registry::Registry;
 use crate::workers::vitals::Vitals;
 
 use super::http;
+use super::log_level::{self, LogSwitch};
 use super::registration::{Advertisement, advertise};
 use super::signals::Signal;
 use super::supervisor::{Ended, Phase, StopTimes, Supervisor};
@@ -27,6 +28,8 @@ pub struct Frame<R> {
     pub times: StopTimes,
     /// TLS of the HTTP port; plain without.
     pub tls: Option<ServerTls>,
+    /// Changes the level of the logs; without, there is no route for it.
+    pub logs: Option<LogSwitch>,
 }
 
 /// Runs a worker until it has ended. `work` starts the worker's own tasks and answers the routes
@@ -53,13 +56,21 @@ pub async fn run<R: Registry>(
     );
     let vitals = Vitals::default();
     let mut supervisor = Supervisor::new(vitals.clone(), frame.times);
-    let routes = work(&mut supervisor, &vitals).merge(http::router(about, vitals.clone()));
+    let mut routes = work(&mut supervisor, &vitals).merge(http::router(about, vitals.clone()));
     let last = supervisor.token(Phase::Last);
     let (acceptor, renewal) = frame.tls.map(|tls| (tls.acceptor, tls.renewal)).unzip();
     if let Some(renewal) = renewal {
         let following = renewal.follow(vitals.clone(), last.clone());
         supervisor.start("certificate", Phase::Last, async move {
             following.await;
+            Ok(())
+        });
+    }
+    if let Some(logs) = frame.logs {
+        routes = routes.merge(log_level::router(logs.clone()));
+        let stop = last.clone();
+        supervisor.start("log level", Phase::Last, async move {
+            logs.follow(&stop).await;
             Ok(())
         });
     }

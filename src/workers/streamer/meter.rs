@@ -1,18 +1,22 @@
 //! What the streamer counts, as metrics and on its status page.
 
+use std::sync::atomic::AtomicU64;
+
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::model::component::Component;
-use crate::workers::vitals::Vitals;
+use crate::workers::vitals::{QUEUE_STATUS_HELP, Vitals};
 
 /// Counters and gauges. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Meter {
     /// Rows of batches that went into the spool.
     pub(super) rows: Counter,
+    /// Bytes of the source that those batches cover.
+    pub(super) source_bytes: Counter,
     /// Rows that were left out of those batches.
     pub(super) quarantined: Counter,
     /// Chunks that this streamer made batches of.
@@ -21,6 +25,8 @@ pub(super) struct Meter {
     pub(super) chunks_completed: Counter,
     /// Publications that the queue took, repeated ones included.
     pub(super) published: Counter,
+    /// Bytes of what the queue took, repeated ones included.
+    pub(super) published_bytes: Counter,
     /// Messages that were published again because the queue had lost them.
     pub(super) lost: Counter,
     /// Messages that the store has.
@@ -29,6 +35,8 @@ pub(super) struct Meter {
     pub(super) spool_bytes: Gauge,
     /// Messages in the spool that are not acknowledged.
     pub(super) spool_messages: Gauge,
+    /// Seconds for which the oldest of them has been there.
+    pub(super) spool_oldest: Gauge<f64, AtomicU64>,
     connected: Family<Vec<(&'static str, String)>, Gauge>,
     cluster: String,
 }
@@ -45,44 +53,12 @@ impl Meter {
     }
 
     fn register_in(&self, registry: &mut Registry) {
-        registry.register(
-            "telectl_streamer_rows",
-            "Rows of batches that went into the spool",
-            self.rows.clone(),
-        );
-        registry.register(
-            "telectl_streamer_rows_quarantined",
-            "Rows that cannot be stored",
-            self.quarantined.clone(),
-        );
-        registry.register(
-            "telectl_streamer_chunks_claimed",
-            "Chunks that this streamer made batches of",
-            self.chunks_claimed.clone(),
-        );
-        registry.register(
-            "telectl_streamer_chunks_completed",
-            "Chunks known to be in the store",
-            self.chunks_completed.clone(),
-        );
-        registry.register(
-            "telectl_streamer_batches_published",
-            "Messages that the queue took, repeated ones included",
-            self.published.clone(),
-        );
-        registry.register(
-            "telectl_streamer_batches_lost",
-            "Messages that the queue lost and that were published again",
-            self.lost.clone(),
-        );
-        registry.register(
-            "telectl_streamer_batches_acknowledged",
-            "Messages that the store has",
-            self.acknowledged.clone(),
-        );
+        for (name, help, counter) in self.counters() {
+            registry.register(format!("telectl_streamer_{name}"), help, counter.clone());
+        }
         registry.register(
             "telectl_streamer_spool_bytes",
-            "Size of the spool",
+            "Size of the spool in bytes",
             self.spool_bytes.clone(),
         );
         registry.register(
@@ -91,10 +67,65 @@ impl Meter {
             self.spool_messages.clone(),
         );
         registry.register(
+            "telectl_streamer_spool_oldest_seconds",
+            "Seconds for which this process has had the oldest message in the spool, 0 if there is none",
+            self.spool_oldest.clone(),
+        );
+        registry.register(
             "message_queue_connection_status",
-            "1 if the queue answered the last time, else 0",
+            QUEUE_STATUS_HELP,
             self.connected.clone(),
         );
+    }
+
+    const fn counters(&self) -> [(&'static str, &'static str, &Counter); 9] {
+        [
+            (
+                "rows",
+                "Rows of batches that went into the spool",
+                &self.rows,
+            ),
+            (
+                "source_bytes",
+                "Bytes of the source that those batches cover",
+                &self.source_bytes,
+            ),
+            (
+                "rows_quarantined",
+                "Rows that cannot be stored",
+                &self.quarantined,
+            ),
+            (
+                "chunks_claimed",
+                "Chunks that this streamer made batches of",
+                &self.chunks_claimed,
+            ),
+            (
+                "chunks_completed",
+                "Chunks known to be in the store",
+                &self.chunks_completed,
+            ),
+            (
+                "batches_published",
+                "Messages that the queue took, repeated ones included",
+                &self.published,
+            ),
+            (
+                "published_bytes",
+                "Bytes of those messages, packed",
+                &self.published_bytes,
+            ),
+            (
+                "batches_lost",
+                "Messages that the queue lost and that were published again",
+                &self.lost,
+            ),
+            (
+                "batches_acknowledged",
+                "Messages that the store has",
+                &self.acknowledged,
+            ),
+        ]
     }
 
     /// 1 if the queue answered the last time, else 0.

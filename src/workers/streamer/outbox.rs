@@ -54,6 +54,8 @@ struct Inner {
     waiting: BTreeSet<u64>,
     /// In the queue, as far as we know, and since when.
     published: BTreeMap<u64, (Published, Instant)>,
+    /// Since when this process has each message.
+    kept: BTreeMap<u64, Instant>,
     /// The pieces whose messages are in the spool.
     keys: BTreeSet<String>,
 }
@@ -63,13 +65,16 @@ impl Outbox {
     pub(super) fn open(folder: &Path, limit: u64, meter: Meter) -> Result<Self, StreamerError> {
         let segment = (limit / 4).clamp(1, LONGEST_SEGMENT);
         let spool: Spool<Note> = Spool::open(folder, segment).map_err(StreamerError::Spool)?;
-        let waiting = spool.undone().map(|(sequence, _)| sequence).collect();
+        let waiting: BTreeSet<u64> = spool.undone().map(|(sequence, _)| sequence).collect();
+        let opened = Instant::now();
+        let kept = waiting.iter().map(|one| (*one, opened)).collect();
         let keys = spool.undone().map(|(_, note)| note.key()).collect();
         let incarnation = spool.incarnation().clone();
         let inner = Inner {
             spool,
             waiting,
             published: BTreeMap::new(),
+            kept,
             keys,
         };
         let outbox = Self(Arc::new(Shared {
@@ -91,11 +96,23 @@ impl Outbox {
         self.0.meter.spool_bytes.set(gauge(inner.spool.size()));
         let messages = inner.spool.undone_count() as u64;
         self.0.meter.spool_messages.set(gauge(messages));
+        // In the order of their numbers, which is that of their age.
+        let oldest = inner.kept.first_key_value();
+        let age = oldest.map_or(0.0, |(_, since)| since.elapsed().as_secs_f64());
+        self.0.meter.spool_oldest.set(age);
         answer
     }
 
     pub(super) fn incarnation(&self) -> &IncarnationId {
         &self.0.incarnation
+    }
+
+    /// The name of a message of this spool.
+    fn id(&self, sequence: u64) -> BatchId {
+        BatchId {
+            incarnation: self.incarnation().clone(),
+            sequence,
+        }
     }
 
     /// Whether the spool holds the message of this piece.
@@ -128,10 +145,7 @@ impl Outbox {
         &self,
         make: impl FnOnce(BatchId) -> Message + Send + 'static,
     ) -> Result<Bytes, StreamerError> {
-        let id = BatchId {
-            incarnation: self.incarnation().clone(),
-            sequence: self.with(|inner| inner.spool.next_sequence()),
-        };
+        let id = self.id(self.with(|inner| inner.spool.next_sequence()));
         blocking(move || codec::encode(&make(id)).map_err(StreamerError::Encode)).await
     }
 
@@ -144,7 +158,9 @@ impl Outbox {
                 let appended = inner.spool.append(note, &payload);
                 let sequence = appended.map_err(StreamerError::Spool)?;
                 inner.waiting.insert(sequence);
+                inner.kept.insert(sequence, Instant::now());
                 inner.keys.insert(key);
+                tracing::debug!(batch = %outbox.id(sequence), bytes = payload.len(), "spooled");
                 Ok(())
             })
         })
@@ -156,10 +172,7 @@ impl Outbox {
     /// Takes the first waiting message to publish it.
     pub(super) fn take_waiting(&self) -> Option<BatchId> {
         let sequence = self.with(|inner| inner.waiting.pop_first())?;
-        Some(BatchId {
-            incarnation: self.incarnation().clone(),
-            sequence,
-        })
+        Some(self.id(sequence))
     }
 
     /// Returns when something may be waiting.
@@ -199,6 +212,7 @@ impl Outbox {
             for sequence in sequences {
                 if inner.published.remove(sequence).is_some() {
                     inner.waiting.insert(*sequence);
+                    tracing::debug!(batch = %self.id(*sequence), "to be published again");
                 }
             }
         });
@@ -210,10 +224,7 @@ impl Outbox {
         self.with(|inner| {
             let published = inner.published.iter();
             let outstanding = published.map(|(sequence, (published, since))| Outstanding {
-                id: BatchId {
-                    incarnation: self.incarnation().clone(),
-                    sequence: *sequence,
-                },
+                id: self.id(*sequence),
                 published: published.clone(),
                 since: *since,
             });
@@ -245,7 +256,7 @@ impl Outbox {
         let outbox = self.clone();
         let marked = blocking(move || {
             outbox.with(|inner| {
-                let marked = inner.mark_done(&sequences, &outbox.0.meter);
+                let marked = inner.mark_done(&sequences, &outbox);
                 marked.map_err(StreamerError::Spool)
             })
         });
@@ -256,7 +267,8 @@ impl Outbox {
 }
 
 impl Inner {
-    fn mark_done(&mut self, sequences: &BTreeSet<u64>, meter: &Meter) -> Result<(), SpoolError> {
+    fn mark_done(&mut self, sequences: &BTreeSet<u64>, outbox: &Outbox) -> Result<(), SpoolError> {
+        let meter = &outbox.0.meter;
         let note = |one: &u64| self.spool.note(*one).map(|note| (*one, note.clone()));
         let notes: Vec<(u64, Note)> = sequences.iter().filter_map(note).collect();
         let marked = self.spool.mark_done(sequences);
@@ -267,6 +279,8 @@ impl Inner {
             self.keys.remove(&note.key());
             self.waiting.remove(&sequence);
             self.published.remove(&sequence);
+            self.kept.remove(&sequence);
+            tracing::debug!(batch = %outbox.id(sequence), "acknowledged, and out of the spool");
             meter.acknowledged.inc();
             if note.piece != Piece::SignOff {
                 meter.chunks_completed.inc();

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use crate::model::backoff::Backoff;
 use crate::model::source::BatchId;
-use crate::queue::{Entry, Queue};
+use crate::queue::{Entry, Published, Queue};
 
 use super::StreamerError;
 use super::health::Health;
@@ -68,15 +68,23 @@ async fn publish_one<Q: Queue>(
     let Some(payload) = outbox.load(sequence).await? else {
         return Ok(Outcome::Done);
     };
+    let (batch, bytes) = (id.clone(), payload.len() as u64);
     // If it fails it may still have had its effect; the ledger does not mind the second one.
     let published = health.note(queue.publish(Entry { id, payload }).await).ok();
-    let outcome = match published {
-        Some(_) => Outcome::Done,
-        None => Outcome::Failed,
+    let outcome = match &published {
+        Some(Published {
+            shard, position, ..
+        }) => {
+            tracing::debug!(%batch, shard, position, bytes, "published");
+            meter.published.inc();
+            meter.published_bytes.inc_by(bytes);
+            Outcome::Done
+        }
+        None => {
+            tracing::debug!(%batch, "not published, will try again");
+            Outcome::Failed
+        }
     };
-    if published.is_some() {
-        meter.published.inc();
-    }
     outbox.published(sequence, published);
     Ok(outcome)
 }

@@ -188,7 +188,10 @@ impl<Q: Queue> Reading<'_, Q> {
         let quarantined = chunk.quarantined.len() as u64;
         let streamer = self.streamer.to_owned();
         let (source, pass) = (note.source.clone(), note.pass.clone());
+        let bytes = chunk.range.end - chunk.range.start;
         let make = move |id| {
+            let range = chunk.range;
+            tracing::debug!(batch = %id, %source, start = range.start, end = range.end, rows, "read");
             Message::Batch(Batch {
                 id,
                 streamer,
@@ -206,6 +209,7 @@ impl<Q: Queue> Reading<'_, Q> {
         }
         self.meter.chunks_claimed.inc();
         self.meter.rows.inc_by(rows);
+        self.meter.source_bytes.inc_by(bytes);
         self.meter.quarantined.inc_by(quarantined);
         if let Some(pace) = self.pace
             && self.unless_stopped(sleep(pace)).await.is_none()
@@ -224,6 +228,7 @@ impl<Q: Queue> Reading<'_, Q> {
         let streamer = self.streamer.to_owned();
         let (origin, pass, size) = (note.source.clone(), note.pass.clone(), source.size);
         let make = move |id| {
+            tracing::debug!(batch = %id, source = %origin, rows = totals.rows, "read to the end");
             Message::SignedOff(SignedOff {
                 id,
                 streamer,

@@ -12,6 +12,7 @@ use telectl::queue::redis::RedisQueue;
 use telectl::queue::{Entry, Queue, codec};
 use telectl::store::Store;
 use telectl::store::postgres::PostgresStore;
+use telectl::workers::collector::streamers::Streamers;
 use telectl::workers::collector::{self, CollectorError};
 use telectl::workers::vitals::Vitals;
 use tokio::task::JoinHandle;
@@ -50,7 +51,8 @@ impl Running {
         };
         let task = tokio::spawn(async move {
             let identity = identity(id);
-            collector::run(&settings, &identity, queue, store, told, token).await
+            let streamers = Streamers::of("lab", &told);
+            collector::run(&settings, &identity, queue, store, streamers, told, token).await
         });
         Self { stop, vitals, task }
     }
