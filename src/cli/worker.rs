@@ -28,6 +28,7 @@ use crate::workers::runtime::supervisor::{Phase, StopTimes, Supervisor};
 use crate::workers::runtime::tls::ServerTls;
 use crate::workers::runtime::worker::{self, Frame};
 use crate::workers::runtime::{dependency, http};
+use crate::workers::streamer::Uploads;
 use crate::workers::vitals::Vitals;
 use crate::workers::{api_gateway, collector, streamer};
 
@@ -78,7 +79,7 @@ struct StreamerArgs {
 
 /// What a worker does, once its settings are known.
 enum Work {
-    Streamer(StreamerSettings, RedisQueue),
+    Streamer(StreamerSettings, RedisQueue, Option<Uploads>),
     Collector(CollectorSettings, RedisQueue, PostgresStore, Peers),
     ApiGateway(GatewaySettings, PostgresStore),
 }
@@ -188,7 +189,10 @@ impl Settings {
                 .map_err(|error| CliError::from_error(ExitCode::Usage, &error))
         };
         Ok(match self {
-            Self::Streamer(settings, redis) => Work::Streamer(settings, queue(&redis)?),
+            Self::Streamer(settings, redis) => {
+                let uploads = uploads(&settings)?;
+                Work::Streamer(settings, queue(&redis)?, uploads)
+            }
             Self::Collector(settings, redis, database) => {
                 let (queue, store) = (queue(&redis)?, store(&database)?);
                 let pipeline = redis.pipeline;
@@ -197,6 +201,17 @@ impl Settings {
             Self::ApiGateway(settings, database) => Work::ApiGateway(settings, store(&database)?),
         })
     }
+}
+
+/// What was uploaded to a streamer that takes uploads.
+fn uploads(settings: &StreamerSettings) -> Result<Option<Uploads>, CliError> {
+    let Some(uploads) = &settings.uploads else {
+        return Ok(None);
+    };
+    let opened = Uploads::open(uploads, &settings.spool_dir);
+    opened.map(Some).map_err(|error| {
+        CliError::failed("cannot keep uploads in the spool's folder (SPOOL_DIR)").because(error)
+    })
 }
 
 /// Everything that is wrong with the environment, so that it is said at once.
@@ -281,12 +296,13 @@ fn start(
     let stop = supervisor.token(Phase::Work);
     let told = vitals.clone();
     match work {
-        Work::Streamer(settings, queue) => {
+        Work::Streamer(settings, queue, uploads) => {
             dependency::expect(vitals, "queue");
+            let routes = uploads.clone().map(streamer::upload_router);
             supervisor.start("streamer", Phase::Work, async move {
-                Ok(streamer::run(&settings, &identity, queue, told, stop).await?)
+                Ok(streamer::run(&settings, &identity, queue, uploads, (told, stop)).await?)
             });
-            Router::new()
+            routes.unwrap_or_default()
         }
         Work::Collector(settings, queue, store, peers) => {
             dependency::expect(vitals, "queue");

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::config::quantity::Quantity;
-use crate::config::values::{CsvSource, CsvSourceType, Values};
+use crate::config::values::{CsvSource, CsvSourceType, Upload, Values};
 
 /// Where the sample file is in the image.
 const IMAGE_DATA: &str = "/data";
@@ -42,6 +42,7 @@ pub(super) fn streamer(values: &Values) -> Value {
         "loopMode": config.loop_mode.to_string(),
         "replicas": streamer.replica_count.max(fewest).to_string(),
         "spoolLimit": limit.whole().to_string(),
+        "upload": upload(&config.upload),
         "generate": generate(&config.csv_source),
         "volume": volume,
         "download": download(&config.csv_source),
@@ -83,6 +84,20 @@ fn place(values: &Values) -> Place<'_> {
             volume: Value::Null,
         },
     }
+}
+
+/// What is taken; the limits are empty if nothing may be uploaded.
+fn upload(upload: &Upload) -> Value {
+    let bytes = |text: &str| match Quantity::parse(text) {
+        Some(bytes) if upload.enabled => bytes.whole().to_string(),
+        _ => String::new(),
+    };
+    json!({
+        "limit": bytes(&upload.max_size),
+        "total": bytes(&upload.keep),
+        "secret": upload.existing_secret,
+        "key": upload.existing_secret_token_key,
+    })
 }
 
 /// What is made up; empty if there is a file.

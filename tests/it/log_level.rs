@@ -97,7 +97,7 @@ impl Quiet {
 }
 
 /// The address under which others reach this machine.
-fn own_address() -> IpAddr {
+pub(crate) fn own_address() -> IpAddr {
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
     // Nothing is sent: the kernel only chooses the address.
     socket

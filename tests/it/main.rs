@@ -60,5 +60,6 @@ mod streamer;
 mod streamer_harness;
 mod streamer_outage;
 mod streamer_sharing;
+mod uploads;
 mod validate;
 mod verify;

@@ -74,6 +74,34 @@ fn w21_made_up_telemetry_needs_no_file_and_nonsense_is_refused() {
     assert!(error.contains("hosts=2,gpus=8"), "{error}");
 }
 
+#[test]
+fn w16_uploads_have_limits_that_fit_onto_the_volume_and_a_token_by_reference() {
+    let on = "streamer.config.upload.enabled=true";
+    let secret = "streamer.config.upload.existingSecret=upload-auth";
+    let set = preview(Profile::Dev, &[on, secret]);
+    let pod = &object(&set, ObjectKind::StatefulSet, "streamer")["spec"]["template"]["spec"];
+    let variables = environment(pod);
+    assert_eq!(variables["UPLOAD_LIMIT"]["value"], "67108864");
+    assert_eq!(variables["UPLOAD_TOTAL"]["value"], "134217728");
+    let reference = &variables["UPLOAD_TOKEN"]["valueFrom"]["secretKeyRef"];
+    assert_eq!(reference["name"], "upload-auth");
+    let set = preview(Profile::Dev, &[on]);
+    let pod = &object(&set, ObjectKind::StatefulSet, "streamer")["spec"]["template"]["spec"];
+    assert!(!environment(pod).contains_key("UPLOAD_TOKEN"));
+    let set = preview(Profile::Dev, &[secret]);
+    let pod = &object(&set, ObjectKind::StatefulSet, "streamer")["spec"]["template"]["spec"];
+    assert!(!environment(pod).contains_key("UPLOAD_LIMIT"));
+    for (wrong, part) in [
+        ("keep=1Gi", "does not fit onto the volume of 1Gi"),
+        ("keep=1Mi", "at least streamer.config.upload.maxSize"),
+        ("maxSize=much", "`much` is no Kubernetes quantity"),
+    ] {
+        let wrong = format!("streamer.config.upload.{wrong}");
+        let error = refused(Profile::Dev, &[on, &wrong]);
+        assert!(error.contains(part), "{error}");
+    }
+}
+
 const DIGEST: &str = "streamer.config.csvSource.sha256=\
                       ABCDEF00000000000000000000000000000000000000000000000000000000FF";
 

@@ -31,6 +31,7 @@ pub(crate) const IDLE: Duration = Duration::from_secs(2);
 pub(crate) fn settings(csv_file: impl Into<PathBuf>, spool_dir: &Path) -> StreamerSettings {
     StreamerSettings {
         source: SourceSettings::Files(csv_file.into()),
+        uploads: None,
         batch_size: 100,
         stream_interval: None,
         loop_mode: false,
@@ -58,7 +59,7 @@ impl Streamer {
         let (settings, identity) = (settings.clone(), identity(id));
         let task = tokio::spawn({
             let (queue, vitals, stop) = (queue.clone(), vitals.clone(), stop.clone());
-            async move { run(&settings, &identity, queue, vitals, stop).await }
+            async move { run(&settings, &identity, queue, None, (vitals, stop)).await }
         });
         Self { vitals, stop, task }
     }

@@ -28,9 +28,54 @@ pub(super) fn check(values: &Values, broken: &mut Vec<Broken>) {
         let text = format!("must be {}", GenerateSettings::EXPECTED);
         broken.push(("streamer.config.csvSource.generate".to_owned(), text));
     }
+    if values.streamer.enabled && values.streamer.config.upload.enabled {
+        upload(values, broken);
+    }
     monitoring(values, broken);
     if values.backup.enabled {
         backup(values, broken);
+    }
+}
+
+/// Uploads share the volume with the spool and with a download.
+fn upload(values: &Values, broken: &mut Vec<Broken>) {
+    let config = &values.streamer.config;
+    let mut quantity = |key: &str, text: &str| {
+        let quantity = Quantity::parse(text);
+        if quantity.is_none() {
+            let key = format!("streamer.config.upload.{key}");
+            broken.push((key, format!("`{text}` is no Kubernetes quantity")));
+        }
+        quantity
+    };
+    let (longest, keep) = (
+        quantity("maxSize", &config.upload.max_size),
+        quantity("keep", &config.upload.keep),
+    );
+    let (Some(longest), Some(keep)) = (longest, keep) else {
+        return;
+    };
+    let mut refuse = |text: String| broken.push(("streamer.config.upload.keep".to_owned(), text));
+    if keep < longest {
+        let longest = &config.upload.max_size;
+        refuse(format!(
+            "must be at least streamer.config.upload.maxSize, which is {longest}"
+        ));
+    }
+    let download = match config.csv_source.kind {
+        CsvSourceType::Url => config.csv_source.max_size.as_str(),
+        _ => "0",
+    };
+    let parts = [download, &config.spool.limit].map(Quantity::parse);
+    if let ([Some(download), Some(limit)], Some(size)) =
+        (parts, Quantity::parse(&config.spool.size))
+        && size < keep.plus(limit).plus(download)
+    {
+        refuse(format!(
+            "is {}: beside a spool of up to {} it does not fit onto the volume of {} \
+             (streamer.config.spool)",
+            config.upload.keep, config.spool.limit, config.spool.size
+        ));
     }
 }
 

@@ -26,7 +26,8 @@ pub use server::{
 };
 pub use worker::{
     Advertise, CollectorConfig, CsvSource, CsvSourceType, GatewayAuth, GatewayConfig,
-    ImageOverride, Resources, Service, ServiceType, Spool, StreamerConfig, Worker, WorkerTls,
+    ImageOverride, Resources, Service, ServiceType, Spool, StreamerConfig, Upload, Worker,
+    WorkerTls,
 };
 
 /// Free maps of text, for labels and annotations.

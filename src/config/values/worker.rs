@@ -104,6 +104,8 @@ pub struct StreamerConfig {
     pub csv_source: CsvSource,
     /// The write-ahead spool.
     pub spool: Spool,
+    /// Files that are uploaded.
+    pub upload: Upload,
 }
 
 /// Where the streamer's file comes from.
@@ -160,6 +162,23 @@ pub enum CsvSourceType {
     Url,
     /// None: telemetry is made up.
     Generated,
+}
+
+/// Files that are uploaded to a streamer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Upload {
+    /// Whether they are taken.
+    pub enabled: bool,
+    /// Longest file, a Kubernetes quantity.
+    pub max_size: String,
+    /// All files that are kept on the spool's volume, a Kubernetes quantity.
+    pub keep: String,
+    /// Secret with the token that an upload has to show; empty if uploads come from the pod only.
+    #[serde(default)]
+    pub existing_secret: String,
+    /// Its key.
+    pub existing_secret_token_key: String,
 }
 
 /// The write-ahead spool.

@@ -11,6 +11,7 @@ use crate::model::secret::Secret;
 
 mod generate;
 mod parse;
+mod streamer;
 
 pub use parse::{listen_port, parse_duration};
 
@@ -116,6 +117,18 @@ pub const VARIABLES: &[(&str, &str)] = &[
     (
         "CSV_FILE",
         "file, folder or pattern to stream, or file to download to",
+    ),
+    (
+        "UPLOAD_LIMIT",
+        "bytes of one file that is uploaded; nothing can be uploaded if unset",
+    ),
+    (
+        "UPLOAD_TOTAL",
+        "bytes of all uploaded files that are kept; four times UPLOAD_LIMIT if unset",
+    ),
+    (
+        "UPLOAD_TOKEN",
+        "token that an upload has to show; uploads come from the pod itself only if unset",
     ),
     (
         "GENERATE",
@@ -297,10 +310,23 @@ pub struct DatabaseSettings {
 /// What is streamed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceSettings {
+    /// Uploads only.
+    Nothing,
     /// A file, the files of a folder, or those that a pattern in the last part of the path names.
     Files(PathBuf),
     /// Telemetry that is made up.
     Generated(GenerateSettings),
+}
+
+/// What may be uploaded to a streamer.
+#[derive(Debug, Clone)]
+pub struct UploadSettings {
+    /// Bytes of one file.
+    pub limit: u64,
+    /// Bytes of all files that are kept.
+    pub total: u64,
+    /// Token that an upload has to show; without, uploads come from this host only.
+    pub token: Option<Secret<String>>,
 }
 
 /// Telemetry to make up.
@@ -321,6 +347,8 @@ pub struct GenerateSettings {
 pub struct StreamerSettings {
     /// What to stream.
     pub source: SourceSettings,
+    /// What may be uploaded besides.
+    pub uploads: Option<UploadSettings>,
     /// Rows per batch.
     pub batch_size: usize,
     /// Pause between batches.

@@ -12,9 +12,8 @@ use crate::model::endpoint::Endpoint;
 use crate::model::secret::Secret;
 
 use super::{
-    AdvertiseSettings, CollectorSettings, DatabaseSettings, EtcdSettings, FetchSettings,
-    GatewaySettings, GenerateSettings, IdentitySettings, RedisSettings, SettingError,
-    SourceSettings, SslMode, StreamerSettings, VARIABLES,
+    AdvertiseSettings, CollectorSettings, DatabaseSettings, EtcdSettings, GatewaySettings,
+    IdentitySettings, RedisSettings, SettingError, SslMode, VARIABLES,
 };
 
 /// The pipeline of workers that are told of none: the namespace that the profiles use.
@@ -27,14 +26,17 @@ fn meaning(name: &str) -> &'static str {
         .map_or("", |(_, meaning)| meaning)
 }
 
-fn required<'a>(environment: &'a Environment, name: &'static str) -> Result<&'a str, SettingError> {
+pub(super) fn required<'a>(
+    environment: &'a Environment,
+    name: &'static str,
+) -> Result<&'a str, SettingError> {
     environment.get(name).ok_or_else(|| SettingError::Missing {
         name,
         meaning: meaning(name),
     })
 }
 
-fn parsed<T: FromStr>(
+pub(super) fn parsed<T: FromStr>(
     environment: &Environment,
     name: &'static str,
     expected: &'static str,
@@ -49,7 +51,7 @@ fn parsed<T: FromStr>(
         .transpose()
 }
 
-fn duration(
+pub(super) fn duration(
     environment: &Environment,
     name: &'static str,
 ) -> Result<Option<Duration>, SettingError> {
@@ -80,15 +82,15 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-fn flag(environment: &Environment, name: &'static str) -> Result<bool, SettingError> {
+pub(super) fn flag(environment: &Environment, name: &'static str) -> Result<bool, SettingError> {
     Ok(parsed(environment, name, "true or false")?.unwrap_or(false))
 }
 
-fn secret(environment: &Environment, name: &str) -> Option<Secret<String>> {
+pub(super) fn secret(environment: &Environment, name: &str) -> Option<Secret<String>> {
     environment.get(name).map(Secret::from)
 }
 
-fn text(environment: &Environment, name: &str) -> Option<String> {
+pub(super) fn text(environment: &Environment, name: &str) -> Option<String> {
     environment.get(name).map(str::to_owned)
 }
 
@@ -242,74 +244,6 @@ impl DatabaseSettings {
             )?
             .unwrap_or(SslMode::VerifyFull),
             ca_cert: text(environment, "DB_CA_CERT"),
-        })
-    }
-}
-
-fn source(environment: &Environment) -> Result<SourceSettings, SettingError> {
-    match environment.get("GENERATE") {
-        None => Ok(SourceSettings::Files(PathBuf::from(required(
-            environment,
-            "CSV_FILE",
-        )?))),
-        Some(text) => match GenerateSettings::parse(text) {
-            Some(settings) => Ok(SourceSettings::Generated(settings)),
-            None => Err(SettingError::Malformed {
-                name: "GENERATE",
-                expected: GenerateSettings::EXPECTED,
-            }),
-        },
-    }
-}
-
-impl StreamerSettings {
-    /// From the streamer's variables.
-    pub fn from_environment(environment: &Environment) -> Result<Self, SettingError> {
-        Ok(Self {
-            source: source(environment)?,
-            batch_size: parsed(environment, "BATCH_SIZE", "a number of rows from 1 to 5000")?
-                .unwrap_or(5000)
-                .clamp(1, 5000),
-            stream_interval: duration(environment, "STREAM_INTERVAL")?,
-            loop_mode: flag(environment, "LOOP_MODE")?,
-            spool_dir: PathBuf::from(
-                environment
-                    .get("SPOOL_DIR")
-                    .unwrap_or("/var/lib/telectl/spool"),
-            ),
-            spool_limit: parsed(environment, "SPOOL_LIMIT", "a number of bytes")?
-                .unwrap_or(512 * 1024 * 1024),
-            replicas: parsed(environment, "STREAMER_REPLICAS", "a number from 1 on")?
-                .unwrap_or(1)
-                .max(1),
-        })
-    }
-}
-
-impl FetchSettings {
-    /// From the variables of the download.
-    pub fn from_environment(environment: &Environment) -> Result<Self, SettingError> {
-        const URL: SettingError = SettingError::Malformed {
-            name: "SOURCE_URL",
-            expected: "an http or https URL",
-        };
-        let url = url::Url::parse(required(environment, "SOURCE_URL")?).map_err(|_| URL)?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(URL);
-        }
-        let sha256 = required(environment, "SOURCE_SHA256")?.to_ascii_lowercase();
-        if sha256.len() != 64 || hex::decode(&sha256).is_err() {
-            return Err(SettingError::Malformed {
-                name: "SOURCE_SHA256",
-                expected: "64 hexadecimal digits",
-            });
-        }
-        Ok(Self {
-            url,
-            sha256,
-            limit: parsed(environment, "SOURCE_LIMIT", "a number of bytes")?.unwrap_or(u64::MAX),
-            file: PathBuf::from(required(environment, "CSV_FILE")?),
-            ca_cert: text(environment, "SOURCE_CA_CERT"),
         })
     }
 }

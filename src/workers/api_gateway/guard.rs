@@ -6,41 +6,15 @@ use axum::extract::{Request, State};
 use axum::http::header;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 
-use crate::model::secret::Secret;
+use crate::workers::runtime::token::{Token, shown};
 
 use super::ANSWER_LIMIT;
 use super::problem::Problem;
 
 /// Longest path and query in bytes.
 const URI_LIMIT: usize = 8 * 1024;
-
-/// Shows the token where a proxy takes `Authorization` for itself, as Kubernetes' API server does.
-const TOKEN_HEADER: &str = "x-api-token";
-
-/// The token that requests have to show, as its digest.
-pub(super) struct Token([u8; 32]);
-
-impl Token {
-    /// Remembers it.
-    pub(super) fn new(token: &Secret<String>) -> Self {
-        Self(digest(token.expose()))
-    }
-
-    /// Compares all bytes, of digests that nobody can steer: the time says nothing.
-    fn is(&self, shown: &str) -> bool {
-        let pairs = self.0.iter().zip(digest(shown));
-        pairs.fold(0, |differs, (own, shown)| differs | (own ^ shown)) == 0
-    }
-}
-
-fn digest(token: &str) -> [u8; 32] {
-    Sha256::digest(token.as_bytes()).into()
-}
 
 /// Lets requests pass that show the token, if there is one.
 pub(super) async fn authenticate(
@@ -51,35 +25,11 @@ pub(super) async fn authenticate(
     let Some(token) = token else {
         return next.run(request).await;
     };
-    match shown(&request) {
+    match shown(request.headers()) {
         None => Problem::NoToken.into_response(),
         Some(shown) if token.is(&shown) => next.run(request).await,
         Some(_) => Problem::WrongToken.into_response(),
     }
-}
-
-/// The token that a request shows: the header of its own, `Bearer`, or the password of `Basic`.
-fn shown(request: &Request) -> Option<String> {
-    if let Some(own) = request.headers().get(TOKEN_HEADER) {
-        return own.to_str().ok().map(|token| token.trim().to_owned());
-    }
-    let header = request
-        .headers()
-        .get(header::AUTHORIZATION)?
-        .to_str()
-        .ok()?;
-    let (scheme, rest) = header.split_once(' ')?;
-    let rest = rest.trim();
-    if scheme.eq_ignore_ascii_case("bearer") {
-        return Some(rest.to_owned());
-    }
-    if scheme.eq_ignore_ascii_case("basic") {
-        let pair = String::from_utf8(STANDARD.decode(rest).ok()?).ok()?;
-        return pair
-            .split_once(':')
-            .map(|(_, password)| password.to_owned());
-    }
-    None
 }
 
 /// Bounds the size of a request and the time of its answer. No route reads a body.

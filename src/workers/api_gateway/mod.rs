@@ -33,7 +33,7 @@ mod problem;
 mod questions;
 mod reader;
 
-use guard::Token;
+use crate::workers::runtime::token::Token;
 use meters::Meters;
 use problem::Problem;
 use reader::Reader;

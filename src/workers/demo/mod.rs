@@ -152,6 +152,7 @@ fn start_streamer(
 ) {
     let settings = StreamerSettings {
         source: SourceSettings::Files(source.to_owned()),
+        uploads: None,
         batch_size: BATCH_ROWS,
         stream_interval: None,
         loop_mode: false,
@@ -162,7 +163,7 @@ fn start_streamer(
     let (told, stop) = (vitals.clone(), supervisor.token(Phase::Work));
     supervisor.start("streamer", Phase::Work, async move {
         let identity = identity(Component::Streamer);
-        Ok(streamer::run(&settings, &identity, queue, told, stop).await?)
+        Ok(streamer::run(&settings, &identity, queue, None, (told, stop)).await?)
     });
 }
 

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::connect_info::Connected;
-use axum::extract::{RawQuery, State};
+use axum::extract::{ConnectInfo, RawQuery, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
@@ -85,9 +85,17 @@ impl Ends {
 
     /// Whether it never left this host. Both ends have to say so: the proxy beside a pod in a mesh
     /// connects from a loopback address for whoever asks, but to the address of the pod.
-    pub(super) fn are_here(&self) -> bool {
+    fn are_here(&self) -> bool {
         self.peer.is_loopback() && self.local.is_some_and(|local| local.is_loopback())
     }
+}
+
+/// Whether a request comes from within the pod, by a connection that never left this host; not from
+/// a page in somebody's browser, who has a forwarded port open.
+pub(crate) fn is_from_here(request: &Request) -> bool {
+    let ends = request.extensions().get::<ConnectInfo<Ends>>();
+    let is_here = ends.is_some_and(|ConnectInfo(ends)| ends.are_here());
+    is_here && !request.headers().contains_key(header::ORIGIN)
 }
 
 impl Connected<IncomingStream<'_, TcpListener>> for Ends {

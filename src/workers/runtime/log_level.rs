@@ -10,8 +10,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -27,8 +27,9 @@ use url::form_urlencoded;
 use crate::config::worker::parse_duration;
 use crate::model::causes::chain;
 
-use super::http::Ends;
+use super::http::is_from_here;
 use super::logging::filter;
+use super::problem::problem;
 
 /// Every level, the quietest first.
 pub const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
@@ -189,8 +190,7 @@ async fn show(State(switch): State<LogSwitch>) -> Json<Value> {
 }
 
 async fn change(State(switch): State<LogSwitch>, request: Request) -> Response {
-    let ends = request.extensions().get::<ConnectInfo<Ends>>();
-    if !ends.is_some_and(|ConnectInfo(ends)| ends.are_here()) || is_of_a_page(request.headers()) {
+    if !is_from_here(&request) {
         return problem(
             StatusCode::FORBIDDEN,
             "the log level is changed only from within the pod: `kubectl port-forward` leads there",
@@ -204,11 +204,6 @@ async fn change(State(switch): State<LogSwitch>, request: Request) -> Response {
         Ok(()) => Json(switch.told()).into_response(),
         Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &chain(&error)),
     }
-}
-
-/// Whether a page in somebody's browser asks, who has a forwarded port open.
-fn is_of_a_page(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::ORIGIN)
 }
 
 /// What a query wishes, or what is wrong with it.
@@ -252,18 +247,6 @@ fn known_time(text: &str) -> Result<Duration, String> {
     found.ok_or_else(|| "`for` must be a time such as 90s or 10m, at most 24h".to_owned())
 }
 
-/// An RFC 9457 problem.
-fn problem(status: StatusCode, detail: &str) -> Response {
-    let body = json!({
-        "type": "about:blank",
-        "title": status.canonical_reason(),
-        "status": status.as_u16(),
-        "detail": detail,
-    });
-    let headers = [(header::CONTENT_TYPE, "application/problem+json")];
-    (status, headers, body.to_string()).into_response()
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
@@ -300,14 +283,6 @@ mod tests {
             assert!(said.starts_with("`for` must be a time"), "{said}");
         }
         assert!(wish("level=debug&until=1").unwrap_err().contains("`until`"));
-    }
-
-    #[test]
-    fn o12_what_a_page_asks_is_known() {
-        let mut headers = HeaderMap::new();
-        assert!(!is_of_a_page(&headers));
-        headers.insert(header::ORIGIN, "http://localhost".parse().unwrap());
-        assert!(is_of_a_page(&headers));
     }
 
     #[tokio::test(start_paused = true)]

@@ -34,9 +34,11 @@ mod run;
 mod source;
 mod stream;
 mod supply;
+mod upload;
 
 pub use read::QUARANTINED;
 pub use run::run;
+pub use upload::{Uploads, router as upload_router};
 
 /// Why a streamer ends by itself. The queue is no reason: it waits for it.
 #[derive(Debug, thiserror::Error)]

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use crate::model::batch::Message;
-use crate::model::source::{BatchId, IncarnationId};
+use crate::model::source::{BatchId, IncarnationId, SourceId};
 use crate::queue::Published;
 use crate::queue::codec;
 use crate::queue::spool::{Spool, SpoolError};
@@ -118,6 +118,17 @@ impl Outbox {
     /// Whether the spool holds the message of this piece.
     pub(super) fn holds(&self, note: &Note) -> bool {
         self.with(|inner| inner.keys.contains(&note.key()))
+    }
+
+    /// Whether the spool holds any message of this source.
+    pub(super) fn holds_any_of(&self, source: &SourceId) -> bool {
+        let beginning = format!("{source}/");
+        self.with(|inner| {
+            let mut from_there = inner.keys.range(beginning.clone()..);
+            from_there
+                .next()
+                .is_some_and(|key| key.starts_with(&beginning))
+        })
     }
 
     /// The pieces whose messages are in the spool.

@@ -20,6 +20,7 @@ use super::publish::publish;
 use super::read::Reading;
 use super::reconcile::Reconciler;
 use super::stream::stream;
+use super::upload::Uploads;
 use super::{StreamerError, blocking};
 
 /// Bytes of a source in one batch at most, apart from its last record. Far above 5,000 rows of the
@@ -42,8 +43,8 @@ pub async fn run<Q: Queue>(
     settings: &StreamerSettings,
     identity: &IdentitySettings,
     queue: Q,
-    vitals: Vitals,
-    stop: CancellationToken,
+    uploads: Option<Uploads>,
+    (vitals, stop): (Vitals, CancellationToken),
 ) -> Result<(), StreamerError> {
     let meter = Meter::register(&vitals, &identity.cluster_id);
     let health = Health::new(&vitals, &meter);
@@ -82,7 +83,7 @@ pub async fn run<Q: Queue>(
         owner: &identity.id,
     };
     let work = async {
-        stream(&reading, settings, identity).await?;
+        stream(&reading, settings, identity, uploads).await?;
         stop.cancelled().await;
         drain(&outbox, &reconciler).await
     };

@@ -18,6 +18,7 @@ use super::piece::Affinity;
 use super::read::{Flow, Reading};
 use super::source::Source;
 use super::supply::Supply;
+use super::upload::Uploads;
 
 /// Pause between two looks whether there are other files.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
@@ -39,6 +40,7 @@ pub(super) async fn stream<Q: Queue>(
     reading: &Reading<'_, Q>,
     settings: &StreamerSettings,
     identity: &IdentitySettings,
+    uploads: Option<Uploads>,
 ) -> Result<(), StreamerError> {
     let (vitals, announced) = (reading.vitals, reading.announced);
     // A failure is noted by then, and that is all.
@@ -46,11 +48,11 @@ pub(super) async fn stream<Q: Queue>(
     let named = match &settings.source {
         SourceSettings::Files(path) => path.display().to_string(),
         SourceSettings::Generated(_) => "generated".to_owned(),
+        SourceSettings::Nothing => "uploads only".to_owned(),
     };
     vitals.detail("csv_file", named);
     let names = (identity.cluster_id.as_str(), identity.id.as_str());
-    let (source, spool) = (&settings.source, &settings.spool_dir);
-    let mut supply = Supply::of(source, spool, names, reading.stop).await?;
+    let mut supply = Supply::of(settings, uploads, names, reading.stop).await?;
     let mut patience = Patience::default();
     loop {
         let mut heard = announced.listen();
@@ -177,7 +179,7 @@ impl<Q: Queue> Round<'_, Q> {
         vitals.detail("pass", pass.0.clone());
         tracing::info!(source = %source.id, pass = pass.0, "reading");
         let own;
-        let reading = if source.is_own() {
+        let reading = if source.is_own {
             own = Reading {
                 affinity: Affinity::everything(),
                 ..self.reading.clone()
@@ -199,6 +201,9 @@ impl<Q: Queue> Round<'_, Q> {
 
     fn show(&self) {
         let vitals = self.reading.vitals;
+        if let Some(uploads) = self.supply.uploads() {
+            uploads.settle(|source| self.reading.outbox.holds_any_of(source));
+        }
         vitals.detail("sources_read", self.supply.read());
         vitals.detail(
             "sources_set_aside",

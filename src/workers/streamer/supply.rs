@@ -1,18 +1,18 @@
 //! Where the sources come from, one after another.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::path::PathBuf;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::worker::{GenerateSettings, SourceSettings};
+use crate::config::worker::{GenerateSettings, SourceSettings, StreamerSettings};
 use crate::model::causes::chain;
 use crate::model::source::PassId;
 use crate::model::time::EventTime;
 
 use super::remembered;
-use super::source::{Generated, Held, Listed, Place, Source, Stamp};
+use super::source::{Files, Generated, Place, Source};
+use super::upload::Uploads;
 use super::{StreamerError, blocking};
 
 /// Gives every source once, until it is told to begin again.
@@ -21,78 +21,73 @@ pub(super) struct Supply {
     cluster: String,
     streamer: String,
     stop: CancellationToken,
-    kind: Kind,
+    main: Main,
+    uploads: Option<(Uploads, Files)>,
+    /// Where the source that was given last came from.
+    last: Origin,
     /// Sources that were read to their end since it began.
     read: u64,
 }
 
+/// What the settings name.
 #[derive(Debug)]
-enum Kind {
+enum Main {
+    Nothing,
     Files(Files),
-    Generated {
-        settings: GenerateSettings,
-        spool: PathBuf,
-        /// The last one that was given.
-        last: Option<Generated>,
-        given: bool,
-    },
+    MadeUp(MadeUp),
 }
 
-/// What became of the files of a place.
 #[derive(Debug)]
-struct Files {
-    place: Place,
-    /// How those were found that need not be looked at as long as they stay so.
-    done: BTreeMap<PathBuf, Stamp>,
-    /// What they held when they were streamed, those of earlier rounds included.
-    held: BTreeMap<PathBuf, Held>,
-    /// Those that cannot be streamed, and why.
-    set_aside: BTreeMap<PathBuf, String>,
-    /// The look before.
-    before: Listed,
-    /// The file that was given last.
-    last: Option<(PathBuf, Stamp)>,
+struct MadeUp {
+    settings: GenerateSettings,
+    spool: PathBuf,
+    /// The last one that was given.
+    last: Option<Generated>,
+    given: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Main,
+    Upload,
 }
 
 impl Supply {
-    /// Of what the settings name.
+    /// Of what the settings name, and what was uploaded.
     pub(super) async fn of(
-        settings: &SourceSettings,
-        spool: &Path,
+        settings: &StreamerSettings,
+        uploads: Option<Uploads>,
         (cluster, streamer): (&str, &str),
         stop: &CancellationToken,
     ) -> Result<Self, StreamerError> {
-        let kind = match settings {
-            SourceSettings::Files(path) => Kind::Files(Files {
-                place: place(path).await?,
-                done: BTreeMap::new(),
-                held: BTreeMap::new(),
-                set_aside: BTreeMap::new(),
-                before: Listed::default(),
-                last: None,
-            }),
-            SourceSettings::Generated(settings) => Kind::Generated {
-                settings: settings.clone(),
-                spool: spool.to_owned(),
+        let main = match &settings.source {
+            SourceSettings::Nothing => Main::Nothing,
+            SourceSettings::Files(path) => Main::Files(Files::of(Place::named(path).await?)),
+            SourceSettings::Generated(made_up) => Main::MadeUp(MadeUp {
+                settings: made_up.clone(),
+                spool: settings.spool_dir.clone(),
                 last: None,
                 given: false,
-            },
+            }),
         };
         Ok(Self {
             cluster: cluster.to_owned(),
             streamer: streamer.to_owned(),
             stop: stop.clone(),
-            kind,
+            main,
+            uploads: uploads.map(|uploads| {
+                let files = Files::of(Place::uploads(uploads.folder()));
+                (uploads, files)
+            }),
+            last: Origin::Main,
             read: 0,
         })
     }
 
     /// Whether sources may come later that are not there yet.
     pub(super) const fn may_grow(&self) -> bool {
-        match &self.kind {
-            Kind::Files(files) => matches!(files.place, Place::Files { .. }),
-            Kind::Generated { .. } => false,
-        }
+        let grows = matches!(&self.main, Main::Files(files) if files.may_grow());
+        grows || self.uploads.is_some()
     }
 
     /// How many sources were read to their end since it began.
@@ -102,154 +97,147 @@ impl Supply {
 
     /// Files that cannot be streamed, and why.
     pub(super) fn set_aside(&self) -> BTreeMap<String, String> {
-        let Kind::Files(files) = &self.kind else {
-            return BTreeMap::new();
-        };
-        let told = files.set_aside.iter();
-        told.map(|(path, why)| (path.display().to_string(), why.clone()))
-            .collect()
+        let mut told = BTreeMap::new();
+        if let Main::Files(files) = &self.main {
+            files.tell_set_aside(&mut told);
+        }
+        if let Some((_, files)) = &self.uploads {
+            files.tell_set_aside(&mut told);
+        }
+        told
     }
 
     /// The next source; `None` if there is none at the moment, or `stop` was cancelled.
     pub(super) async fn next(&mut self) -> Result<Option<Source>, StreamerError> {
-        match &mut self.kind {
-            Kind::Files(files) => files.next(&self.cluster, &self.stop).await,
-            Kind::Generated { given: true, .. } => Ok(None),
-            Kind::Generated {
-                settings,
-                spool,
-                last,
-                given,
-            } => {
-                let generated = match last {
-                    Some(last) => last.clone(),
-                    None => {
-                        let (settings, spool) = (settings.clone(), spool.clone());
-                        let streamer = self.streamer.clone();
-                        let begun = move || remembered::generated(&settings, &spool, &streamer);
-                        blocking(begun).await?
-                    }
-                };
-                *last = Some(generated.clone());
-                *given = true;
-                let (cluster, streamer) = (&self.cluster, &self.streamer);
-                Ok(Some(Source::generated(generated, cluster, streamer)))
+        let (cluster, stop) = (&self.cluster, &self.stop);
+        self.last = Origin::Main;
+        let next = match &mut self.main {
+            Main::Nothing => None,
+            Main::Files(files) => files.next(cluster, stop).await?,
+            Main::MadeUp(made_up) => made_up.next(cluster, &self.streamer).await?,
+        };
+        match &mut self.uploads {
+            Some((_, files)) if next.is_none() => {
+                self.last = Origin::Upload;
+                files.next(cluster, stop).await
             }
+            _ => Ok(next),
         }
     }
 
     /// Takes note that the source that was given last was read to its end.
     pub(super) fn done(&mut self, source: &Source) {
-        self.read += 1;
-        if let Kind::Files(files) = &mut self.kind
-            && let Some((path, stamp)) = files.last.take()
-        {
-            files.set_aside.remove(&path);
-            files.held.insert(path.clone(), source.held());
-            files.done.insert(path, stamp);
+        match (self.last, &mut self.main, &mut self.uploads) {
+            (Origin::Upload, _, Some((uploads, files))) => {
+                if let Some(path) = files.done(source) {
+                    uploads.read(&path, &source.id);
+                }
+            }
+            (Origin::Main, Main::Files(files), _) => {
+                self.read += 1;
+                files.done(source);
+            }
+            _ => self.read += 1,
         }
     }
 
     /// Takes note of an error; answers it if that ends the streamer. Of many files one that cannot
     /// be streamed must not keep the others: it is tried again when it is another one.
     pub(super) fn failed(&mut self, error: StreamerError) -> Result<(), StreamerError> {
-        let may_grow = self.may_grow();
-        let Kind::Files(files) = &mut self.kind else {
+        let files = match (self.last, &mut self.main, &mut self.uploads) {
+            (Origin::Upload, _, Some((_, files))) => files,
+            (Origin::Main, Main::Files(files), _) if files.may_grow() => files,
+            _ => return Err(error),
+        };
+        if !error.is_of_source() {
+            return Err(error);
+        }
+        let why = chain(&error);
+        let Some(path) = files.set_aside(why.clone()) else {
             return Err(error);
         };
-        match files.last.take() {
-            Some((path, stamp)) if may_grow && error.is_of_source() => {
-                let why = chain(&error);
-                tracing::error!(path = %path.display(), why, "this file is left out until it changes");
-                files.set_aside.insert(path.clone(), why);
-                files.done.insert(path, stamp);
-                Ok(())
-            }
-            _ => Err(error),
+        tracing::error!(path = %path.display(), why, "this file is left out until it changes");
+        if let (Origin::Upload, Some((uploads, _))) = (self.last, &self.uploads) {
+            uploads.refused(&path, &why);
         }
+        Ok(())
     }
 
     /// Gives everything once more: another store lacks it.
     pub(super) fn begin_again(&mut self) {
+        self.begin_main_again();
+        if let Some((uploads, files)) = &mut self.uploads {
+            files.begin_again();
+            uploads.wait_again();
+        }
+    }
+
+    fn begin_main_again(&mut self) {
         self.read = 0;
-        match &mut self.kind {
-            Kind::Files(files) => files.done.clear(),
-            Kind::Generated { given, .. } => *given = false,
+        match &mut self.main {
+            Main::Nothing => {}
+            Main::Files(files) => files.begin_again(),
+            Main::MadeUp(made_up) => made_up.given = false,
         }
     }
 
     /// Begins the next round of loop mode: files are given once more, telemetry that is made up goes
-    /// on where it ended. Answers the time before which there is none.
+    /// on where it ended, uploads are not repeated. Answers the time before which there is none.
     pub(super) async fn next_round(&mut self) -> Result<Option<EventTime>, StreamerError> {
-        self.begin_again();
-        let Kind::Generated {
-            settings,
-            spool,
-            last: Some(last),
-            ..
-        } = &mut self.kind
-        else {
-            return Ok(None);
-        };
-        *last = last.following();
-        let (next, settings, spool) = (last.clone(), settings.clone(), spool.clone());
-        let streamer = self.streamer.clone();
-        blocking(move || {
-            remembered::remember(&next, &settings, &spool, &streamer)?;
-            Ok(Some(next.end()))
-        })
-        .await
-    }
-
-    /// The pass in which a source is read in loop mode. What is made up is another source each time.
-    pub(super) fn pass_of_round(&self) -> PassId {
-        match self.kind {
-            Kind::Files(_) => PassId(hex::encode(rand::random::<[u8; 16]>())),
-            Kind::Generated { .. } => PassId::once(),
+        self.begin_main_again();
+        match &mut self.main {
+            Main::MadeUp(made_up) => made_up.next_round(&self.streamer).await,
+            Main::Nothing | Main::Files(_) => Ok(None),
         }
     }
+
+    /// The pass in which the source that was given last is read in loop mode: only files are read
+    /// again and again.
+    pub(super) fn pass_of_round(&self) -> PassId {
+        match (self.last, &self.main) {
+            (Origin::Main, Main::Files(_)) => PassId(hex::encode(rand::random::<[u8; 16]>())),
+            _ => PassId::once(),
+        }
+    }
+
+    /// What was uploaded.
+    pub(super) fn uploads(&self) -> Option<&Uploads> {
+        self.uploads.as_ref().map(|(uploads, _)| uploads)
+    }
 }
 
-async fn place(path: &Path) -> Result<Place, StreamerError> {
-    let path = path.to_owned();
-    blocking(move || Ok(Place::of(&path))).await
-}
-
-impl Files {
+impl MadeUp {
     async fn next(
         &mut self,
         cluster: &str,
-        stop: &CancellationToken,
+        streamer: &str,
     ) -> Result<Option<Source>, StreamerError> {
-        let place = self.place.clone();
-        let listed = blocking(move || {
-            place.list(SystemTime::now()).map_err(|source| {
-                let path = place.path().to_owned();
-                StreamerError::Source { path, source }
-            })
-        })
-        .await?;
-        self.done.retain(|path, _| listed.files.contains_key(path));
-        self.held.retain(|path, _| listed.files.contains_key(path));
-        self.set_aside
-            .retain(|path, _| listed.files.contains_key(path));
-        let next = listed.next(&self.done, &self.before);
-        let next = next.map(|(path, stamp)| (path.clone(), stamp));
-        self.before = listed;
-        self.last.clone_from(&next);
-        let Some((path, _)) = next else {
+        if self.given {
+            return Ok(None);
+        }
+        let generated = match &self.last {
+            Some(last) => last.clone(),
+            None => {
+                let (settings, spool) = (self.settings.clone(), self.spool.clone());
+                let streamer = streamer.to_owned();
+                blocking(move || remembered::generated(&settings, &spool, &streamer)).await?
+            }
+        };
+        self.last = Some(generated.clone());
+        self.given = true;
+        Ok(Some(Source::generated(generated, cluster, streamer)))
+    }
+
+    async fn next_round(&mut self, streamer: &str) -> Result<Option<EventTime>, StreamerError> {
+        let Some(last) = &mut self.last else {
             return Ok(None);
         };
-        let held = self.held.get(&path).cloned();
-        let (cluster, stop) = (cluster.to_owned(), stop.clone());
+        *last = last.following();
+        let (next, settings, spool) = (last.clone(), self.settings.clone(), self.spool.clone());
+        let streamer = streamer.to_owned();
         blocking(move || {
-            let source = Source::open(&path, &cluster, &stop)?;
-            if let (Some(source), Some(held)) = (&source, &held)
-                && source.grew_from(held)?
-            {
-                return Err(StreamerError::Grew(path));
-            }
-            Ok(source)
+            remembered::remember(&next, &settings, &spool, &streamer)?;
+            Ok(Some(next.end()))
         })
         .await
     }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::source::SourceId;
 
+use super::listing::Place;
 use super::{Content, Source, StreamerError};
 
 /// An open file, as it was when it was hashed.
@@ -20,9 +21,10 @@ pub(super) struct FileContent {
 }
 
 impl Source {
-    /// Opens a file and hashes it; `None` if `stop` was cancelled meanwhile. Blocks.
-    pub(in super::super) fn open(
+    /// Opens a file of a place and hashes it; `None` if `stop` was cancelled meanwhile. Blocks.
+    pub(super) fn open(
         path: &Path,
+        place: &Place,
         cluster: &str,
         stop: &CancellationToken,
     ) -> Result<Option<Self>, StreamerError> {
@@ -46,15 +48,15 @@ impl Source {
                 Err(error) => return Err(failed(error)),
             }
         }
-        let name = path.file_name().unwrap_or(path.as_os_str());
         let source = Self {
             id: SourceId {
                 cluster: cluster.to_owned(),
-                name: name.to_string_lossy().into_owned(),
+                name: place.name(path),
                 digest: hex::encode(hasher.finalize()),
             },
-            path: path.to_owned(),
+            path: place.shown(path),
             size,
+            is_own: place.is_own(),
             content: Content::File(FileContent {
                 file,
                 modified: metadata.modified().ok(),
@@ -67,14 +69,14 @@ impl Source {
 
 /// What a file held when it was streamed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in super::super) struct Held {
+pub(super) struct Held {
     size: u64,
     digest: String,
 }
 
 impl Source {
     /// What it holds.
-    pub(in super::super) fn held(&self) -> Held {
+    pub(super) fn held(&self) -> Held {
         Held {
             size: self.size,
             digest: self.id.digest.clone(),
@@ -83,7 +85,7 @@ impl Source {
 
     /// Whether it begins with all that a file held earlier, and more follows: then most of it would
     /// be stored again, as rows of another source. Blocks.
-    pub(in super::super) fn grew_from(&self, held: &Held) -> Result<bool, StreamerError> {
+    pub(super) fn grew_from(&self, held: &Held) -> Result<bool, StreamerError> {
         if self.size <= held.size {
             return Ok(false);
         }
@@ -148,7 +150,8 @@ mod tests {
         let path = folder.path().join("a.csv");
         std::fs::write(&path, "abc").unwrap();
         let stop = CancellationToken::new();
-        let source = Source::open(&path, "edge", &stop).unwrap().unwrap();
+        let place = Place::File(path.clone());
+        let source = Source::open(&path, &place, "edge", &stop).unwrap().unwrap();
         assert_eq!(
             source.id.to_string(),
             "edge/a.csv@ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -162,13 +165,17 @@ mod tests {
         let changed = source.verify_unchanged().unwrap_err();
         assert!(changed.to_string().contains("changed while it was read"));
         drop(file);
-        let longer = Source::open(&path, "edge", &stop).unwrap().unwrap();
+        let longer = Source::open(&path, &place, "edge", &stop).unwrap().unwrap();
         assert!(longer.grew_from(&source.held()).unwrap());
         assert!(!longer.grew_from(&longer.held()).unwrap());
         std::fs::write(&path, "another one").unwrap();
-        let other = Source::open(&path, "edge", &stop).unwrap().unwrap();
+        let other = Source::open(&path, &place, "edge", &stop).unwrap().unwrap();
         assert!(!other.grew_from(&source.held()).unwrap());
         stop.cancel();
-        assert!(Source::open(&path, "edge", &stop).unwrap().is_none());
+        assert!(
+            Source::open(&path, &place, "edge", &stop)
+                .unwrap()
+                .is_none()
+        );
     }
 }

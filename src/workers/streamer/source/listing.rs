@@ -8,6 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use glob::Pattern;
 
+use super::super::{StreamerError, blocking};
+
 /// How the name of a file in a folder has to end.
 const ENDING: &str = "*.csv";
 /// A file that was written to within this time may not be complete.
@@ -25,26 +27,64 @@ pub(in super::super) enum Place {
         /// What the names look like.
         pattern: Pattern,
     },
+    /// The files of a folder into which they were uploaded: their names begin with some of their
+    /// digest and a hyphen.
+    Uploads(PathBuf),
 }
 
 /// How a file was found: if it is found otherwise later, somebody wrote to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) struct Stamp {
+pub(super) struct Stamp {
     size: u64,
     modified: Option<SystemTime>,
 }
 
 /// The files of a place at one moment, in the order of their names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in super::super) struct Listed {
-    pub(in super::super) files: BTreeMap<PathBuf, Stamp>,
+pub(super) struct Listed {
+    pub(super) files: BTreeMap<PathBuf, Stamp>,
     /// Those of them that may be incomplete.
     fresh: Vec<PathBuf>,
 }
 
 impl Place {
+    /// What a path in the settings means.
+    pub(in super::super) async fn named(path: &Path) -> Result<Self, StreamerError> {
+        let path = path.to_owned();
+        blocking(move || Ok(Self::of(&path))).await
+    }
+
+    /// Where uploads are.
+    pub(in super::super) fn uploads(folder: &Path) -> Self {
+        Self::Uploads(folder.to_owned())
+    }
+
+    /// What a file is called.
+    pub(super) fn name(&self, path: &Path) -> String {
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        let name = name.to_string_lossy();
+        let rest = match self {
+            Self::Uploads(_) => name.split_once('-').map(|(_, rest)| rest.to_owned()),
+            Self::File(_) | Self::Files { .. } => None,
+        };
+        rest.unwrap_or_else(|| name.into_owned())
+    }
+
+    /// The path as messages have it, which is also what a host is named after.
+    pub(super) fn shown(&self, path: &Path) -> PathBuf {
+        match self {
+            Self::Uploads(_) => PathBuf::from(self.name(path)),
+            Self::File(_) | Self::Files { .. } => path.to_owned(),
+        }
+    }
+
+    /// Whether no other streamer has the same files.
+    pub(super) const fn is_own(&self) -> bool {
+        matches!(self, Self::Uploads(_))
+    }
+
     /// What a path means: a file, a folder, or a pattern for the names in one. Blocks.
-    pub(in super::super) fn of(path: &Path) -> Self {
+    fn of(path: &Path) -> Self {
         if path.is_dir() {
             return Self::Files {
                 folder: path.to_owned(),
@@ -63,15 +103,15 @@ impl Place {
     }
 
     /// The file or the folder.
-    pub(in super::super) fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         match self {
             Self::File(path) => path,
-            Self::Files { folder, .. } => folder,
+            Self::Files { folder, .. } | Self::Uploads(folder) => folder,
         }
     }
 
     /// The files that are there now. A single file counts as there and complete. Blocks.
-    pub(in super::super) fn list(&self, now: SystemTime) -> io::Result<Listed> {
+    pub(super) fn list(&self, now: SystemTime) -> io::Result<Listed> {
         let (folder, pattern) = match self {
             Self::File(path) => {
                 let stamp = Stamp::of(&std::fs::metadata(path)?);
@@ -80,7 +120,8 @@ impl Place {
                     fresh: Vec::new(),
                 });
             }
-            Self::Files { folder, pattern } => (folder, pattern),
+            Self::Files { folder, pattern } => (folder, pattern.clone()),
+            Self::Uploads(folder) => (folder, Pattern::new(ENDING).unwrap_or_default()),
         };
         let mut listed = Listed::default();
         for entry in std::fs::read_dir(folder)? {
@@ -97,7 +138,8 @@ impl Place {
             };
             if metadata.is_file() {
                 let stamp = Stamp::of(&metadata);
-                if stamp.is_fresh(now) {
+                // An upload is put into place whole.
+                if !self.is_own() && stamp.is_fresh(now) {
                     listed.fresh.push(path.clone());
                 }
                 listed.files.insert(path, stamp);
@@ -125,7 +167,7 @@ impl Stamp {
 impl Listed {
     /// The first file that is complete and was not done as it is; `before` are the files of the
     /// look before, since a clock may be wrong.
-    pub(in super::super) fn next(
+    pub(super) fn next(
         &self,
         done: &BTreeMap<PathBuf, Stamp>,
         before: &Self,

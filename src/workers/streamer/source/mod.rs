@@ -9,14 +9,15 @@ use crate::model::source::SourceId;
 use super::StreamerError;
 
 mod file;
+mod files;
 mod generated;
 mod listing;
 
 use file::FileContent;
-pub(super) use file::Held;
+pub(super) use files::Files;
 pub(super) use generated::Generated;
 use generated::GeneratedReader;
-pub(super) use listing::{Listed, Place, Stamp};
+pub(super) use listing::Place;
 
 /// Content of a known size that does not change, however often it is read.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(super) struct Source {
     /// For messages, and for the host's name where the content has none.
     pub(super) path: PathBuf,
     pub(super) size: u64,
+    /// Whether no other streamer has the same source.
+    pub(super) is_own: bool,
     content: Content,
 }
 
@@ -46,6 +49,7 @@ impl Source {
             },
             path: PathBuf::from(name),
             size: generated.size(),
+            is_own: true,
             content: Content::Generated(generated),
         }
     }
@@ -67,11 +71,6 @@ impl Source {
             Content::File(file) => file.verify_unchanged(&self.path, self.size),
             Content::Generated(_) => Ok(()),
         }
-    }
-
-    /// Whether no other streamer has the same source.
-    pub(super) const fn is_own(&self) -> bool {
-        matches!(self.content, Content::Generated(_))
     }
 }
 

@@ -1,0 +1,101 @@
+//! What a streamer's variables say about its sources.
+
+use std::path::PathBuf;
+
+use crate::config::environment::Environment;
+
+use super::parse::{duration, flag, parsed, required, secret, text};
+use super::{
+    FetchSettings, GenerateSettings, SettingError, SourceSettings, StreamerSettings, UploadSettings,
+};
+
+fn source(environment: &Environment) -> Result<SourceSettings, SettingError> {
+    match environment.get("GENERATE") {
+        None if environment.get("CSV_FILE").is_none() && uploads(environment)?.is_some() => {
+            Ok(SourceSettings::Nothing)
+        }
+        None => Ok(SourceSettings::Files(PathBuf::from(required(
+            environment,
+            "CSV_FILE",
+        )?))),
+        Some(text) => match GenerateSettings::parse(text) {
+            Some(settings) => Ok(SourceSettings::Generated(settings)),
+            None => Err(SettingError::Malformed {
+                name: "GENERATE",
+                expected: GenerateSettings::EXPECTED,
+            }),
+        },
+    }
+}
+
+fn uploads(environment: &Environment) -> Result<Option<UploadSettings>, SettingError> {
+    const BYTES: &str = "a number of bytes from 1 on";
+    let number = |name: &'static str| match parsed(environment, name, BYTES)? {
+        Some(0) => Err(SettingError::Malformed {
+            name,
+            expected: BYTES,
+        }),
+        number => Ok(number),
+    };
+    let Some(limit) = number("UPLOAD_LIMIT")? else {
+        return Ok(None);
+    };
+    Ok(Some(UploadSettings {
+        limit,
+        total: number("UPLOAD_TOTAL")?.unwrap_or(limit.saturating_mul(4)),
+        token: secret(environment, "UPLOAD_TOKEN"),
+    }))
+}
+
+impl StreamerSettings {
+    /// From the streamer's variables.
+    pub fn from_environment(environment: &Environment) -> Result<Self, SettingError> {
+        Ok(Self {
+            source: source(environment)?,
+            uploads: uploads(environment)?,
+            batch_size: parsed(environment, "BATCH_SIZE", "a number of rows from 1 to 5000")?
+                .unwrap_or(5000)
+                .clamp(1, 5000),
+            stream_interval: duration(environment, "STREAM_INTERVAL")?,
+            loop_mode: flag(environment, "LOOP_MODE")?,
+            spool_dir: PathBuf::from(
+                environment
+                    .get("SPOOL_DIR")
+                    .unwrap_or("/var/lib/telectl/spool"),
+            ),
+            spool_limit: parsed(environment, "SPOOL_LIMIT", "a number of bytes")?
+                .unwrap_or(512 * 1024 * 1024),
+            replicas: parsed(environment, "STREAMER_REPLICAS", "a number from 1 on")?
+                .unwrap_or(1)
+                .max(1),
+        })
+    }
+}
+
+impl FetchSettings {
+    /// From the variables of the download.
+    pub fn from_environment(environment: &Environment) -> Result<Self, SettingError> {
+        const URL: SettingError = SettingError::Malformed {
+            name: "SOURCE_URL",
+            expected: "an http or https URL",
+        };
+        let url = url::Url::parse(required(environment, "SOURCE_URL")?).map_err(|_| URL)?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(URL);
+        }
+        let sha256 = required(environment, "SOURCE_SHA256")?.to_ascii_lowercase();
+        if sha256.len() != 64 || hex::decode(&sha256).is_err() {
+            return Err(SettingError::Malformed {
+                name: "SOURCE_SHA256",
+                expected: "64 hexadecimal digits",
+            });
+        }
+        Ok(Self {
+            url,
+            sha256,
+            limit: parsed(environment, "SOURCE_LIMIT", "a number of bytes")?.unwrap_or(u64::MAX),
+            file: PathBuf::from(required(environment, "CSV_FILE")?),
+            ca_cert: text(environment, "SOURCE_CA_CERT"),
+        })
+    }
+}
