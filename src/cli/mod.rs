@@ -239,5 +239,8 @@ fn block_on<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, Cli
         .map_err(|error| {
             CliError::failed("cannot start the asynchronous runtime").because(error)
         })?;
-    runtime.block_on(work)
+    let outcome = runtime.block_on(work);
+    // What still waits for a disk or a name is not waited for.
+    runtime.shutdown_background();
+    outcome
 }

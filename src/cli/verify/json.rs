@@ -120,6 +120,7 @@ fn flaw(flaw: &Flaw, source: &SourceProof) -> Value {
                 "dead_letter": gap.letter.as_ref().map(letter),
             }),
         ),
+        Flaw::DeadLetter(found) => ("dead_letter", json!({ "dead_letter": letter(found) })),
         Flaw::Overlap(overlap) => (
             "overlap",
             json!({

@@ -190,7 +190,7 @@ async fn examine(
     store: &PostgresStore,
     path: &Path,
 ) -> Result<(FileReport, BTreeSet<String>), CliError> {
-    let (size, digest) = file::identify(path).map_err(unusable)?;
+    let (size, digest) = blocking(path, |path| file::identify(&path)).await?;
     let origins = store.origins(&digest).await.map_err(refused)?;
     let mut quarantined: Vec<_> = origins.iter().flat_map(|one| &one.quarantined).collect();
     quarantined.sort_by_key(|place| place.offset);
@@ -198,7 +198,11 @@ async fn examine(
     let quarantined: Vec<_> = quarantined.into_iter().copied().collect();
     let reading = match origins.as_slice() {
         [] => None,
-        _ => Some(file::read(path, &digest, &quarantined).map_err(unusable)?),
+        _ => {
+            let digest = digest.clone();
+            let read = move |path: PathBuf| file::read(&path, &digest, &quarantined);
+            Some(blocking(path, read).await?)
+        }
     };
     let report = FileReport {
         path: path.to_owned(),
@@ -210,6 +214,19 @@ async fn examine(
     };
     let clusters = origins.into_iter().map(|one| one.source.cluster);
     Ok((report, clusters.collect()))
+}
+
+/// Reads a file beside the clock, which ends the command when its time is over.
+async fn blocking<T: Send + 'static>(
+    path: &Path,
+    read: impl FnOnce(PathBuf) -> Result<T, FileError> + Send + 'static,
+) -> Result<T, CliError> {
+    let path = path.to_owned();
+    let reading = tokio::task::spawn_blocking(move || read(path));
+    match reading.await {
+        Ok(read) => read.map_err(unusable),
+        Err(error) => Err(CliError::failed("cannot read a file").because(error)),
+    }
 }
 
 fn namesake(path: &Path, proof: &Proof) -> Option<String> {

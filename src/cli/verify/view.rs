@@ -229,9 +229,13 @@ fn answer(proof: &Proof, files: &[FileReport]) -> String {
     };
     let samples = grouped(proof.samples);
     let differs = files.iter().any(FileReport::is_contradiction);
+    let is_open = !files.iter().all(FileReport::is_proven);
     let said = match (proof.holds(), differs, proof.is_complete()) {
         (false, ..) => "Not proven: what is listed above does not hold.",
         (true, true, _) => "The store agrees with itself, and not with a file.",
+        (true, false, true) if is_open => {
+            "The store agrees with itself; of a file above it cannot be told."
+        }
         (true, false, true) => {
             "Proven, by ranges and counts: every row that was read is stored once, or set aside."
         }

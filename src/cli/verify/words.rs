@@ -1,7 +1,7 @@
 //! What does not hold, in words: the same in the table and in JSON. Pure.
 
 use crate::cli::number::grouped;
-use crate::model::source::ByteRange;
+use crate::model::source::{BatchId, ByteRange};
 use crate::store::proof::{Comparison, Flaw, Gap, Letter, Overlap, Piece, SourceProof, Sums};
 
 use super::FileReport;
@@ -23,6 +23,9 @@ pub(super) type Said = (&'static str, String);
 pub(super) fn flaw(flaw: &Flaw, source: &SourceProof) -> Vec<Said> {
     match flaw {
         Flaw::Gap(found) => gap(found, source),
+        Flaw::DeadLetter(found) => {
+            vec![("letter", dead_letter(found)), ("do", about_letter(found))]
+        }
         Flaw::Overlap(found) => overlap(found, source),
         Flaw::Beyond(found) => vec![
             (
@@ -113,12 +116,20 @@ fn dead_letter(letter: &Letter) -> String {
     )
 }
 
+fn about_letter(letter: &Letter) -> String {
+    let BatchId {
+        incarnation,
+        sequence,
+    } = &letter.batch;
+    format!(
+        "remove the cause; the entry is in the table dead_letter, incarnation {}, sequence {sequence}",
+        incarnation.0
+    )
+}
+
 fn what_to_do(found: &Gap, source: &SourceProof) -> String {
     match (&found.letter, source.silent_for) {
-        (Some(letter), _) => format!(
-            "remove the cause; the entry is in the table dead_letter, incarnation {}, sequence {}",
-            letter.batch.incarnation.0, letter.batch.sequence
-        ),
+        (Some(letter), _) => about_letter(letter),
         (None, Some(age)) if age < RECENT => format!(
             "the last batch of it was stored {age} s ago, so more may be under way: look again"
         ),

@@ -192,6 +192,10 @@ fn flaws(proof: &SourceProof, kept: u64) -> Vec<Flaw> {
     if let (Some(gap), Some(_)) = (&tiling.gap, proof.end) {
         flaws.push(Flaw::Gap(gap.clone()));
     }
+    // Where the end is known, it is in a gap.
+    if let (Some(letter), None) = (&tiling.letter, proof.end) {
+        flaws.push(Flaw::DeadLetter(letter.clone()));
+    }
     flaws.extend(tiling.overlap.clone().map(Flaw::Overlap));
     flaws.extend(tiling.beyond.clone().map(Flaw::Beyond));
     if let Some(end) = proof.end
@@ -217,4 +221,49 @@ fn flaws(proof: &SourceProof, kept: u64) -> Vec<Flaw> {
         });
     }
     flaws
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::source::{ByteRange, IncarnationId};
+
+    #[test]
+    fn v17_what_could_not_be_stored_is_a_flaw_before_the_end_is_known_too() {
+        let letter = Letter {
+            range: ByteRange { start: 0, end: 10 },
+            rows: 3,
+            batch: BatchId {
+                incarnation: IncarnationId("5p00l".to_owned()),
+                sequence: 7,
+            },
+            reason: "too long".to_owned(),
+        };
+        let source = SourceId {
+            cluster: "edge".to_owned(),
+            name: "a.csv".to_owned(),
+            digest: "00".to_owned(),
+        };
+        let flaws_of = |end: Option<End>| {
+            let mut facts = Facts::default();
+            let key = (source.clone(), PassId::once());
+            facts.letters.of.insert(key, vec![letter.clone()]);
+            facts.sources.insert(1, source.clone());
+            let pass = PassId::once().0;
+            facts.ends.extend(end.map(|end| ((1, pass), end)));
+            let (proofs, _) = Account::new(facts).finish();
+            proofs[0].flaws.clone()
+        };
+        assert_eq!(flaws_of(None), [Flaw::DeadLetter(letter.clone())]);
+        let end = End {
+            size: 10,
+            rows: 3,
+            quarantined: 0,
+        };
+        let flaws = flaws_of(Some(end));
+        assert!(
+            matches!(&flaws[..], [Flaw::Gap(gap)] if gap.letter.as_ref() == Some(&letter)),
+            "{flaws:?}"
+        );
+    }
 }

@@ -144,3 +144,118 @@ fn meet(one: Option<(i64, i64)>, other: Option<(i64, i64)>) -> bool {
     let pair = one.zip(other);
     pair.is_some_and(|(one, other)| one.0 <= other.1 && other.0 <= one.1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::file;
+    use super::super::{DeadLetters, End, Tiling};
+    use super::*;
+    use crate::model::source::{PassId, SourceId};
+
+    const TEXT: &str = "timestamp,metric_name,gpu_id,uuid,Hostname,value\n\
+                        2025-07-18T20:42:01Z,UTIL,0,a,h,1\n\
+                        2025-07-18T20:42:02Z,UTIL,0,a,h,2\n";
+
+    fn reading(text: &str) -> Reading {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        std::fs::write(&path, text).unwrap();
+        let (_, digest) = file::identify(&path).unwrap();
+        file::read(&path, &digest, &[]).unwrap()
+    }
+
+    /// A source of this content, read to its end if it has rows.
+    fn source(digest: &str, rows: Option<u64>, times: Option<(i64, i64)>) -> SourceProof {
+        SourceProof {
+            source: SourceId {
+                cluster: "edge".to_owned(),
+                name: "a.csv".to_owned(),
+                digest: digest.to_owned(),
+            },
+            pass: PassId::once(),
+            end: rows.map(|rows| End {
+                size: 1,
+                rows,
+                quarantined: 0,
+            }),
+            stored: 0,
+            quarantined: 0,
+            dead_lettered: 0,
+            tiling: Tiling::default(),
+            times,
+            silent_for: None,
+            flaws: Vec::new(),
+        }
+    }
+
+    fn proof(sources: Vec<SourceProof>) -> Proof {
+        Proof {
+            sources,
+            samples: 0,
+            strays: Vec::new(),
+            dead_letters: DeadLetters::default(),
+            files: Vec::new(),
+        }
+    }
+
+    /// What a store that has these values of the one series answers.
+    fn answer(reading: &Reading, values: &[f64]) -> Vec<(i64, Sums)> {
+        let range = values
+            .iter()
+            .fold((f64::MAX, f64::MIN), |(least, most), value| {
+                (least.min(*value), most.max(*value))
+            });
+        let sums = Sums {
+            rows: values.len() as u64,
+            values: values.len() as u64,
+            sum: values.iter().sum(),
+            range: Some(range),
+        };
+        vec![(reading.series[0].id("edge"), sums)]
+    }
+
+    #[test]
+    fn v17_more_rows_than_the_file_has_are_a_contradiction_unless_another_source_may_have_them() {
+        let reading = reading(TEXT);
+        let own = || source(&reading.digest, Some(2), reading.times);
+        let more = answer(&reading, &[1.0, 2.0, 3.0]);
+        let alone = reading.compare(&proof(vec![own()]), "edge", &more);
+        assert!(
+            matches!(alone, Comparison::Series { differing: 1, .. }),
+            "{alone:?}"
+        );
+        let neighbour = source("other", Some(1), reading.times);
+        let shared = reading.compare(&proof(vec![own(), neighbour]), "edge", &more);
+        assert_eq!(shared, Comparison::Shared);
+        assert!(!shared.is_contradiction());
+        // At other times, it cannot have been the other one.
+        let later = reading.times.map(|(_, last)| (last + 1, last + 2));
+        let neighbour = source("other", Some(1), later);
+        let told = reading.compare(&proof(vec![own(), neighbour]), "edge", &more);
+        assert!(told.is_contradiction(), "{told:?}");
+        let same = answer(&reading, &[1.0, 2.0]);
+        let told = reading.compare(&proof(vec![own()]), "edge", &same);
+        let expected = Comparison::Same {
+            passes: 1,
+            series: 1,
+        };
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn v17_nothing_is_compared_before_the_end_and_a_row_that_is_none_is_told() {
+        let broken = reading(&format!("{TEXT}never,UTIL,0,a,h,2\n"));
+        let values = answer(&broken, &[1.0, 2.0]);
+        let growing = proof(vec![source(&broken.digest, None, broken.times)]);
+        let told = broken.compare(&growing, "edge", &values);
+        assert_eq!(told, Comparison::Unfinished);
+        assert!(!told.is_contradiction());
+        let ended = proof(vec![source(&broken.digest, Some(3), broken.times)]);
+        let told = broken.compare(&ended, "edge", &values);
+        assert!(
+            matches!(&told, Comparison::NoRow(no_row) if no_row.line == 4),
+            "{told:?}"
+        );
+        assert!(told.is_contradiction());
+    }
+}

@@ -154,6 +154,8 @@ pub struct SourceProof {
 pub enum Flaw {
     /// Bytes of a source that was signed off are in no range: the first of them.
     Gap(Gap),
+    /// The end of a source is not known, and some of it could not be stored: the first such entry.
+    DeadLetter(Letter),
     /// Bytes are in two ranges: the first of them.
     Overlap(Overlap),
     /// A range reaches beyond the signed-off size: the first such.

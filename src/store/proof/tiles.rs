@@ -71,6 +71,8 @@ pub struct Tiling {
     pub beyond: Option<Piece>,
     /// Rows of entries that could not be stored and lie where nothing covers.
     pub dead_lettered: u64,
+    /// The first of them.
+    pub letter: Option<Letter>,
 }
 
 impl Tiling {
@@ -140,7 +142,7 @@ impl Tiles {
                     start: self.found.reach,
                     end: u64::MAX,
                 };
-                self.found.dead_lettered += rows(within(&self.letters, ahead));
+                self.count_letters(ahead);
             }
         }
         self.found
@@ -155,18 +157,28 @@ impl Tiles {
         if range.start >= range.end {
             return;
         }
-        let letters = within(&self.letters, range);
         self.found.gaps += 1;
         self.found.missing += range.end - range.start;
-        self.found.dead_lettered += rows(letters);
+        let letter = self.count_letters(range);
         if self.found.gap.is_none() {
             self.found.gap = Some(Gap {
                 range,
                 before: self.furthest.clone(),
                 after: after.cloned(),
-                letter: letters.first().cloned(),
+                letter,
             });
         }
+    }
+
+    /// Counts the letters of a range that nothing covers; answers the first.
+    fn count_letters(&mut self, range: ByteRange) -> Option<Letter> {
+        let letters = within(&self.letters, range);
+        let first = letters.first().cloned();
+        self.found.dead_lettered += rows(letters);
+        if self.found.letter.is_none() {
+            self.found.letter.clone_from(&first);
+        }
+        first
     }
 }
 
@@ -275,6 +287,10 @@ mod tests {
         let found = tiling(Some(30), &[(0, 10), (20, 30)], &letters);
         assert_eq!(found.dead_lettered, 4020);
         assert_eq!(found.gap.unwrap().letter, Some(letter(10, 15, 20)));
+        // Where no end is known, what could not be stored may be all there is.
+        let found = tiling(None, &[(0, 10)], &letters[1..]);
+        assert_eq!((found.dead_lettered, found.gaps), (4020, 0));
+        assert_eq!(found.letter, Some(letter(10, 15, 20)));
     }
 
     fn ranges() -> impl Strategy<Value = Vec<(u64, u64)>> {
