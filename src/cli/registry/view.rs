@@ -294,6 +294,16 @@ mod tests {
             (&value["lease"], &value["stale"]),
             (&"ff".into(), &false.into())
         );
+        assert_eq!(value["metadata"]["mode"], "once");
+        let secured = ServiceRecord {
+            metadata: BTreeMap::from([("scheme".to_owned(), "https".to_owned())]),
+            ..record()
+        };
+        let orphan = self::view("/services/nexus-streamer/streamer-0", Ok(secured), None);
+        assert_eq!(
+            (orphan.scheme.as_deref(), orphan.stale),
+            (Some("https"), true)
+        );
         assert_eq!(
             (&value["age_s"], &value["lease_remaining_s"]),
             (&75.into(), &12.into())

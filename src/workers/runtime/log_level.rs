@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use jiff::Timestamp;
+use jiff::{Timestamp, Unit};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -161,7 +161,7 @@ impl LogSwitch {
         let now = self.0.now.borrow();
         json!({
             "level": now.level,
-            "until": now.until.map(|until| until.time.to_string()),
+            "until": now.until.map(|until| to_the_second(until.time)),
             "at_start": self.0.start,
             "levels": LEVELS,
         })
@@ -175,6 +175,10 @@ impl std::fmt::Debug for LogSwitch {
             .field(&*self.0.now.borrow())
             .finish()
     }
+}
+
+fn to_the_second(time: Timestamp) -> String {
+    time.round(Unit::Second).unwrap_or(time).to_string()
 }
 
 /// The route.
