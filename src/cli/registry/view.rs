@@ -272,6 +272,11 @@ mod tests {
              its record is that of /services/nexus-streamer/streamer-0; \
              stale: no lease\n"
         );
+        assert_eq!(views[0].facts(), "unreadable: EOF, stale: no lease");
+        assert_eq!(
+            views[1].facts(),
+            "[fd00::1]:8081, cluster edge, once, 0.1.0, healthy"
+        );
         let well = table(&views[1..2], Some(80)).render(Coloring::Plain);
         assert!(
             !well.contains("PROBLEM") && !well.contains("MODE"),

@@ -105,9 +105,11 @@ impl LogSwitch {
             }
             outcome.is_ok()
         });
-        // A warning, so that it stands in the logs of all levels but the quietest.
-        let seconds = wish.time.map(|time| time.as_secs());
-        tracing::warn!(level = wish.level, seconds, "the log level was changed");
+        if outcome.is_ok() {
+            // A warning, so that it stands in the logs of all levels but the quietest.
+            let seconds = wish.time.map(|time| time.as_secs());
+            tracing::warn!(level = wish.level, seconds, "the log level was changed");
+        }
         outcome
     }
 
@@ -312,6 +314,18 @@ mod tests {
         assert!(!is_of_a_page(&headers));
         headers.insert(header::ORIGIN, "http://localhost".parse().unwrap());
         assert!(is_of_a_page(&headers));
+    }
+
+    #[test]
+    fn o12_a_time_that_has_passed_does_not_end_the_level_that_was_chosen_after_it() {
+        let (switch, _) = switch();
+        let time = Some(Duration::from_secs(10));
+        let wish = |level, time| Wish { level, time };
+        switch.choose(wish("debug", time)).unwrap();
+        let until = switch.0.now.borrow().until;
+        switch.choose(wish("trace", None)).unwrap();
+        switch.go_back(until);
+        assert_eq!(switch.told()["level"], "trace");
     }
 
     #[tokio::test(start_paused = true)]
