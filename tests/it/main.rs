@@ -44,6 +44,7 @@ mod render_sources;
 mod render_support;
 mod render_tls;
 mod render_workers;
+mod rendered_tls;
 mod runtime;
 mod runtime_process;
 mod runtime_tls;

@@ -62,6 +62,14 @@ async fn n09_the_commands_log_in_and_say_what_a_login_lacks() {
         "{}",
         wrong.err
     );
+    // Waiting would not mend it.
+    let wrong = ran(&["watch"], "reader", "canary-wrong").await;
+    assert_eq!(wrong.code, Some(1), "{}", wrong.err);
+    assert!(
+        wrong.err.contains("are not a login of this etcd"),
+        "{}",
+        wrong.err
+    );
     let listed = ran(&["list", "-o", "json"], "reader", "canary-3f0c").await;
     assert_eq!(listed.code, Some(0), "{}", listed.err);
     assert_eq!(ids(&listed.json()), ["edge.s-0", "far.s-0"]);

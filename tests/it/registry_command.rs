@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::program::{LIMIT, Program, run};
 use crate::registry_support::{Ran, ids, in_cluster, keep, leave, populated, registry};
-use crate::servers::etcd::EtcdServer;
+use crate::servers::etcd::{Data, EtcdServer};
 use crate::servers::redis::RedisServer;
 use crate::servers::{eventually, free_port};
 
@@ -165,6 +165,51 @@ async fn x07_watch_has_a_form_for_programs() {
     assert_eq!(next["fields"][0]["field"], "value");
     program.signal("TERM");
     assert_eq!(program.end().await.0.code(), Some(143));
+}
+
+#[tokio::test]
+async fn x07_watch_waits_for_a_registry_that_is_away_at_first() {
+    let Some(mut server) = populated().await else {
+        return;
+    };
+    let url = server.settings().endpoints.join(",");
+    server.stop();
+    let words = ["registry", "watch", "-o", "json"];
+    let mut program = Program::start(&words, &[("ETCD_ENDPOINTS", &url)]);
+    let mut next = async || -> Value {
+        let line = program.line(|_| true).await;
+        serde_json::from_str(&line).unwrap()
+    };
+    let away = next().await;
+    assert_eq!(away["event"], "away");
+    let reason = away["reason"].as_str().unwrap();
+    assert!(reason.contains("refused"), "{reason}");
+    server.start_again(Data::Kept).await;
+    assert_eq!(next().await["event"], "back");
+    let listed = next().await;
+    assert_eq!(listed["event"], "listed");
+    assert_eq!(ids(&listed).len(), 5);
+}
+
+#[tokio::test]
+async fn x07_watch_waits_no_longer_than_it_was_told() {
+    let Some(mut server) = EtcdServer::start().await else {
+        return;
+    };
+    let url = server.settings().endpoints.join(",");
+    server.stop();
+    let words = ["registry", "watch", "--timeout", "1s"];
+    let ran: Ran = run(&words, &[("ETCD_ENDPOINTS", &url)]).await.into();
+    assert_eq!(ran.code, Some(7), "{}", ran.err);
+    for said in [
+        "still trying",
+        "was waited for 1 s",
+        "refused",
+        "nobody listens there",
+    ] {
+        assert!(ran.err.contains(said), "{said}: {}", ran.err);
+    }
+    assert_eq!(ran.out, "");
 }
 
 #[tokio::test]

@@ -84,6 +84,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::registry::watch::changes::Seen;
 
     fn record(cluster: Option<&str>) -> ServiceRecord {
         let cluster = cluster.map(|id| ("cluster_id".to_owned(), id.to_owned()));
@@ -115,6 +116,31 @@ mod tests {
         assert!(filter.admits(streamer, None));
         assert!(!filter.admits("/services/nexus-gateway/a", Some(&record(Some("edge")))));
         assert!(FilterArgs::default().admits("/services/x", None));
+    }
+
+    #[test]
+    fn x07_a_change_counts_for_what_was_and_for_what_is() {
+        let filter = FilterArgs {
+            r#type: Vec::new(),
+            cluster: vec!["edge".to_owned()],
+        };
+        let seen = |cluster: &str| {
+            Box::new(Seen {
+                record: Ok(record(Some(cluster))),
+                lease: None,
+            })
+        };
+        let takes = |before: &str, now: &str| {
+            filter.takes_change(&Change::Changed {
+                key: "/services/nexus-streamer/a".to_owned(),
+                before: seen(before),
+                now: seen(now),
+                fields: Vec::new(),
+            })
+        };
+        assert!(takes("edge", "far"), "it left");
+        assert!(takes("far", "edge"), "it came");
+        assert!(!takes("far", "central"));
     }
 
     #[test]

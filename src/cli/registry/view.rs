@@ -272,6 +272,11 @@ mod tests {
              its record is that of /services/nexus-streamer/streamer-0; \
              stale: no lease\n"
         );
+        assert_eq!(views[0].facts(), "unreadable: EOF, stale: no lease");
+        assert_eq!(
+            views[1].facts(),
+            "[fd00::1]:8081, cluster edge, once, 0.1.0, healthy"
+        );
         let well = table(&views[1..2], Some(80)).render(Coloring::Plain);
         assert!(
             !well.contains("PROBLEM") && !well.contains("MODE"),
@@ -293,6 +298,16 @@ mod tests {
         assert_eq!(
             (&value["lease"], &value["stale"]),
             (&"ff".into(), &false.into())
+        );
+        assert_eq!(value["metadata"]["mode"], "once");
+        let secured = ServiceRecord {
+            metadata: BTreeMap::from([("scheme".to_owned(), "https".to_owned())]),
+            ..record()
+        };
+        let orphan = self::view("/services/nexus-streamer/streamer-0", Ok(secured), None);
+        assert_eq!(
+            (orphan.scheme.as_deref(), orphan.stale),
+            (Some("https"), true)
         );
         assert_eq!(
             (&value["age_s"], &value["lease_remaining_s"]),

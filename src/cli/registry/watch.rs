@@ -34,8 +34,9 @@ enum WatchForm {
 #[derive(Debug, Args)]
 #[command(
     after_help = "While the registry is away it is asked again and again, at the beginning for as long \
-                  as --timeout says; afterwards what has changed meanwhile is told. An entry that is gone was deregistered or its lease ran out: etcd \
-                  does not tell which. Ends with 130 on Ctrl-C."
+                  as --timeout says; afterwards what has changed meanwhile is told. An entry that is \
+                  gone was deregistered or its lease ran out: etcd does not tell which. Ends with 130 on \
+                  Ctrl-C."
 )]
 pub(super) struct WatchArgs {
     #[command(flatten)]

@@ -90,6 +90,20 @@ pub(super) fn secret(environment: &Environment, name: &str) -> Option<Secret<Str
     environment.get(name).map(Secret::from)
 }
 
+/// A secret and what it belongs to: neither means anything without the other.
+fn pair(
+    environment: &Environment,
+    public: &'static str,
+    private: &'static str,
+) -> Result<Option<(String, Secret<String>)>, SettingError> {
+    let is_set = [public, private].map(|name| environment.get(name).is_some());
+    if is_set == [false, false] {
+        return Ok(None);
+    }
+    let public = required(environment, public)?.to_owned();
+    Ok(Some((public, required(environment, private)?.into())))
+}
+
 pub(super) fn text(environment: &Environment, name: &str) -> Option<String> {
     environment.get(name).map(str::to_owned)
 }
@@ -181,8 +195,7 @@ impl RedisSettings {
                 .map(Secret::new)
                 .or_else(|| secret(environment, "REDIS_PASSWORD")),
             database,
-            client: text(environment, "REDIS_CLIENT_CERT")
-                .zip(secret(environment, "REDIS_CLIENT_KEY")),
+            client: pair(environment, "REDIS_CLIENT_CERT", "REDIS_CLIENT_KEY")?,
             pipeline: text(environment, "PIPELINE").unwrap_or_else(|| DEFAULT_PIPELINE.to_owned()),
             shards: parsed(environment, "QUEUE_SHARDS", "a number of streams from 1 on")?
                 .unwrap_or(2)
@@ -205,9 +218,8 @@ impl EtcdSettings {
                 .filter(|endpoint| !endpoint.is_empty())
                 .collect(),
             ca_cert: text(environment, "ETCD_CA_CERT"),
-            client: text(environment, "ETCD_CLIENT_CERT")
-                .zip(secret(environment, "ETCD_CLIENT_KEY")),
-            login: text(environment, "ETCD_USERNAME").zip(secret(environment, "ETCD_PASSWORD")),
+            client: pair(environment, "ETCD_CLIENT_CERT", "ETCD_CLIENT_KEY")?,
+            login: pair(environment, "ETCD_USERNAME", "ETCD_PASSWORD")?,
             lease_ttl: duration(environment, "LEASE_TTL")?.unwrap_or(Duration::from_secs(15)),
         }))
     }
@@ -327,6 +339,29 @@ mod tests {
                 .contains("`DB_SSL_MODE` must be disable"),
             "{malformed}"
         );
+    }
+
+    #[test]
+    fn n07_half_of_a_client_certificate_is_named() {
+        const PAIRS: [(&str, &str); 3] = [
+            ("REDIS_CLIENT_CERT", "REDIS_CLIENT_KEY"),
+            ("ETCD_CLIENT_CERT", "ETCD_CLIENT_KEY"),
+            ("ETCD_USERNAME", "ETCD_PASSWORD"),
+        ];
+        for (one, other) in PAIRS {
+            for (set, unset) in [(one, other), (other, one)] {
+                let environment = Environment::from([
+                    ("REDIS_URL", "rediss://redis"),
+                    ("ETCD_ENDPOINTS", "https://etcd:2379"),
+                    (set, "canary-90aa"),
+                ]);
+                let redis = RedisSettings::from_environment(&environment).map(drop);
+                let etcd = EtcdSettings::from_environment(&environment).map(drop);
+                let error = redis.and(etcd).unwrap_err().to_string();
+                assert!(error.contains(&format!("`{unset}` is not set")), "{error}");
+                assert!(!error.contains("canary"), "{error}");
+            }
+        }
     }
 
     #[test]

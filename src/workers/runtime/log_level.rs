@@ -15,7 +15,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use jiff::Timestamp;
+use jiff::{Timestamp, Unit};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -106,9 +106,11 @@ impl LogSwitch {
             }
             outcome.is_ok()
         });
-        // A warning, so that it stands in the logs of all levels but the quietest.
-        let seconds = wish.time.map(|time| time.as_secs());
-        tracing::warn!(level = wish.level, seconds, "the log level was changed");
+        if outcome.is_ok() {
+            // A warning, so that it stands in the logs of all levels but the quietest.
+            let seconds = wish.time.map(|time| time.as_secs());
+            tracing::warn!(level = wish.level, seconds, "the log level was changed");
+        }
         outcome
     }
 
@@ -162,7 +164,7 @@ impl LogSwitch {
         let now = self.0.now.borrow();
         json!({
             "level": now.level,
-            "until": now.until.map(|until| until.time.to_string()),
+            "until": now.until.map(|until| to_the_second(until.time)),
             "at_start": self.0.start,
             "levels": LEVELS,
         })
@@ -176,6 +178,10 @@ impl std::fmt::Debug for LogSwitch {
             .field(&*self.0.now.borrow())
             .finish()
     }
+}
+
+fn to_the_second(time: Timestamp) -> String {
+    time.round(Unit::Second).unwrap_or(time).to_string()
 }
 
 /// The route.
@@ -283,6 +289,18 @@ mod tests {
             assert!(said.starts_with("`for` must be a time"), "{said}");
         }
         assert!(wish("level=debug&until=1").unwrap_err().contains("`until`"));
+    }
+
+    #[test]
+    fn o12_a_time_that_has_passed_does_not_end_the_level_that_was_chosen_after_it() {
+        let (switch, _) = switch();
+        let time = Some(Duration::from_secs(10));
+        let wish = |level, time| Wish { level, time };
+        switch.choose(wish("debug", time)).unwrap();
+        let until = switch.0.now.borrow().until;
+        switch.choose(wish("trace", None)).unwrap();
+        switch.go_back(until);
+        assert_eq!(switch.told()["level"], "trace");
     }
 
     #[tokio::test(start_paused = true)]

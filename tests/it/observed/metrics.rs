@@ -160,7 +160,31 @@ async fn o08_the_workers_count_what_there_is() {
     let (streamer, collector) = (lab.worker("streamer"), lab.worker("collector"));
     until_drained(&streamer).await;
     let elapsed = begun.elapsed().as_secs_f64();
-    let sent = scrape(&streamer).await;
+    let bytes = sent_is_the_file(&scrape(&streamer).await);
+    // The collector looks at the queue every few seconds.
+    let stored = eventually("an empty queue", LIMIT, async || {
+        let stored = scrape(&collector).await;
+        let is_empty = stored.samples.get("telectl_queue_entries") == Some(&0.0);
+        let is_told = stored
+            .samples
+            .get("telectl_collector_streamers{state=\"registered\"}");
+        (is_empty && is_told == Some(&1.0)).then_some(stored)
+    })
+    .await;
+    stored_is_what_was_sent(&stored, bytes);
+    let way = "{source_cluster=\"edge\",target_cluster=\"central\",component=\"collector\"}";
+    let count = stored.value(&format!("cross_cluster_latency_seconds_count{way}"));
+    assert_eq!(count, BATCHES as f64);
+    let sum = stored.value(&format!("cross_cluster_latency_seconds_sum{way}"));
+    assert!(sum > 0.0 && sum < elapsed * count, "{sum} s in {elapsed} s");
+    let lag = stored.value("telectl_collector_lag_seconds");
+    assert!(lag > 0.0 && lag < elapsed, "{lag} s in {elapsed} s");
+    let commits = stored.value("telectl_collector_commit_seconds_count");
+    assert!((1.0..=BATCHES as f64).contains(&commits), "{commits}");
+}
+
+/// Holds a streamer's counts against the file; answers the bytes that it published.
+fn sent_is_the_file(sent: &Scraped) -> f64 {
     let size = std::fs::metadata(SAMPLE).expect("the file").len();
     for (name, value) in [
         ("rows_total", ROWS),
@@ -176,18 +200,13 @@ async fn o08_the_workers_count_what_there_is() {
         let name = format!("telectl_streamer_{name}");
         assert_eq!(sent.value(&name), value as f64, "{name}");
     }
-    // The collector looks at the queue every few seconds.
-    let stored = eventually("an empty queue", LIMIT, async || {
-        let stored = scrape(&collector).await;
-        let is_empty = stored.samples.get("telectl_queue_entries") == Some(&0.0);
-        let is_told = stored
-            .samples
-            .get("telectl_collector_streamers{state=\"registered\"}");
-        (is_empty && is_told == Some(&1.0)).then_some(stored)
-    })
-    .await;
     let bytes = sent.value("telectl_streamer_published_bytes_total");
     assert!(bytes > 0.0 && bytes < size as f64, "{bytes}");
+    bytes
+}
+
+/// Holds a collector's counts against what was published.
+fn stored_is_what_was_sent(stored: &Scraped, bytes: f64) {
     for (name, value) in [
         ("telectl_collector_rows_total", ROWS as f64),
         (
@@ -210,15 +229,6 @@ async fn o08_the_workers_count_what_there_is() {
     ] {
         assert_eq!(stored.value(name), value, "{name}");
     }
-    let way = "{source_cluster=\"edge\",target_cluster=\"central\",component=\"collector\"}";
-    let count = stored.value(&format!("cross_cluster_latency_seconds_count{way}"));
-    assert_eq!(count, BATCHES as f64);
-    let sum = stored.value(&format!("cross_cluster_latency_seconds_sum{way}"));
-    assert!(sum > 0.0 && sum < elapsed * count, "{sum} s in {elapsed} s");
-    let lag = stored.value("telectl_collector_lag_seconds");
-    assert!(lag > 0.0 && lag < elapsed, "{lag} s in {elapsed} s");
-    let commits = stored.value("telectl_collector_commit_seconds_count");
-    assert!((1.0..=BATCHES as f64).contains(&commits), "{commits}");
 }
 
 #[tokio::test]

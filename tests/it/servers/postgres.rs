@@ -105,6 +105,14 @@ impl PostgresServer {
         give_away(&signal);
     }
 
+    /// From now on, lets nobody in who does not speak TLS.
+    pub(crate) fn refuse_plaintext(&self) {
+        let rules = self.folder.path().join("data").join("pg_hba.conf");
+        std::fs::write(&rules, "hostssl all all all scram-sha-256\n").expect("a file");
+        give_away(&rules);
+        self.sql("postgres", "SELECT pg_reload_conf()");
+    }
+
     /// A new, empty database, and how a worker reaches it.
     pub(crate) fn database(&self) -> DatabaseSettings {
         let number = self.databases.fetch_add(1, Ordering::Relaxed);
