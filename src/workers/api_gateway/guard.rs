@@ -9,6 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::model::secret::Secret;
@@ -18,6 +19,10 @@ use super::problem::Problem;
 
 /// Longest path and query in bytes.
 const URI_LIMIT: usize = 8 * 1024;
+
+/// Requests under way at most, streams not counted: those that have begun are not in the way. Each may
+/// wait for a connection to the store, of which there are few.
+const REQUESTS: usize = 256;
 
 /// Shows the token where a proxy takes `Authorization` for itself, as Kubernetes' API server does.
 const TOKEN_HEADER: &str = "x-api-token";
@@ -82,8 +87,21 @@ fn shown(request: &Request) -> Option<String> {
     None
 }
 
-/// Bounds the size of a request and the time of its answer. No route reads a body.
-pub(super) async fn limit(request: Request, next: Next) -> Response {
+/// The requests that may be under way.
+#[derive(Clone)]
+pub(super) struct Turns(Arc<Semaphore>);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(REQUESTS)))
+    }
+}
+
+/// Bounds the number and the size of requests and the time of their answers. No route reads a body.
+pub(super) async fn limit(State(turns): State<Turns>, request: Request, next: Next) -> Response {
+    let Ok(_turn) = turns.0.try_acquire() else {
+        return Problem::Busy.into_response();
+    };
     let uri = request.uri();
     let length = uri.path().len() + uri.query().map_or(0, str::len);
     if length > URI_LIMIT {
