@@ -91,9 +91,15 @@ fn shown(request: &Request) -> Option<String> {
 #[derive(Clone)]
 pub(super) struct Turns(Arc<Semaphore>);
 
+impl Turns {
+    fn of(requests: usize) -> Self {
+        Self(Arc::new(Semaphore::new(requests)))
+    }
+}
+
 impl Default for Turns {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(REQUESTS)))
+        Self::of(REQUESTS)
     }
 }
 
@@ -118,5 +124,46 @@ pub(super) async fn limit(State(turns): State<Turns>, request: Request, next: Ne
     match timeout(ANSWER_LIMIT, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::Time.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::http::StatusCode;
+    use axum::middleware::from_fn_with_state;
+    use axum::routing::get;
+    use tokio::sync::oneshot;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn w13_a_request_beyond_those_under_way_is_turned_away_until_one_ends() {
+        let turns = Turns::of(1);
+        let (began, beginning) = oneshot::channel();
+        let (end, ending) = oneshot::channel();
+        let signals = Arc::new(tokio::sync::Mutex::new(Some((began, ending))));
+        // The first request stays until it is told to end.
+        let route = get(async move || {
+            if let Some((began, ending)) = signals.lock().await.take() {
+                began.send(()).unwrap();
+                ending.await.unwrap();
+            }
+        });
+        let layer = from_fn_with_state(turns, limit);
+        let router = Router::new().route("/", route).layer(layer);
+        let ask = || {
+            let request = Request::get("/").body(axum::body::Body::empty()).unwrap();
+            router.clone().oneshot(request)
+        };
+        let first = tokio::spawn(ask());
+        beginning.await.unwrap();
+        let refused = ask().await.unwrap();
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(refused.headers()["retry-after"], "1");
+        end.send(()).unwrap();
+        assert_eq!(first.await.unwrap().unwrap().status(), StatusCode::OK);
+        assert_eq!(ask().await.unwrap().status(), StatusCode::OK);
     }
 }

@@ -9,6 +9,9 @@ pub(super) const TIME_FORM: &str = "RFC 3339 such as 2025-07-18T20:42:34Z, secon
 pub(super) const SPAN_FORM: &str =
     "whole numbers with units s, m, h or d, such as 30s, 5m or 1h30m";
 
+/// 0001-01-01 in seconds since 1970: the first day of a store, and RFC 3339 has no years below 0.
+const EARLIEST: i64 = -62_135_596_800;
+
 /// An instant in whole microseconds, as the store has them; rounded up, which keeps half-open
 /// ranges what they are.
 pub(super) fn instant(text: &str, now: Timestamp) -> Option<Timestamp> {
@@ -20,6 +23,9 @@ pub(super) fn instant(text: &str, now: Timestamp) -> Option<Timestamp> {
             text.rsplit_once(' ')
                 .and_then(|(a, b)| format!("{a}+{b}").parse().ok())
         })?;
+    if exact.as_second() < EARLIEST {
+        return None;
+    }
     let whole = Timestamp::from_microsecond(exact.as_microsecond()).ok()?;
     if whole < exact {
         return Timestamp::from_microsecond(exact.as_microsecond() + 1).ok();
@@ -98,6 +104,7 @@ mod tests {
         check("1752871354", NOW);
         check("1752871354.5", "2025-07-18T20:42:34.5Z");
         check("-0.5", "1969-12-31T23:59:59.5Z");
+        check("-62135596800", "0001-01-01T00:00:00Z");
         check("now", NOW);
         check("now-5m", "2025-07-18T20:37:34Z");
         check("now-1h30m", "2025-07-18T19:12:34Z");
@@ -125,6 +132,10 @@ mod tests {
             "yesterday",
             "1e9",
             "2025-13-01T00:00:00Z",
+            // Before all days of a store.
+            "-62135596801",
+            "-000001-01-01T00:00:00Z",
+            "now-999999d",
             // Milliseconds.
             "1752871354123",
         ] {

@@ -134,8 +134,7 @@ impl Problem {
             Self::WrongToken => "the gateway was given another token than this one".to_owned(),
             Self::TooLarge(what) => format!("{what} is too long"),
             Self::Streams(limit) => format!(
-                "{limit} streams are open, as many as STREAM_LIMIT allows: try again later, or at \
-                 another replica"
+                "STREAM_LIMIT allows {limit} at a time: try again later, or at another replica"
             ),
             Self::Busy => "try again in a second".to_owned(),
             Self::Store => "try again later; /readyz?verbose says what is wrong".to_owned(),
@@ -197,5 +196,38 @@ fn challenge(headers: &mut HeaderMap, bearer: &'static str) {
             header::WWW_AUTHENTICATE,
             HeaderValue::from_static(challenge),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn w20_the_page_explains_every_problem() {
+        let problems = [
+            Problem::NoRoute,
+            Problem::Method,
+            Problem::Parameter {
+                name: String::new(),
+                value: None,
+                expected: String::new(),
+            },
+            Problem::NoGpu(String::new()),
+            Problem::NoHost(String::new()),
+            Problem::NoCanary(String::new()),
+            Problem::NoToken,
+            Problem::WrongToken,
+            Problem::TooLarge(""),
+            Problem::Streams(0),
+            Problem::Busy,
+            Problem::Store,
+            Problem::Time,
+        ];
+        for problem in problems {
+            let (_, kind, _) = problem.kind();
+            let place = format!("<tr id=\"{kind}\">");
+            assert!(include_str!("page.html").contains(&place), "{kind}");
+        }
     }
 }

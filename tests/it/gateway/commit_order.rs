@@ -1,6 +1,6 @@
 //! Samples that are committed in another order than that in which they were written.
 
-use telectl::store::{AdditionsQuery, Store as _};
+use telectl::store::{AdditionsQuery, Progress, Store as _};
 use tokio_postgres::{Client, NoTls};
 
 use crate::conformance::store::additions::{end, follow};
@@ -60,4 +60,34 @@ async fn w13_a_transaction_that_ends_late_is_waited_for() {
         assert_eq!(found.len(), batch.rows.len() + expected, "after {how}");
         from = end(&store).await;
     }
+}
+
+/// What was stored before the ledger knew transactions is nobody's news.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn w13_rows_from_before_the_upgrade_are_not_followed() {
+    let Some(fixture) = InPostgres::prepared().await else {
+        return;
+    };
+    let store = fixture.open();
+    let source = MadeUp::of("edge", "a.csv", 60);
+    store.store(&[source.batch(0..30)]).await.unwrap();
+    fixture.sql(
+        "ALTER TABLE ledger DROP COLUMN transaction;
+         DELETE FROM store_schema WHERE version = 4",
+    );
+    assert!(store.additions(&AdditionsQuery::default()).await.is_err());
+    // Collectors that know nothing of the new version go on while it comes.
+    store.migrate().await.unwrap();
+    let batch = source.batch(30..60);
+    store.store(std::slice::from_ref(&batch)).await.unwrap();
+    fixture.settle().await;
+    let query = AdditionsQuery {
+        from: Some(Progress {
+            transaction: 0,
+            after: None,
+        }),
+        limit: 1_000,
+        ..AdditionsQuery::default()
+    };
+    assert_eq!(follow(&store, query).await.len(), batch.rows.len());
 }

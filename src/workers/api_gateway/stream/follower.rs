@@ -19,8 +19,9 @@ use crate::workers::api_gateway::reader::Reader;
 use super::event::{self, EventId};
 use super::{Place, Streams};
 
-/// Samples that are read at once, and sent as one piece.
-pub(super) const PAGE: u32 = 1_000;
+/// Samples that are read at once, and sent as one piece, of about 2 MB: each page of a transaction
+/// looks through what is left of it, and each stream may hold one for as long as it is not taken.
+pub(super) const PAGE: u32 = 5_000;
 /// How often the store is asked when it had nothing new.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Longest silence.
