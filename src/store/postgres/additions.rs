@@ -3,6 +3,8 @@
 //! Event times come in any order, and a transaction may begin early and end late. So a reader goes
 //! along the numbers of transactions, and only up to the lowest one that is still under way: below it
 //! every transaction has ended, nothing will be added there any more, and what is there is visible.
+//! And not further than behind the last one that stored something: after a crash, a server may use
+//! numbers again of which nothing was written.
 
 use deadpool_postgres::{Object, Transaction};
 use tokio::time::timeout;
@@ -19,10 +21,11 @@ use super::{PostgresStore, QUERY_LIMIT, token};
 /// Transactions that are looked at at once.
 const TRANSACTIONS: usize = 64;
 
-/// The lowest transaction under way, and the ones below it that stored samples.
+/// Where the end is, and the transactions before it that stored samples.
 const ENDED: &str = "
     SELECT horizon.transaction, ended.transaction, ended.first, ended.last
-    FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS transaction) AS horizon
+    FROM (SELECT coalesce(max(transaction) + 1, 0) AS transaction FROM ledger
+          WHERE transaction < pg_snapshot_xmin(pg_current_snapshot())::text::bigint) AS horizon
     LEFT JOIN LATERAL (
         SELECT ledger.transaction, min(first_ts) AS first, max(last_ts) AS last
         FROM ledger
@@ -51,9 +54,9 @@ pub(super) async fn additions(
 async fn read(client: &mut Object, asked: &AdditionsQuery) -> Result<Additions, Fault> {
     let token = token::read(client).await?;
     let transaction = bounded(client).await?;
-    let (horizon, ended) = ended(&transaction, asked).await?;
+    let (end, ended) = ended(&transaction, asked).await?;
     let mut samples = Vec::new();
-    let end = before(horizon);
+    let end = before(end);
     let mut next = end;
     let mut has_more = ended.len() == TRANSACTIONS;
     if let Some(last) = ended.last().filter(|_| has_more) {
@@ -99,7 +102,7 @@ const fn before(transaction: i64) -> Progress {
     }
 }
 
-/// Where the transactions under way begin, and which ended ones are next.
+/// Where the end is, and which transactions are next.
 async fn ended(
     transaction: &Transaction<'_>,
     asked: &AdditionsQuery,
@@ -108,7 +111,7 @@ async fn ended(
     let from = asked.from.map_or(i64::MAX, |from| from.transaction);
     let most = i64::try_from(TRANSACTIONS).unwrap_or(i64::MAX);
     let rows = transaction.query(&statement, &[&from, &most]).await?;
-    let horizon = rows.first().map_or(i64::MAX, |row| row.get(0));
+    let end = rows.first().map_or(0, |row| row.get(0));
     let ended = rows.iter().filter_map(|row| {
         Some(Ended {
             transaction: row.get::<_, Option<i64>>(1)?,
@@ -116,7 +119,7 @@ async fn ended(
             last: row.get::<_, Option<Time>>(3)?,
         })
     });
-    Ok((horizon, ended.collect()))
+    Ok((end, ended.collect()))
 }
 
 /// Samples that a transaction stored: rows know the lower half of the number of theirs.
