@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help packages build demo down test unit lint image cluster-up cluster-down bench chaos sweep acceptance \
+.PHONY: help packages build demo down test unit lint image cluster-up cluster-down bench chaos sweep acceptance api-fuzz \
 	helm-install-same-cluster helm-install-cross-cluster-all helm-install-cross-cluster-edge \
 	helm-install-cross-cluster-central validate-same-cluster validate-cross-cluster \
 	validate-connectivity validate-health deploy-status
@@ -53,6 +53,9 @@ chaos: packages ## telectl killed at many of its writes on real clusters (KILLS=
 
 sweep: packages ## telectl killed before, in and after every write of a four-cluster run (POINTS=all LANES=2)
 	@scripts/sweep
+
+api-fuzz: build ## Schemathesis against a gateway (URL=… TOKEN=…), or against the embedded run; not part of the tests
+	@scripts/api-fuzz
 
 acceptance: ## Which rows of docs/acceptance.md have a test that passed in the last `make test`
 	@scripts/acceptance

@@ -165,8 +165,8 @@ impl Settings {
 
     fn api_gateway(problems: &mut Problems, environment: &Environment) -> Option<Self> {
         let database = problems.take(DatabaseSettings::from_environment(environment));
-        let gateway = GatewaySettings::from_environment(environment);
-        Some(Self::ApiGateway(gateway, database?))
+        let gateway = problems.take(GatewaySettings::from_environment(environment));
+        Some(Self::ApiGateway(gateway?, database?))
     }
 
     /// How the worker works, in one word.
@@ -317,7 +317,7 @@ fn start(
         }
         Work::ApiGateway(settings, store) => {
             watch_store(&store, supervisor, vitals);
-            api_gateway::router(store, &settings, vitals)
+            api_gateway::router(store, &settings, vitals, stop)
         }
     }
 }

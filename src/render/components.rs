@@ -308,6 +308,8 @@ fn worker(resolved: &Resolved, facts: &Facts, component: Component) -> Value {
                 "gateway": {
                     "tokenSecret": secret,
                     "tokenKey": config.auth.existing_secret_token_key,
+                    "corsOrigins": config.cors_origins.join(","),
+                    "streamLimit": config.stream_limit.to_string(),
                 },
             })
         }

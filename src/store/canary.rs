@@ -27,24 +27,28 @@ pub struct CanaryArrival {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CanaryRecord {
     /// Its name.
+    #[schema(example = "0123456789abcdef0123456789abcdef")]
     pub id: String,
     /// The cluster that it was sent from.
+    #[schema(example = "edge")]
     pub cluster: String,
     /// When it was sent, by the sender's clock.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = String, format = DateTime, example = "2026-07-18T20:42:34Z")]
     pub sent_at: Timestamp,
     /// When the queue took it, by the queue's clock.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = String, format = DateTime, example = "2026-07-18T20:42:34Z")]
     pub published_at: Timestamp,
     /// When a collector received it first, by the collector's clock.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = String, format = DateTime, example = "2026-07-18T20:42:34Z")]
     pub received_at: Timestamp,
     /// When it was stored first, by the store's clock.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = String, format = DateTime, example = "2026-07-18T20:42:34Z")]
     pub stored_at: Timestamp,
     /// The collector that received it first.
+    #[schema(example = "central.telemetry-system.collector-0")]
     pub collector: String,
     /// How often it was delivered: 1, unless a collector died or Redis did not hear of it.
+    #[schema(example = 1)]
     pub deliveries: u64,
 }
 
@@ -55,6 +59,6 @@ pub struct FoundCanary {
     #[serde(flatten)]
     pub record: CanaryRecord,
     /// When this answer was given, by the gateway's clock.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = String, format = DateTime, example = "2026-07-18T20:42:34Z")]
     pub answered_at: Timestamp,
 }

@@ -10,11 +10,13 @@ use crate::model::batch::{Batch, SignedOff};
 use crate::model::canary::CanaryId;
 use crate::model::source::{BatchId, SourceId, StoreToken};
 
+mod aggregate;
 pub mod canary;
 mod check;
 mod coverage;
 mod freshness;
 mod identity;
+mod live;
 pub mod postgres;
 pub mod proof;
 pub mod sqlite;
@@ -24,8 +26,10 @@ use canary::{CanaryArrival, CanaryRecord};
 use proof::file::Origin;
 use proof::{Proof, Question};
 
+pub use aggregate::{AggregateQuery, Bucket};
 pub use freshness::Freshness;
 pub use identity::series_id;
+pub use live::{Additions, AdditionsQuery, Progress, Reading, ReadingLabels};
 
 /// What became of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,16 +66,22 @@ pub struct Stored {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Gpu {
     /// Cluster of its source.
+    #[schema(example = "edge")]
     pub cluster: String,
     /// Its identity.
+    #[schema(example = "GPU-5fd4f087-86f3-7a43-b711-4771313afc50")]
     pub uuid: String,
     /// Index within its host.
+    #[schema(example = "0")]
     pub gpu_id: String,
     /// Host name.
+    #[schema(example = "mtv5-dgx1-hgpu-031")]
     pub hostname: String,
     /// Device name.
+    #[schema(example = "nvidia0")]
     pub device: String,
     /// Model name.
+    #[schema(example = "NVIDIA H100 80GB HBM3")]
     pub model_name: String,
 }
 
@@ -79,10 +89,13 @@ pub struct Gpu {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Host {
     /// Cluster of its source.
+    #[schema(example = "edge")]
     pub cluster: String,
     /// Host name.
+    #[schema(example = "mtv5-dgx1-hgpu-031")]
     pub hostname: String,
     /// How many GPUs of it are known.
+    #[schema(example = 8)]
     pub gpu_count: u64,
 }
 
@@ -104,19 +117,25 @@ pub struct Position {
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct TelemetryPoint {
     /// Event time, RFC 3339, UTC.
-    #[schema(value_type = String, format = DateTime)]
+    #[schema(value_type = String, format = DateTime, example = "2025-07-18T20:42:34Z")]
     pub timestamp: Timestamp,
     /// Metric name.
+    #[schema(example = "DCGM_FI_DEV_GPU_UTIL")]
     pub metric: String,
     /// The value; null where the source said blank.
+    #[schema(example = 97.0)]
     pub value: Option<f64>,
     /// Identity of the GPU.
+    #[schema(example = "GPU-5fd4f087-86f3-7a43-b711-4771313afc50")]
     pub uuid: String,
     /// Host name.
+    #[schema(example = "mtv5-dgx1-hgpu-031")]
     pub hostname: String,
     /// Index within the host.
+    #[schema(example = "0")]
     pub gpu_id: String,
     /// Cluster of the source.
+    #[schema(example = "edge")]
     pub cluster: String,
     /// Where the next page continues; never shown.
     #[serde(skip)]
@@ -155,18 +174,22 @@ pub struct TelemetryQuery {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Statistics {
     /// Samples.
+    #[schema(example = 2470)]
     pub total_records: u64,
     /// Distinct GPUs by UUID.
+    #[schema(example = 247)]
     pub unique_gpus: u64,
     /// Distinct hosts.
+    #[schema(example = 31)]
     pub unique_hosts: u64,
     /// Distinct series.
+    #[schema(example = 2470)]
     pub unique_series: u64,
     /// Event time of the oldest sample.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime, example = "2025-07-18T20:42:34Z")]
     pub earliest_timestamp: Option<Timestamp>,
     /// Event time of the newest sample.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime, example = "2025-07-18T20:42:34Z")]
     pub latest_timestamp: Option<Timestamp>,
 }
 
@@ -174,24 +197,34 @@ pub struct Statistics {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct SourceProgress {
     /// Cluster of the source.
+    #[schema(example = "edge")]
     pub cluster: String,
     /// Name of the source.
+    #[schema(example = "dcgm_metrics_20250718_134233.csv")]
     pub name: String,
     /// SHA-256 of its content.
+    #[schema(example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
     pub digest: String,
     /// Which reading.
+    #[schema(example = "once")]
     pub pass: String,
     /// Bytes covered by the ledger.
+    #[schema(example = 1048576)]
     pub covered_bytes: u64,
     /// Rows stored.
+    #[schema(example = 2470)]
     pub stored_rows: u64,
     /// Rows quarantined.
+    #[schema(example = 0)]
     pub quarantined_rows: u64,
     /// Size in bytes, once the source was signed off.
+    #[schema(example = 1048576)]
     pub size: Option<u64>,
     /// Rows that a complete store holds, once the source was signed off.
+    #[schema(example = 2470)]
     pub expected_rows: Option<u64>,
     /// Rows stored per streamer, by name.
+    #[schema(example = json!({"streamer-0": 2470}))]
     pub streamers: std::collections::BTreeMap<String, u64>,
 }
 
@@ -258,6 +291,25 @@ pub trait Store: Clone + Send + Sync + 'static {
         uuid: Option<&str>,
     ) -> impl Future<Output = Result<Vec<TelemetryPoint>, StoreError>> + Send;
 
+    /// Samples of a metric, summed up; only buckets that have a value, in the order of time.
+    fn aggregate(
+        &self,
+        query: &AggregateQuery,
+    ) -> impl Future<Output = Result<Vec<Bucket>, StoreError>> + Send;
+
+    /// The newest value of every series whose newest sample is from `since` on and not blank.
+    fn readings(
+        &self,
+        since: Timestamp,
+    ) -> impl Future<Output = Result<Vec<Reading>, StoreError>> + Send;
+
+    /// Samples in the order in which they were added, each exactly once to a reader that goes on
+    /// where it stands: one whose transaction is not done is not passed over, it is waited for.
+    fn additions(
+        &self,
+        query: &AdditionsQuery,
+    ) -> impl Future<Output = Result<Additions, StoreError>> + Send;
+
     /// What it holds, in numbers, as the ledger has them.
     fn statistics(&self) -> impl Future<Output = Result<Statistics, StoreError>> + Send;
 
@@ -292,6 +344,17 @@ pub enum StoreError {
         /// What was tried, as a verb phrase.
         action: String,
         /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// It answers, but not this question in the time that there is.
+    #[error("the store at {address} cannot {action} in the time that it has")]
+    TooSlow {
+        /// Where.
+        address: String,
+        /// What was tried, as a verb phrase.
+        action: String,
+        /// What the server said.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -346,6 +409,6 @@ pub enum StoreError {
 impl StoreError {
     /// Whether trying again later may help without anybody changing anything in the store.
     pub const fn is_passing(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
+        matches!(self, Self::Unavailable { .. } | Self::TooSlow { .. })
     }
 }

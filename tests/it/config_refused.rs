@@ -200,3 +200,17 @@ fn r34_a_quota_below_the_autoscalers_maximum_is_warned_of() {
     let expected = r"`resourceQuota.hard.limits\.cpu` is 52, but the autoscalers may ask for";
     assert!(said.iter().any(|text| text.contains(expected)), "{said:?}");
 }
+
+#[test]
+fn w13_an_origin_that_no_browser_sends_is_refused() {
+    let key = "apiGateway.config.corsOrigins";
+    for wrong in [
+        "{app.example.com}",
+        "{https://a.example/page}",
+        "{*,https://a.example}",
+    ] {
+        let text = refused(&with_sets(&[&format!("{key}={wrong}")]));
+        assert!(text.contains(key), "{wrong}: {text}");
+        assert!(text.contains("https://app.example.com"), "{wrong}: {text}");
+    }
+}

@@ -181,3 +181,23 @@ fn r21_a_behaviour_that_kubernetes_does_not_know_is_refused() {
         "{error}"
     );
 }
+
+/// Whose pages may ask the gateway, and how many streams it serves.
+#[test]
+fn w13_the_settings_of_the_gateway_arrive_in_its_pod() {
+    let usual = preview(Profile::Central, &[]);
+    let variables = environment(pod(&usual, "api-gateway"));
+    assert_eq!(variables["STREAM_LIMIT"]["value"], "32");
+    assert!(!variables.contains_key("CORS_ORIGINS"), "{variables:?}");
+    let text = "
+apiGateway:
+  config:
+    corsOrigins: [https://app.example.com, http://localhost:3000]
+    streamLimit: 5
+";
+    let set = from_file(Profile::Central, text);
+    let variables = environment(pod(&set, "api-gateway"));
+    assert_eq!(variables["STREAM_LIMIT"]["value"], "5");
+    let origins = &variables["CORS_ORIGINS"]["value"];
+    assert_eq!(origins, "https://app.example.com,http://localhost:3000");
+}

@@ -104,7 +104,7 @@ const WORKERS: [(&str, &str, &[&str]); 3] = [
         "COLLECTOR_ID",
         &["BATCH_SIZE", REDIS, DATABASE],
     ),
-    ("api-gateway", "GATEWAY_ID", &[DATABASE]),
+    ("api-gateway", "GATEWAY_ID", &["STREAM_LIMIT", DATABASE]),
 ];
 
 #[test]

@@ -62,6 +62,12 @@ mod with_tables {
         w10_the_rest_of_an_overlap_may_be_delivered_by_itself,
         w12_a_newer_schema_is_refused,
         w10_every_answer_tells_which_life_of_the_data_it_is,
+        w13_a_range_cuts_its_first_and_last_bucket,
+        w13_additions_are_selected_and_not_repeated,
+        w13_buckets_before_the_epoch_begin_at_multiples,
+        w13_buckets_hold_what_their_samples_add_up_to,
+        w13_the_newest_values_are_found_unless_blank_or_old,
+        w13_what_is_added_is_read_once,
         w17_concurrent_stores_store_every_row_once,
     );
 }

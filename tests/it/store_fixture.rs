@@ -15,6 +15,9 @@ pub(crate) trait StoreFixture: Sized {
     /// The store.
     type Store: Store;
 
+    /// How many steps lead to the present schema.
+    const SCHEMA_STEPS: u64;
+
     /// A prepared store without data; `None` if its server is not installed.
     async fn prepared() -> Option<Self> {
         let fixture = Self::unprepared().await?;
@@ -30,6 +33,10 @@ pub(crate) trait StoreFixture: Sized {
 
     /// Runs a statement; answers its first field.
     fn sql(&self, statement: &str) -> String;
+
+    /// Waits until every transaction that has begun by now has ended: what is added is read up to the
+    /// lowest one under way, and other tests have theirs on the same server.
+    async fn settle(&self) {}
 
     /// Makes a canary so many hours older.
     fn age_canary(&self, id: &str, hours: u32);
@@ -52,6 +59,8 @@ pub(crate) struct InPostgres {
 impl StoreFixture for InPostgres {
     type Store = PostgresStore;
 
+    const SCHEMA_STEPS: u64 = 4;
+
     async fn unprepared() -> Option<Self> {
         let server = PostgresServer::shared().await?;
         let settings = server.database();
@@ -64,6 +73,21 @@ impl StoreFixture for InPostgres {
 
     fn sql(&self, statement: &str) -> String {
         self.server.sql(&self.settings.name, statement)
+    }
+
+    async fn settle(&self) {
+        let number = |question: &str| -> i64 {
+            let number = self.sql(&format!("SELECT {question}::text::bigint"));
+            number.parse().expect("a number")
+        };
+        let begun = number("pg_current_xact_id()");
+        for _ in 0..200 {
+            if number("pg_snapshot_xmin(pg_current_snapshot())") > begun {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        panic!("a transaction does not end");
     }
 
     fn age_canary(&self, id: &str, hours: u32) {
@@ -84,6 +108,8 @@ impl InSqlite {
 
 impl StoreFixture for InSqlite {
     type Store = SqliteStore;
+
+    const SCHEMA_STEPS: u64 = 3;
 
     async fn unprepared() -> Option<Self> {
         Some(Self(TempDir::new().expect("a temporary folder")))

@@ -2,6 +2,7 @@
 
 use super::Broken;
 use crate::config::values::{Ingress, Service, ServiceType, Values};
+use crate::config::worker::parse_origins;
 
 /// How a worker is reached.
 struct Exposed<'a> {
@@ -41,6 +42,18 @@ pub(super) fn check(values: &Values, broken: &mut Vec<Broken>) {
         if worker.enabled && worker.ingress.enabled {
             ingress(worker.key, worker.ingress, broken);
         }
+    }
+    origins(values, broken);
+}
+
+fn origins(values: &Values, broken: &mut Vec<Broken>) {
+    let origins = &values.api_gateway.config.cors_origins;
+    if !origins.is_empty() && parse_origins(&origins.join(",")).is_none() {
+        let text = format!(
+            "is {origins:?}, but must be origins such as https://app.example.com, without a path, \
+             or * alone"
+        );
+        broken.push(("apiGateway.config.corsOrigins".to_owned(), text));
     }
 }
 

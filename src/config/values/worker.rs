@@ -217,6 +217,11 @@ pub struct GatewayConfig {
     pub port: u16,
     /// `error`, `warn`, `info`, `debug` or `trace`.
     pub log_level: String,
+    /// Origins whose pages may ask from a browser, or `*` alone.
+    #[serde(default)]
+    pub cors_origins: Vec<String>,
+    /// Streams of events that each gateway serves at a time.
+    pub stream_limit: u32,
     /// Who may ask.
     pub auth: GatewayAuth,
 }

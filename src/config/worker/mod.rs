@@ -13,7 +13,7 @@ mod generate;
 mod parse;
 mod streamer;
 
-pub use parse::{listen_port, parse_duration};
+pub use parse::{listen_port, parse_duration, parse_origins};
 
 /// Every variable that a worker understands, and what it means.
 pub const VARIABLES: &[(&str, &str)] = &[
@@ -171,6 +171,14 @@ pub const VARIABLES: &[(&str, &str)] = &[
     (
         "API_TOKEN",
         "bearer token that the gateway asks for; open if unset",
+    ),
+    (
+        "CORS_ORIGINS",
+        "comma-separated origins whose pages may ask the gateway, or *; none if unset",
+    ),
+    (
+        "STREAM_LIMIT",
+        "streams of events that a gateway serves at a time; 32 if unset, 0 for none",
     ),
 ];
 
@@ -394,4 +402,29 @@ pub struct CollectorSettings {
 pub struct GatewaySettings {
     /// Bearer token to ask for.
     pub token: Option<Secret<String>>,
+    /// Whose pages a browser lets ask.
+    pub cors_origins: CorsOrigins,
+    /// Streams of events at a time.
+    pub stream_limit: usize,
+}
+
+impl Default for GatewaySettings {
+    fn default() -> Self {
+        Self {
+            token: None,
+            cors_origins: CorsOrigins::None,
+            stream_limit: 32,
+        }
+    }
+}
+
+/// Origins of pages that may ask the gateway from a browser.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CorsOrigins {
+    /// None but the gateway's own.
+    None,
+    /// All.
+    Any,
+    /// These, as browsers write them.
+    These(Vec<String>),
 }

@@ -12,8 +12,8 @@ use crate::model::endpoint::Endpoint;
 use crate::model::secret::Secret;
 
 use super::{
-    AdvertiseSettings, CollectorSettings, DatabaseSettings, EtcdSettings, GatewaySettings,
-    IdentitySettings, RedisSettings, SettingError, SslMode, VARIABLES,
+    AdvertiseSettings, CollectorSettings, CorsOrigins, DatabaseSettings, EtcdSettings,
+    GatewaySettings, IdentitySettings, RedisSettings, SettingError, SslMode, VARIABLES,
 };
 
 /// The pipeline of workers that are told of none: the namespace that the profiles use.
@@ -276,11 +276,49 @@ impl CollectorSettings {
 
 impl GatewaySettings {
     /// From the gateway's variables.
-    pub fn from_environment(environment: &Environment) -> Self {
-        Self {
+    pub fn from_environment(environment: &Environment) -> Result<Self, SettingError> {
+        let usual = Self::default();
+        let origins = environment
+            .get("CORS_ORIGINS")
+            .map(|text| {
+                parse_origins(text).ok_or(SettingError::Malformed {
+                    name: "CORS_ORIGINS",
+                    expected: ORIGINS_FORM,
+                })
+            })
+            .transpose()?;
+        let limit = parsed(environment, "STREAM_LIMIT", "a number from 0 on")?;
+        Ok(Self {
             token: secret(environment, "API_TOKEN"),
-        }
+            cors_origins: origins.unwrap_or(usual.cors_origins),
+            stream_limit: limit.unwrap_or(usual.stream_limit),
+        })
     }
+}
+
+/// What a list of origins has to be.
+const ORIGINS_FORM: &str =
+    "* or comma-separated origins such as https://app.example.com, without a path";
+
+/// A list of origins, in the form that browsers write them in; `None` if one is none.
+pub fn parse_origins(text: &str) -> Option<CorsOrigins> {
+    let text = text.trim();
+    if text == "*" {
+        return Some(CorsOrigins::Any);
+    }
+    let origins: Option<Vec<String>> = text.split(',').map(|word| origin(word.trim())).collect();
+    origins.map(CorsOrigins::These)
+}
+
+fn origin(word: &str) -> Option<String> {
+    let url = url::Url::parse(word).ok()?;
+    let has_more = url.path() != "/"
+        || url.query().is_some()
+        || url.fragment().is_some()
+        || !url.username().is_empty()
+        || url.password().is_some();
+    let is_origin = matches!(url.scheme(), "http" | "https") && !has_more;
+    is_origin.then(|| url.origin().ascii_serialization())
 }
 
 #[cfg(test)]
@@ -361,6 +399,43 @@ mod tests {
                 assert!(error.contains(&format!("`{unset}` is not set")), "{error}");
                 assert!(!error.contains("canary"), "{error}");
             }
+        }
+    }
+
+    #[test]
+    fn origins_are_as_browsers_write_them() {
+        let these = |origins: &[&str]| {
+            let origins = origins.iter().map(|origin| (*origin).to_owned());
+            Some(CorsOrigins::These(origins.collect()))
+        };
+        assert_eq!(parse_origins(" * "), Some(CorsOrigins::Any));
+        assert_eq!(
+            parse_origins("HTTPS://App.Example.com:443/, http://localhost:3000"),
+            these(&["https://app.example.com", "http://localhost:3000"])
+        );
+        for wrong in [
+            "",
+            "app.example.com",
+            "https://a.example/page",
+            "https://a.example,",
+            "https://a.example,*",
+            "https://me@a.example",
+            "ftp://a.example",
+            "null",
+        ] {
+            assert_eq!(parse_origins(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_gateway_is_closed_to_other_origins_unless_it_is_told_otherwise() {
+        let settings = GatewaySettings::from_environment(&Environment::default()).unwrap();
+        assert_eq!(settings.cors_origins, CorsOrigins::None);
+        assert_eq!(settings.stream_limit, 32);
+        for (name, value) in [("CORS_ORIGINS", "example.com"), ("STREAM_LIMIT", "-1")] {
+            let environment = Environment::from([(name, value)]);
+            let refused = GatewaySettings::from_environment(&environment).unwrap_err();
+            assert!(refused.to_string().contains(name), "{refused}");
         }
     }
 

@@ -82,6 +82,11 @@ impl Fault {
         matches!(self, Self::Server(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE))
     }
 
+    /// Whether the server gave the statement up when its time was over.
+    fn is_too_slow(&self) -> bool {
+        matches!(self, Self::Server(error) if error.code() == Some(&SqlState::QUERY_CANCELED))
+    }
+
     /// The server's own words, for a batch that is refused.
     pub(super) fn reason(&self) -> String {
         match self {
@@ -103,10 +108,18 @@ impl Fault {
         } else {
             action.to_owned()
         };
+        let is_too_slow = self.is_too_slow();
         let source: Box<dyn std::error::Error + Send + Sync> = match self {
             Self::Server(error) => Box::new(error),
             other => Box::new(other),
         };
+        if is_too_slow {
+            return StoreError::TooSlow {
+                address,
+                action,
+                source,
+            };
+        }
         StoreError::Unavailable {
             address,
             action,

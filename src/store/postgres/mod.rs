@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use deadpool_postgres::{Object, Pool};
+use jiff::Timestamp;
 
 use crate::config::worker::DatabaseSettings;
 use crate::model::batch::{Batch, SignedOff};
@@ -14,16 +15,19 @@ use super::canary::{CanaryArrival, CanaryRecord};
 use super::proof::file::Origin;
 use super::proof::{Proof, Question};
 use super::{
-    Freshness, Gpu, Host, SourceProgress, Statistics, Store, StoreError, Stored, TelemetryPoint,
-    TelemetryQuery,
+    Additions, AdditionsQuery, AggregateQuery, Bucket, Freshness, Gpu, Host, Reading,
+    SourceProgress, Statistics, Store, StoreError, Stored, TelemetryPoint, TelemetryQuery,
 };
 
+mod additions;
+mod aggregate;
 mod canary;
 mod catalogue;
 mod connection;
 mod fault;
 mod freshness;
 mod ledger;
+mod live;
 mod partitions;
 mod proof;
 mod read;
@@ -207,6 +211,24 @@ impl Store for PostgresStore {
         read::latest(self, uuid)
             .await
             .map_err(self.fails("read the newest samples"))
+    }
+
+    async fn aggregate(&self, query: &AggregateQuery) -> Result<Vec<Bucket>, StoreError> {
+        aggregate::aggregate(self, query)
+            .await
+            .map_err(self.fails("sum samples up"))
+    }
+
+    async fn readings(&self, since: Timestamp) -> Result<Vec<Reading>, StoreError> {
+        live::readings(self, since)
+            .await
+            .map_err(self.fails("read the newest values"))
+    }
+
+    async fn additions(&self, query: &AdditionsQuery) -> Result<Additions, StoreError> {
+        additions::additions(self, query)
+            .await
+            .map_err(self.fails("read what was added"))
     }
 
     async fn statistics(&self) -> Result<Statistics, StoreError> {

@@ -47,6 +47,11 @@ impl<'a> FromSql<'a> for Time {
 }
 
 impl Time {
+    /// As near to this microsecond as a store gets: beyond its own reach the server refuses times.
+    pub(super) fn within_reach(microsecond: i64) -> Self {
+        Self(microsecond.clamp(EVER.0, EVER.1))
+    }
+
     pub(super) fn timestamp(self) -> Timestamp {
         // Out of range only for rows that somebody else entered.
         Timestamp::from_microsecond(self.0).unwrap_or_default()
@@ -69,11 +74,11 @@ pub(super) async fn query(
 
 /// Like [`PostgresStore::settle`], but an error in a query leaves the connection in order: only a
 /// query that was given up takes it along.
-fn finish(
+pub(super) fn finish<T>(
     store: &PostgresStore,
     client: Object,
-    result: Result<Result<Vec<Row>, Fault>, tokio::time::error::Elapsed>,
-) -> Result<Vec<Row>, Fault> {
+    result: Result<Result<T, Fault>, tokio::time::error::Elapsed>,
+) -> Result<T, Fault> {
     match result {
         Ok(result) => result,
         Err(elapsed) => store.settle(client, QUERY_LIMIT, Err(elapsed)),
@@ -129,13 +134,17 @@ pub(super) async fn telemetry(
     );
     let from = asked.from.map_or(EVER.0, Timestamp::as_microsecond);
     let to = asked.to.map_or(EVER.1, Timestamp::as_microsecond);
-    let (from, to) = (Time(from), Time(to));
+    let (from, to) = (Time::within_reach(from), Time::within_reach(to));
     let limit = i64::from(asked.limit);
     let mut parameters: Vec<&(dyn ToSql + Sync)> =
         vec![&asked.uuid, &asked.metric, &from, &to, &limit];
-    let after = asked
-        .after
-        .map(|after| (Time(after.time), after.series, tuple(after.row)));
+    let after = asked.after.map(|after| {
+        (
+            Time::within_reach(after.time),
+            after.series,
+            tuple(after.row),
+        )
+    });
     if let Some((time, series, row)) = &after {
         parameters.extend([time as &(dyn ToSql + Sync), series, row]);
     }
@@ -144,10 +153,12 @@ pub(super) async fn telemetry(
 }
 
 /// The columns that [`point`] reads, from `series` and a page of samples.
-const POINT: &str = "series_id, metric, uuid, host, gpu_id, cluster, page.ts, page.value,
+pub(super) const POINT: &str =
+    "series_id, metric, uuid, host, gpu_id, cluster, page.ts, page.value,
     (page.ctid::text::point)[0]::bigint, (page.ctid::text::point)[1]::bigint";
 
-fn point(row: &Row) -> TelemetryPoint {
+/// A sample from [`POINT`].
+pub(super) fn point(row: &Row) -> TelemetryPoint {
     let time: Time = row.get(6);
     let (block, item): (i64, i64) = (row.get(8), row.get(9));
     TelemetryPoint {
@@ -167,9 +178,10 @@ fn point(row: &Row) -> TelemetryPoint {
 }
 
 /// A row's place within its partition, as PostgreSQL writes it. Samples are never updated, so it
-/// stays.
-fn tuple(row: i64) -> String {
-    format!("({},{})", row >> 16, row & 0xffff)
+/// stays. Of a number that is none, the nearest one.
+pub(super) fn tuple(row: i64) -> String {
+    let block = (row >> 16).clamp(0, i64::from(u32::MAX - 1));
+    format!("({block},{})", row & 0xffff)
 }
 
 /// The newest sample of each series, newest partition first.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::model::batch::{Batch, SignedOff};
@@ -14,12 +15,14 @@ use super::canary::{CanaryArrival, CanaryRecord};
 use super::proof::file::Origin;
 use super::proof::{Proof, Question};
 use super::{
-    Freshness, Gpu, Host, SourceProgress, Statistics, Store, StoreError, Stored, TelemetryPoint,
-    TelemetryQuery,
+    Additions, AdditionsQuery, AggregateQuery, Bucket, Freshness, Gpu, Host, Reading,
+    SourceProgress, Statistics, Store, StoreError, Stored, TelemetryPoint, TelemetryQuery,
 };
 
+mod aggregate;
 mod canary;
 mod freshness;
+mod live;
 mod proof;
 mod read;
 mod schema;
@@ -231,6 +234,29 @@ impl Store for SqliteStore {
         let uuid = uuid.map(str::to_owned);
         self.read("read the newest samples", move |connection| {
             read::latest(connection, uuid.as_deref())
+        })
+        .await
+    }
+
+    async fn aggregate(&self, query: &AggregateQuery) -> Result<Vec<Bucket>, StoreError> {
+        let query = query.clone();
+        self.read("sum samples up", move |connection| {
+            aggregate::aggregate(connection, &query)
+        })
+        .await
+    }
+
+    async fn readings(&self, since: Timestamp) -> Result<Vec<Reading>, StoreError> {
+        self.read("read the newest values", move |connection| {
+            live::readings(connection, since)
+        })
+        .await
+    }
+
+    async fn additions(&self, query: &AdditionsQuery) -> Result<Additions, StoreError> {
+        let query = query.clone();
+        self.read("read what was added", move |connection| {
+            live::additions(connection, &query)
         })
         .await
     }

@@ -34,9 +34,11 @@ pub(super) fn gpus(connection: &Connection) -> Result<Vec<Gpu>, Fault> {
 }
 
 /// The columns that [`point`] reads.
-const POINT: &str = "series_id, metric, uuid, host, gpu_id, cluster, ts, value, sample.rowid";
+pub(super) const POINT: &str =
+    "series_id, metric, uuid, host, gpu_id, cluster, ts, value, sample.rowid";
 
-fn point(row: &Row<'_>) -> Result<TelemetryPoint, rusqlite::Error> {
+/// A sample from [`POINT`].
+pub(super) fn point(row: &Row<'_>) -> Result<TelemetryPoint, rusqlite::Error> {
     let time: i64 = row.get(6)?;
     Ok(TelemetryPoint {
         timestamp: timestamp(time),
@@ -182,6 +184,6 @@ fn key(row: &Row<'_>) -> Result<[String; 4], rusqlite::Error> {
     Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?])
 }
 
-fn count(row: &Row<'_>, column: usize) -> Result<u64, rusqlite::Error> {
+pub(super) fn count(row: &Row<'_>, column: usize) -> Result<u64, rusqlite::Error> {
     row.get::<_, i64>(column).map(i64::unsigned_abs)
 }

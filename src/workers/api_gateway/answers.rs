@@ -11,6 +11,7 @@ pub(super) struct Gpus {
     /// By host, index and cluster.
     pub(super) gpus: Vec<Gpu>,
     /// How many.
+    #[schema(example = 1)]
     pub(super) count: usize,
 }
 
@@ -20,6 +21,7 @@ pub(super) struct Hosts {
     /// By name and cluster.
     pub(super) hosts: Vec<Host>,
     /// How many.
+    #[schema(example = 1)]
     pub(super) count: usize,
 }
 
@@ -29,10 +31,13 @@ pub(super) struct Page {
     /// By time, in the order asked for.
     pub(super) data_points: Vec<TelemetryPoint>,
     /// How many are on this page.
+    #[schema(example = 1)]
     pub(super) count: usize,
     /// Whether there are more.
+    #[schema(example = false)]
     pub(super) has_more: bool,
     /// What `cursor` has to be to get them.
+    #[schema(example = json!(null))]
     pub(super) next_cursor: Option<String>,
 }
 
@@ -42,6 +47,7 @@ pub(super) struct Latest {
     /// By host, index, cluster and metric.
     pub(super) data_points: Vec<TelemetryPoint>,
     /// How many.
+    #[schema(example = 1)]
     pub(super) count: usize,
 }
 
@@ -51,5 +57,6 @@ pub(super) struct Sources {
     /// By cluster, name, digest and pass.
     pub(super) sources: Vec<SourceProgress>,
     /// How many.
+    #[schema(example = 1)]
     pub(super) count: usize,
 }

@@ -6,6 +6,7 @@ use axum::extract::{Request, State};
 use axum::http::header;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::workers::runtime::token::{Token, shown};
@@ -15,6 +16,10 @@ use super::problem::Problem;
 
 /// Longest path and query in bytes.
 const URI_LIMIT: usize = 8 * 1024;
+
+/// Requests under way at most, streams not counted: those that have begun are not in the way. Each may
+/// wait for a connection to the store, of which there are few.
+const REQUESTS: usize = 256;
 
 /// Lets requests pass that show the token, if there is one.
 pub(super) async fn authenticate(
@@ -32,8 +37,27 @@ pub(super) async fn authenticate(
     }
 }
 
-/// Bounds the size of a request and the time of its answer. No route reads a body.
-pub(super) async fn limit(request: Request, next: Next) -> Response {
+/// The requests that may be under way.
+#[derive(Clone)]
+pub(super) struct Turns(Arc<Semaphore>);
+
+impl Turns {
+    fn of(requests: usize) -> Self {
+        Self(Arc::new(Semaphore::new(requests)))
+    }
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self::of(REQUESTS)
+    }
+}
+
+/// Bounds the number and the size of requests and the time of their answers. No route reads a body.
+pub(super) async fn limit(State(turns): State<Turns>, request: Request, next: Next) -> Response {
+    let Ok(_turn) = turns.0.try_acquire() else {
+        return Problem::Busy.into_response();
+    };
     let uri = request.uri();
     let length = uri.path().len() + uri.query().map_or(0, str::len);
     if length > URI_LIMIT {
@@ -50,5 +74,46 @@ pub(super) async fn limit(request: Request, next: Next) -> Response {
     match timeout(ANSWER_LIMIT, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::Time.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::http::StatusCode;
+    use axum::middleware::from_fn_with_state;
+    use axum::routing::get;
+    use tokio::sync::oneshot;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn w13_a_request_beyond_those_under_way_is_turned_away_until_one_ends() {
+        let turns = Turns::of(1);
+        let (began, beginning) = oneshot::channel();
+        let (end, ending) = oneshot::channel();
+        let signals = Arc::new(tokio::sync::Mutex::new(Some((began, ending))));
+        // The first request stays until it is told to end.
+        let route = get(async move || {
+            if let Some((began, ending)) = signals.lock().await.take() {
+                began.send(()).unwrap();
+                ending.await.unwrap();
+            }
+        });
+        let layer = from_fn_with_state(turns, limit);
+        let router = Router::new().route("/", route).layer(layer);
+        let ask = || {
+            let request = Request::get("/").body(axum::body::Body::empty()).unwrap();
+            router.clone().oneshot(request)
+        };
+        let first = tokio::spawn(ask());
+        beginning.await.unwrap();
+        let refused = ask().await.unwrap();
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(refused.headers()["retry-after"], "1");
+        end.send(()).unwrap();
+        assert_eq!(first.await.unwrap().unwrap().status(), StatusCode::OK);
+        assert_eq!(ask().await.unwrap().status(), StatusCode::OK);
     }
 }

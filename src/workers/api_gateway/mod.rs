@@ -6,16 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router, middleware};
-use utoipa::OpenApi as _;
+use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
-use utoipa::openapi::security::{
-    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
-};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -24,64 +21,106 @@ use crate::store::Store;
 
 use super::vitals::Vitals;
 
+mod aggregate;
 mod answers;
+mod cors;
 mod cursor;
+mod description;
+mod exposition;
 mod guard;
+mod instant;
 mod meters;
 mod parameters;
 mod problem;
 mod questions;
 mod reader;
+mod stream;
 
 use crate::workers::runtime::token::Token;
 use meters::Meters;
 use problem::Problem;
 use reader::Reader;
+use stream::Streams;
 
 /// Longest time for an answer; the store gives up a little earlier.
 const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 
-#[derive(utoipa::OpenApi)]
-#[openapi(info(
-    title = "telectl GPU telemetry",
-    description = "GPUs, hosts and samples that the pipeline has stored. Times are RFC 3339 in \
-                   UTC, ranges include their start and not their end, errors are RFC 9457 problems."
-))]
-struct Description;
+/// What the routes need.
+#[derive(Clone)]
+struct Shared {
+    reader: Reader,
+    streams: Streams,
+}
+
+impl FromRef<Shared> for Reader {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.reader.clone()
+    }
+}
+
+impl FromRef<Shared> for Streams {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.streams.clone()
+    }
+}
 
 /// All routes but those of every worker. With a token in the settings, each that answers with data
-/// asks for it.
-pub fn router<S: Store>(store: S, settings: &GatewaySettings, vitals: &Vitals) -> Router {
-    let (routes, mut description) = OpenApiRouter::with_openapi(Description::openapi())
-        .routes(routes!(questions::gpus))
-        .routes(routes!(questions::hosts))
-        .routes(routes!(questions::host_gpus))
-        .routes(routes!(questions::telemetry))
-        .routes(routes!(questions::gpu_latest))
-        .routes(routes!(questions::latest))
-        .routes(routes!(questions::statistics))
-        .routes(routes!(questions::sources))
-        .routes(routes!(questions::canary))
-        .split_for_parts();
+/// asks for it. Streams end once `stop` is told; nothing else would end them.
+pub fn router<S: Store>(
+    store: S,
+    settings: &GatewaySettings,
+    vitals: &Vitals,
+    stop: CancellationToken,
+) -> Router {
+    let (routes, mut description) = routes().split_for_parts();
+    description::complete(&mut description);
     let token = settings.token.as_ref().map(Token::new);
     if token.is_some() {
-        ask_for_token(&mut description);
+        description::ask_for_token(&mut description);
     }
+    let shared = Shared {
+        reader: Reader::of(&store),
+        streams: Streams::new(settings.stream_limit, stop, vitals),
+    };
     let guarded = routes
-        .with_state(Reader::of(&store))
+        .with_state(shared)
         .fallback(async || Problem::NoRoute)
         .method_not_allowed_fallback(async || Problem::Method)
         .layer(middleware::from_fn_with_state(
             token.map(Arc::new),
             guard::authenticate,
         ));
-    guarded
+    let limited = guarded
         .merge(documents(description))
-        .layer(middleware::from_fn(guard::limit))
         .layer(middleware::from_fn_with_state(
-            Meters::register(vitals),
-            meters::measure,
-        ))
+            guard::Turns::default(),
+            guard::limit,
+        ));
+    // A browser asks beforehand, without a token.
+    let crossed = match cors::layer(&settings.cors_origins) {
+        Some(layer) => limited.layer(layer),
+        None => limited,
+    };
+    crossed.layer(middleware::from_fn_with_state(
+        Meters::register(vitals),
+        meters::measure,
+    ))
+}
+
+fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::with_openapi(description::start())
+        .routes(routes!(questions::gpus))
+        .routes(routes!(questions::hosts))
+        .routes(routes!(questions::host_gpus))
+        .routes(routes!(questions::telemetry))
+        .routes(routes!(aggregate::aggregate))
+        .routes(routes!(questions::gpu_latest))
+        .routes(routes!(questions::latest))
+        .routes(routes!(stream::stream))
+        .routes(routes!(questions::statistics))
+        .routes(routes!(questions::sources))
+        .routes(routes!(questions::canary))
+        .routes(routes!(exposition::gpu_metrics))
 }
 
 /// What describes the routes. It holds no data, so that nobody needs a token to read how to show it.
@@ -92,16 +131,6 @@ fn documents(description: OpenApi) -> Router {
         .route("/", get(page))
         .route("/docs", get(page))
         .method_not_allowed_fallback(async || Problem::Method)
-}
-
-fn ask_for_token(description: &mut OpenApi) {
-    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
-    let header = ApiKey::Header(ApiKeyValue::new("X-API-Token"));
-    let components = description.components.get_or_insert_default();
-    components.add_security_scheme("token", SecurityScheme::Http(bearer));
-    components.add_security_scheme("header", SecurityScheme::ApiKey(header));
-    let either = ["token", "header"].map(|name| SecurityRequirement::new(name, [""; 0]));
-    description.security = Some(either.into());
 }
 
 /// What is here, for machines.

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::store::{Order, TelemetryQuery};
 
 use super::cursor::Cursor;
+use super::instant::{TIME_FORM, instant};
 use super::problem::Problem;
 
 /// Samples on a page unless told otherwise, and at most.
 const LIMIT: (u32, u32) = (1_000, 10_000);
-const TIME_FORM: &str =
-    "RFC 3339 such as 2025-07-18T20:42:34Z, seconds since 1970, or relative such as now-5m";
+/// Characters of a refused value that its problem repeats.
+const REPEATED: usize = 80;
 
 /// The parameters of `telemetry`.
 const TELEMETRY: [&str; 6] = [
@@ -26,30 +27,66 @@ const TELEMETRY: [&str; 6] = [
 
 /// Parameters by name, each once.
 #[derive(Debug)]
-struct Parameters(BTreeMap<&'static str, String>);
+pub(super) struct Parameters(BTreeMap<&'static str, String>);
 
 impl Parameters {
-    fn read(query: Option<&str>, known: &[&'static str]) -> Result<Self, Problem> {
+    /// Reads them; each must be one of `known`.
+    pub(super) fn read(query: Option<&str>, known: &[&'static str]) -> Result<Self, Problem> {
         let mut values = BTreeMap::new();
         for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             let Some(name) = known.iter().find(|known| **known == name) else {
                 return Err(unknown(&name, known));
             };
-            if values.insert(*name, value.into_owned()).is_some() {
-                return Err(bad(name, "given only once"));
+            if value.contains('\0') {
+                return Err(bad(name, &value, "without NUL characters"));
+            }
+            if let Some(first) = values.insert(*name, value.into_owned()) {
+                return Err(bad(name, &first, "given only once"));
             }
         }
         Ok(Self(values))
     }
 
-    fn get(&self, name: &str) -> Option<&str> {
+    /// The value of a parameter, if it is given.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
+    }
+
+    /// The value of a parameter that has to be given.
+    pub(super) fn required(&self, name: &str, expected: &str) -> Result<&str, Problem> {
+        let missing = || Problem::Parameter {
+            name: name.to_owned(),
+            value: None,
+            expected: format!("given: {expected}"),
+        };
+        self.get(name)
+            .filter(|value| !value.is_empty())
+            .ok_or_else(missing)
+    }
+
+    /// A value in its own form, if it is given.
+    pub(super) fn parsed<T>(
+        &self,
+        name: &str,
+        expected: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, Problem> {
+        self.get(name)
+            .map(|value| parse(value).ok_or_else(|| bad(name, value, expected)))
+            .transpose()
+    }
+
+    /// An instant, if it is given.
+    pub(super) fn instant(&self, name: &str, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
+        self.parsed(name, TIME_FORM, |value| instant(value, now))
     }
 }
 
-fn bad(name: &str, expected: &str) -> Problem {
+/// The problem with a value.
+pub(super) fn bad(name: &str, value: &str, expected: &str) -> Problem {
     Problem::Parameter {
         name: name.to_owned(),
+        value: Some(value.chars().take(REPEATED).collect()),
         expected: expected.to_owned(),
     }
 }
@@ -61,7 +98,8 @@ fn unknown(name: &str, known: &[&str]) -> Problem {
         format!("one of the parameters {}", known.join(", "))
     };
     Problem::Parameter {
-        name: name.to_owned(),
+        name: name.chars().take(REPEATED).collect(),
+        value: None,
         expected,
     }
 }
@@ -96,29 +134,30 @@ impl TelemetryRequest {
             text("metric"),
             text("order"),
         ];
-        let instant = |name: &str| {
-            let read = |value: &str| instant(value, now).ok_or_else(|| bad(name, TIME_FORM));
-            parameters.get(name).map(read).transpose()
-        };
         let mut query = TelemetryQuery {
             uuid,
             metric: parameters.get("metric").map(str::to_owned),
-            from: instant("start_time")?,
-            to: instant("end_time")?,
-            order: order(parameters.get("order"))?,
-            limit: limit(parameters.get("limit"))? + 1,
+            from: parameters.instant("start_time", now)?,
+            to: parameters.instant("end_time", now)?,
+            order: order(&parameters)?,
+            limit: limit(&parameters)? + 1,
             after: None,
         };
         if let (Some(from), Some(to)) = (query.from, query.to)
             && from > to
         {
-            return Err(bad("start_time", "no later than `end_time`"));
+            return Err(bad(
+                "start_time",
+                &text("start_time"),
+                "no later than `end_time`",
+            ));
         }
         let request = filters.each_ref().map(String::as_str);
         if let Some(word) = parameters.get("cursor") {
             let cursor = Cursor::decode(word, &request).ok_or_else(|| {
                 bad(
                     "cursor",
+                    word,
                     "the `next_cursor` of an answer to the same filters",
                 )
             })?;
@@ -146,78 +185,25 @@ impl TelemetryRequest {
     }
 }
 
-fn order(value: Option<&str>) -> Result<Order, Problem> {
-    match value {
-        None | Some("asc") => Ok(Order::Ascending),
-        Some("desc") => Ok(Order::Descending),
-        Some(_) => Err(bad("order", "asc or desc")),
-    }
+fn order(parameters: &Parameters) -> Result<Order, Problem> {
+    let order = parameters.parsed("order", "asc or desc", |value| match value {
+        "asc" => Some(Order::Ascending),
+        "desc" => Some(Order::Descending),
+        _ => None,
+    })?;
+    Ok(order.unwrap_or(Order::Ascending))
 }
 
-fn limit(value: Option<&str>) -> Result<u32, Problem> {
+fn limit(parameters: &Parameters) -> Result<u32, Problem> {
     let (usual, most) = LIMIT;
-    let Some(value) = value else { return Ok(usual) };
-    value
-        .parse()
-        .ok()
-        .filter(|limit| (1..=most).contains(limit))
-        .ok_or_else(|| bad("limit", &format!("a number from 1 to {most}")))
-}
-
-/// An instant in whole microseconds, as the store has them; rounded up, which keeps half-open
-/// ranges what they are.
-fn instant(text: &str, now: Timestamp) -> Option<Timestamp> {
-    let exact = relative(text, now)
-        .or_else(|| unix(text))
-        .or_else(|| text.parse().ok())
-        // In a query, `+` stands for a space unless it is escaped.
-        .or_else(|| {
-            text.rsplit_once(' ')
-                .and_then(|(a, b)| format!("{a}+{b}").parse().ok())
-        })?;
-    let whole = Timestamp::from_microsecond(exact.as_microsecond()).ok()?;
-    if whole < exact {
-        return Timestamp::from_microsecond(exact.as_microsecond() + 1).ok();
-    }
-    Some(whole)
-}
-
-fn relative(text: &str, now: Timestamp) -> Option<Timestamp> {
-    let rest = text.strip_prefix("now")?;
-    if rest.is_empty() {
-        return Some(now);
-    }
-    let sign = match rest.chars().next()? {
-        '-' => -1,
-        '+' | ' ' => 1,
-        _ => return None,
-    };
-    let rest = &rest[1..];
-    let (number, unit) = rest.split_at(rest.find(|symbol: char| !symbol.is_ascii_digit())?);
-    let seconds: i64 = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return None,
-    };
-    let seconds = number.parse::<i64>().ok()?.checked_mul(seconds * sign)?;
-    now.checked_add(SignedDuration::from_secs(seconds)).ok()
-}
-
-fn unix(text: &str) -> Option<Timestamp> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    let (sign, digits) = match whole.strip_prefix('-') {
-        Some(digits) => (-1, digits),
-        None => (1, whole),
-    };
-    if !is_number(digits) || !is_number(fraction) || fraction.len() > 9 {
-        return None;
-    }
-    let nanoseconds: i32 = format!("{fraction:0<9}").parse().ok()?;
-    let seconds: i64 = digits.parse().ok()?;
-    Timestamp::new(sign * seconds, i32::try_from(sign).ok()? * nanoseconds).ok()
+    let expected = format!("a number from 1 to {most}");
+    let limit = parameters.parsed("limit", &expected, |value| {
+        value
+            .parse()
+            .ok()
+            .filter(|limit| (1..=most).contains(limit))
+    })?;
+    Ok(limit.unwrap_or(usual))
 }
 
 #[cfg(test)]
@@ -227,45 +213,10 @@ mod tests {
     const NOW: &str = "2025-07-18T20:42:34Z";
 
     #[track_caller]
-    fn check(text: &str, expected: &str) {
-        let found = instant(text, NOW.parse().unwrap());
-        assert_eq!(found, Some(expected.parse().unwrap()), "{text}");
-    }
-
-    #[test]
-    fn times_are_absolute_unix_or_relative() {
-        check(NOW, NOW);
-        check("2025-07-18T22:42:34+02:00", NOW);
-        check("2025-07-18T22:42:34 02:00", NOW);
-        check("1752871354", NOW);
-        check("1752871354.5", "2025-07-18T20:42:34.5Z");
-        check("-0.5", "1969-12-31T23:59:59.5Z");
-        check("now", NOW);
-        check("now-5m", "2025-07-18T20:37:34Z");
-        check("now+1h", "2025-07-18T21:42:34Z");
-        check("now-2d", "2025-07-16T20:42:34Z");
-        check(
-            "2025-07-18T20:42:34.0000001Z",
-            "2025-07-18T20:42:34.000001Z",
-        );
-        for wrong in [
-            "",
-            "now-",
-            "now-5",
-            "now-5y",
-            "yesterday",
-            "1e9",
-            "2025-13-01T00:00:00Z",
-        ] {
-            assert_eq!(instant(wrong, NOW.parse().unwrap()), None, "{wrong}");
-        }
-    }
-
-    #[track_caller]
     fn refused(query: &str) -> (String, String) {
         let read = TelemetryRequest::read("g", "g".to_owned(), Some(query), NOW.parse().unwrap());
         match read {
-            Err(Problem::Parameter { name, expected }) => (name, expected),
+            Err(Problem::Parameter { name, expected, .. }) => (name, expected),
             other => panic!("{query}: {other:?}"),
         }
     }
@@ -280,6 +231,17 @@ mod tests {
         assert_eq!(refused("cursor=abc").0, "cursor");
         assert!(refused("strat_time=1").1.contains("start_time"));
         assert_eq!(refused("limit=1&limit=2").1, "given only once");
+        assert_eq!(refused("metric=a%00b").1, "without NUL characters");
+    }
+
+    #[test]
+    fn a_refused_value_is_repeated_in_part() {
+        let query = format!("order={}", "x".repeat(1_000));
+        let now = NOW.parse().unwrap();
+        match TelemetryRequest::read("g", "g".to_owned(), Some(&query), now) {
+            Err(Problem::Parameter { value, .. }) => assert_eq!(value.unwrap().len(), REPEATED),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

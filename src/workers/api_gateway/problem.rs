@@ -19,6 +19,8 @@ pub(super) enum Problem {
     Parameter {
         /// Its name.
         name: String,
+        /// What it is; `None` if that is not what is wrong.
+        value: Option<String>,
         /// What it has to be.
         expected: String,
     },
@@ -34,6 +36,10 @@ pub(super) enum Problem {
     WrongToken,
     /// The request is larger than any that makes sense.
     TooLarge(&'static str),
+    /// As many streams are open as may be; how many that is.
+    Streams(usize),
+    /// As many requests are under way as may be.
+    Busy,
     /// The store does not answer now.
     Store,
     /// It took too long.
@@ -45,15 +51,20 @@ pub(super) enum Problem {
 pub(super) struct ProblemDetails {
     /// Which problem: a stable reference, explained on the page that it leads to.
     #[serde(rename = "type")]
+    #[schema(example = "/docs#parameter")]
     kind: String,
     /// The same in words.
+    #[schema(example = "bad parameter")]
     title: &'static str,
     /// The HTTP status.
+    #[schema(example = 400)]
     status: u16,
     /// What is wrong with this request.
+    #[schema(example = "`limit` must be a number from 1 to 10000; it is `0`")]
     detail: String,
     /// The parameter that is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "limit")]
     parameter: Option<String>,
 }
 
@@ -77,6 +88,16 @@ impl Problem {
                 "too-large",
                 "request too large",
             ),
+            Self::Streams(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "streams",
+                "too many streams",
+            ),
+            Self::Busy => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                "too many requests at once",
+            ),
             Self::Store => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "store",
@@ -90,7 +111,14 @@ impl Problem {
         match self {
             Self::NoRoute => "see / for the routes".to_owned(),
             Self::Method => "the Allow header names the methods of this route".to_owned(),
-            Self::Parameter { name, expected } => format!("`{name}` must be {expected}"),
+            Self::Parameter {
+                name,
+                value,
+                expected,
+            } => match value {
+                Some(value) => format!("`{name}` must be {expected}; it is `{value}`"),
+                None => format!("`{name}` must be {expected}"),
+            },
             Self::NoGpu(id) => {
                 format!("no GPU `{id}`: give its UUID as /api/v1/gpus lists it, or host:index")
             }
@@ -105,6 +133,10 @@ impl Problem {
             }
             Self::WrongToken => "the gateway was given another token than this one".to_owned(),
             Self::TooLarge(what) => format!("{what} is too long"),
+            Self::Streams(limit) => format!(
+                "STREAM_LIMIT allows {limit} at a time: try again later, or at another replica"
+            ),
+            Self::Busy => "try again in a second".to_owned(),
             Self::Store => "try again later; /readyz?verbose says what is wrong".to_owned(),
             Self::Time => "ask for a shorter range of time or fewer rows".to_owned(),
         }
@@ -115,7 +147,10 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         // Addresses and the like are for the log, not for whoever asks.
         tracing::warn!(error = chain(&error), "a request was not answered");
-        Self::Store
+        match error {
+            StoreError::TooSlow { .. } => Self::Time,
+            _ => Self::Store,
+        }
     }
 }
 
@@ -141,8 +176,11 @@ impl IntoResponse for Problem {
             Self::WrongToken => {
                 challenge(headers, "Bearer realm=\"telectl\", error=\"invalid_token\"");
             }
-            Self::Store => {
+            Self::Store | Self::Streams(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+            }
+            Self::Busy => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}
         }
@@ -158,5 +196,38 @@ fn challenge(headers: &mut HeaderMap, bearer: &'static str) {
             header::WWW_AUTHENTICATE,
             HeaderValue::from_static(challenge),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn w20_the_page_explains_every_problem() {
+        let problems = [
+            Problem::NoRoute,
+            Problem::Method,
+            Problem::Parameter {
+                name: String::new(),
+                value: None,
+                expected: String::new(),
+            },
+            Problem::NoGpu(String::new()),
+            Problem::NoHost(String::new()),
+            Problem::NoCanary(String::new()),
+            Problem::NoToken,
+            Problem::WrongToken,
+            Problem::TooLarge(""),
+            Problem::Streams(0),
+            Problem::Busy,
+            Problem::Store,
+            Problem::Time,
+        ];
+        for problem in problems {
+            let (_, kind, _) = problem.kind();
+            let place = format!("<tr id=\"{kind}\">");
+            assert!(include_str!("page.html").contains(&place), "{kind}");
+        }
     }
 }

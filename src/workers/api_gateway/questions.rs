@@ -14,13 +14,14 @@ use super::parameters::{self, TelemetryRequest};
 use super::problem::{Problem, ProblemDetails};
 use super::reader::Reader;
 
-type Answer<T> = Result<Json<T>, Problem>;
-type Name = Result<Path<String>, PathRejection>;
+/// The body of an answer, or why there is none.
+pub(super) type Answer<T> = Result<Json<T>, Problem>;
+/// A part of the path.
+pub(super) type Name = Result<Path<String>, PathRejection>;
 
 /// Every GPU that was ever seen.
 #[utoipa::path(get, path = "/api/v1/gpus", tag = "inventory", responses(
-    (status = OK, body = Gpus),
-    (status = SERVICE_UNAVAILABLE, body = ProblemDetails, content_type = "application/problem+json"),
+    (status = OK, description = "GPUs", body = Gpus),
 ))]
 pub(super) async fn gpus(State(store): State<Reader>, RawQuery(query): RawQuery) -> Answer<Gpus> {
     parameters::none(query.as_deref())?;
@@ -33,8 +34,7 @@ pub(super) async fn gpus(State(store): State<Reader>, RawQuery(query): RawQuery)
 
 /// Every host that was ever seen.
 #[utoipa::path(get, path = "/api/v1/hosts", tag = "inventory", responses(
-    (status = OK, body = Hosts),
-    (status = SERVICE_UNAVAILABLE, body = ProblemDetails, content_type = "application/problem+json"),
+    (status = OK, description = "Hosts", body = Hosts),
 ))]
 pub(super) async fn hosts(State(store): State<Reader>, RawQuery(query): RawQuery) -> Answer<Hosts> {
     parameters::none(query.as_deref())?;
@@ -47,11 +47,11 @@ pub(super) async fn hosts(State(store): State<Reader>, RawQuery(query): RawQuery
 
 /// The GPUs of a host.
 #[utoipa::path(get, path = "/api/v1/hosts/{hostname}/gpus", tag = "inventory",
-    params(("hostname" = String, Path, description = "Name of the host")),
+    params(("hostname" = String, Path, description = "Name of the host", min_length = 1,
+        example = "mtv5-dgx1-hgpu-031")),
     responses(
-        (status = OK, body = Gpus),
-        (status = NOT_FOUND, body = ProblemDetails, content_type = "application/problem+json"),
-        (status = SERVICE_UNAVAILABLE, body = ProblemDetails, content_type = "application/problem+json"),
+        (status = OK, description = "GPUs", body = Gpus),
+        (status = NOT_FOUND, description = "Nothing has this name", body = ProblemDetails, content_type = "application/problem+json"),
     ))]
 pub(super) async fn host_gpus(
     State(store): State<Reader>,
@@ -74,21 +74,25 @@ pub(super) async fn host_gpus(
 /// Samples of a GPU, a page at a time.
 #[utoipa::path(get, path = "/api/v1/gpus/{id}/telemetry", tag = "telemetry",
     params(
-        ("id" = String, Path, description = "UUID of the GPU, or host:index"),
+        ("id" = String, Path, description = "UUID of the GPU, or host:index", min_length = 1,
+        example = "GPU-5fd4f087-86f3-7a43-b711-4771313afc50"),
         ("start_time" = Option<String>, Query, description =
-            "From this instant on: RFC 3339, seconds since 1970, or relative such as now-5m"),
-        ("end_time" = Option<String>, Query, description = "Up to but not including this instant"),
-        ("metric" = Option<String>, Query, description = "Only this metric"),
-        ("limit" = Option<u32>, Query, description = "At most so many, from 1 to 10000; 1000 if unset"),
-        ("order" = Option<String>, Query, description = "asc (oldest first) or desc; asc if unset"),
+            "From this instant on: RFC 3339, seconds (not milliseconds) since 1970, or relative such as \
+             now-5m or now-1h30m (units s, m, h, d)", example = "2025-07-18T20:42:34Z"),
+        ("end_time" = Option<String>, Query, description = "Up to but not including this instant",
+            example = "now"),
+        ("metric" = Option<String>, Query, description = "Only this metric",
+            example = "DCGM_FI_DEV_GPU_UTIL"),
+        ("limit" = Option<u32>, Query, description = "At most so many; 1000 if unset",
+            minimum = 1, maximum = 10000, example = 100),
+        ("order" = Option<String>, Query, description = "asc (oldest first) or desc; asc if unset",
+            pattern = "^(asc|desc)$", example = "desc"),
         ("cursor" = Option<String>, Query, description =
             "`next_cursor` of the page before, with the same filters"),
     ),
     responses(
-        (status = OK, body = Page),
-        (status = BAD_REQUEST, body = ProblemDetails, content_type = "application/problem+json"),
-        (status = NOT_FOUND, body = ProblemDetails, content_type = "application/problem+json"),
-        (status = SERVICE_UNAVAILABLE, body = ProblemDetails, content_type = "application/problem+json"),
+        (status = OK, description = "A page of samples", body = Page),
+        (status = NOT_FOUND, description = "Nothing has this name", body = ProblemDetails, content_type = "application/problem+json"),
     ))]
 pub(super) async fn telemetry(
     State(store): State<Reader>,
@@ -99,7 +103,7 @@ pub(super) async fn telemetry(
     // Parameters first: whether they are right does not depend on the store.
     let now = Timestamp::now();
     let mut request = TelemetryRequest::read(&id, id.clone(), query.as_deref(), now)?;
-    if let Some(uuid) = by_place(&store, &id).await? {
+    if let Some(uuid) = by_place(&store, "id", &id).await? {
         request.query.uuid = uuid;
     }
     let mut data_points = (store.telemetry)(request.query.clone()).await?;
@@ -119,11 +123,11 @@ pub(super) async fn telemetry(
 
 /// The newest sample of each metric of a GPU.
 #[utoipa::path(get, path = "/api/v1/gpus/{id}/latest", tag = "telemetry",
-    params(("id" = String, Path, description = "UUID of the GPU, or host:index")),
+    params(("id" = String, Path, description = "UUID of the GPU, or host:index", min_length = 1,
+        example = "GPU-5fd4f087-86f3-7a43-b711-4771313afc50")),
     responses(
-        (status = OK, body = Latest),
-        (status = NOT_FOUND, body = ProblemDetails, content_type = "application/problem+json"),
-        (status = SERVICE_UNAVAILABLE, body = ProblemDetails, content_type = "application/problem+json"),
+        (status = OK, description = "The newest samples", body = Latest),
+        (status = NOT_FOUND, description = "Nothing has this name", body = ProblemDetails, content_type = "application/problem+json"),
     ))]
 pub(super) async fn gpu_latest(
     State(store): State<Reader>,
@@ -132,7 +136,9 @@ pub(super) async fn gpu_latest(
 ) -> Answer<Latest> {
     parameters::none(query.as_deref())?;
     let id = name("id", id)?;
-    let uuid = by_place(&store, &id).await?.unwrap_or_else(|| id.clone());
+    let uuid = by_place(&store, "id", &id)
+        .await?
+        .unwrap_or_else(|| id.clone());
     let data_points = (store.latest)(Some(uuid)).await?;
     if data_points.is_empty() {
         known(&store, &id).await?;
@@ -145,8 +151,7 @@ pub(super) async fn gpu_latest(
 
 /// The newest sample of each metric of every GPU.
 #[utoipa::path(get, path = "/api/v1/telemetry/latest", tag = "telemetry", responses(
-    (status = OK, body = Latest),
-    (status = SERVICE_UNAVAILABLE, body = ProblemDetails, content_type = "application/problem+json"),
+    (status = OK, description = "The newest samples", body = Latest),
 ))]
 pub(super) async fn latest(
     State(store): State<Reader>,
@@ -162,8 +167,7 @@ pub(super) async fn latest(
 
 /// How much there is of everything, by the ledger.
 #[utoipa::path(get, path = "/api/v1/stats", tag = "inventory", responses(
-    (status = OK, body = Statistics),
-    (status = SERVICE_UNAVAILABLE, body = ProblemDetails, content_type = "application/problem+json"),
+    (status = OK, description = "Counts", body = Statistics),
 ))]
 pub(super) async fn statistics(
     State(store): State<Reader>,
@@ -175,8 +179,7 @@ pub(super) async fn statistics(
 
 /// How much of each source is stored, by the ledger.
 #[utoipa::path(get, path = "/api/v1/sources", tag = "inventory", responses(
-    (status = OK, body = Sources),
-    (status = SERVICE_UNAVAILABLE, body = ProblemDetails, content_type = "application/problem+json"),
+    (status = OK, description = "Progress by source and pass", body = Sources),
 ))]
 pub(super) async fn sources(
     State(store): State<Reader>,
@@ -192,11 +195,11 @@ pub(super) async fn sources(
 
 /// A canary that was sent from an edge to see whether it arrives. It is no sample and in no list.
 #[utoipa::path(get, path = "/api/v1/canaries/{id}", tag = "health",
-    params(("id" = String, Path, description = "Name of the canary: 32 hexadecimal digits")),
+    params(("id" = String, Path, description = "Name of the canary: 32 hexadecimal digits",
+        min_length = 1, example = "0123456789abcdef0123456789abcdef")),
     responses(
-        (status = OK, body = FoundCanary),
-        (status = NOT_FOUND, body = ProblemDetails, content_type = "application/problem+json"),
-        (status = SERVICE_UNAVAILABLE, body = ProblemDetails, content_type = "application/problem+json"),
+        (status = OK, description = "The canary", body = FoundCanary),
+        (status = NOT_FOUND, description = "Nothing has this name", body = ProblemDetails, content_type = "application/problem+json"),
     ))]
 pub(super) async fn canary(
     State(store): State<Reader>,
@@ -216,18 +219,28 @@ pub(super) async fn canary(
     }))
 }
 
-fn name(parameter: &str, given: Name) -> Result<String, Problem> {
+/// The name that a part of the path is.
+pub(super) fn name(parameter: &str, given: Name) -> Result<String, Problem> {
     match given {
         Ok(Path(name)) => Ok(name),
         Err(_) => Err(Problem::Parameter {
             name: parameter.to_owned(),
+            value: None,
             expected: "UTF-8, percent-encoded".to_owned(),
         }),
     }
 }
 
 /// The UUID behind `host:index`; `None` if the name has another form.
-async fn by_place(store: &Reader, id: &str) -> Result<Option<String>, Problem> {
+pub(super) async fn by_place(
+    store: &Reader,
+    parameter: &str,
+    id: &str,
+) -> Result<Option<String>, Problem> {
+    // No store takes it, so that nothing has such a name.
+    if id.contains('\0') {
+        return Err(Problem::NoGpu(id.to_owned()));
+    }
     let Some((host, index)) = id.rsplit_once(':') else {
         return Ok(None);
     };
@@ -243,7 +256,8 @@ async fn by_place(store: &Reader, id: &str) -> Result<Option<String>, Problem> {
         0 => Err(Problem::NoGpu(id.to_owned())),
         1 => Ok(uuids.pop()),
         _ => Err(Problem::Parameter {
-            name: "id".to_owned(),
+            name: parameter.to_owned(),
+            value: Some(id.to_owned()),
             expected: format!(
                 "a UUID here, as several GPUs have this place: {}",
                 uuids.join(", ")
@@ -253,7 +267,7 @@ async fn by_place(store: &Reader, id: &str) -> Result<Option<String>, Problem> {
 }
 
 /// Whether there is such a GPU, for answers without samples.
-async fn known(store: &Reader, id: &str) -> Result<(), Problem> {
+pub(super) async fn known(store: &Reader, id: &str) -> Result<(), Problem> {
     let gpus: Vec<Gpu> = (store.gpus)(()).await?;
     let is_known = id.contains(':') || gpus.iter().any(|gpu| gpu.uuid == id);
     is_known

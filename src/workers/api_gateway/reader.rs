@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 
 use crate::model::canary::CanaryId;
 use crate::store::canary::CanaryRecord;
 use crate::store::{
-    Gpu, Host, SourceProgress, Statistics, Store, StoreError, TelemetryPoint, TelemetryQuery,
+    Additions, AdditionsQuery, AggregateQuery, Bucket, Gpu, Host, Reading, SourceProgress,
+    Statistics, Store, StoreError, TelemetryPoint, TelemetryQuery,
 };
 
 type Ask<Q, A> = Arc<dyn Fn(Q) -> BoxFuture<'static, Result<A, StoreError>> + Send + Sync>;
@@ -26,6 +28,12 @@ pub(super) struct Reader {
     pub(super) telemetry: Ask<TelemetryQuery, Vec<TelemetryPoint>>,
     /// [`Store::latest`].
     pub(super) latest: Ask<Option<String>, Vec<TelemetryPoint>>,
+    /// [`Store::aggregate`].
+    pub(super) aggregate: Ask<AggregateQuery, Vec<Bucket>>,
+    /// [`Store::readings`].
+    pub(super) readings: Ask<Timestamp, Vec<Reading>>,
+    /// [`Store::additions`].
+    pub(super) additions: Ask<AdditionsQuery, Additions>,
     /// [`Store::statistics`].
     pub(super) statistics: Ask<(), Statistics>,
     /// [`Store::sources`].
@@ -45,6 +53,16 @@ impl Reader {
             }),
             latest: ask(store, |store, uuid: Option<String>| async move {
                 store.latest(uuid.as_deref()).await
+            }),
+            aggregate: ask(store, |store, query| async move {
+                store.aggregate(&query).await
+            }),
+            readings: ask(
+                store,
+                |store, since| async move { store.readings(since).await },
+            ),
+            additions: ask(store, |store, query| async move {
+                store.additions(&query).await
             }),
             statistics: ask(store, |store, ()| async move { store.statistics().await }),
             sources: ask(store, |store, ()| async move { store.sources().await }),

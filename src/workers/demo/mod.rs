@@ -192,10 +192,11 @@ fn start_gateway(
     supervisor: &mut Supervisor,
     vitals: &Vitals,
 ) {
-    let settings = GatewaySettings { token: None };
+    let settings = GatewaySettings::default();
+    let stop = supervisor.token(Phase::Work);
     let about = About::starting_now(Component::ApiGateway, &identity(Component::ApiGateway));
-    let routes =
-        api_gateway::router(store, &settings, vitals).merge(http::router(about, vitals.clone()));
+    let routes = api_gateway::router(store, &settings, vitals, stop)
+        .merge(http::router(about, vitals.clone()));
     let last = supervisor.token(Phase::Last);
     supervisor.start("http", Phase::Last, async move {
         Ok(http::serve(listener, None, routes, last).await?)

@@ -10,8 +10,8 @@ use telectl::store::canary::{CanaryArrival, CanaryRecord};
 use telectl::store::proof::file::Origin;
 use telectl::store::proof::{Proof, Question};
 use telectl::store::{
-    Freshness, Gpu, Host, SourceProgress, Statistics, Store, StoreError, Stored, TelemetryPoint,
-    TelemetryQuery,
+    Additions, AdditionsQuery, AggregateQuery, Bucket, Freshness, Gpu, Host, Reading,
+    SourceProgress, Statistics, Store, StoreError, Stored, TelemetryPoint, TelemetryQuery,
 };
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -99,6 +99,18 @@ impl<S: Store> Store for StuckStore<S> {
 
     async fn latest(&self, uuid: Option<&str>) -> Result<Vec<TelemetryPoint>, StoreError> {
         self.inner.latest(uuid).await
+    }
+
+    async fn aggregate(&self, query: &AggregateQuery) -> Result<Vec<Bucket>, StoreError> {
+        self.inner.aggregate(query).await
+    }
+
+    async fn readings(&self, since: jiff::Timestamp) -> Result<Vec<Reading>, StoreError> {
+        self.inner.readings(since).await
+    }
+
+    async fn additions(&self, query: &AdditionsQuery) -> Result<Additions, StoreError> {
+        self.inner.additions(query).await
     }
 
     async fn statistics(&self) -> Result<Statistics, StoreError> {

@@ -11,19 +11,53 @@ use telectl::workers::api_gateway;
 use telectl::workers::vitals::Vitals;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::servers::install_tls_provider;
 use crate::store_data::{Expected, MadeUp, RealFile, uuid};
 use crate::store_fixture::{InPostgres, InSqlite, StoreFixture};
 
+/// One test per claim and store.
+macro_rules! claims {
+    ($($claim:ident),* $(,)?) => {
+        mod postgres {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $claim() {
+                if let Some(fixture) = InPostgres::prepared().await {
+                    super::$claim(&fixture).await;
+                }
+            })*
+        }
+
+        mod sqlite {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $claim() {
+                if let Some(fixture) = InSqlite::prepared().await {
+                    super::$claim(&fixture).await;
+                }
+            })*
+        }
+    };
+}
+
+use claims;
+
 mod canaries;
+mod commit_order;
+mod crossing;
+mod document;
 mod refusals;
+mod streams;
+mod summing;
 
 /// A gateway that answers on a loopback port until it is dropped.
 struct Gateway {
     base: String,
     client: Client,
     vitals: Vitals,
+    stop: CancellationToken,
     task: JoinHandle<std::io::Result<()>>,
 }
 
@@ -35,20 +69,31 @@ impl Drop for Gateway {
 
 impl Gateway {
     async fn of(store: impl Store, token: Option<&str>) -> Self {
-        install_tls_provider();
-        let vitals = Vitals::default();
         let settings = GatewaySettings {
             token: token.map(Secret::from),
+            ..GatewaySettings::default()
         };
-        let router = api_gateway::router(store, &settings, &vitals);
+        Self::with(store, settings).await
+    }
+
+    async fn with(store: impl Store, settings: GatewaySettings) -> Self {
+        install_tls_provider();
+        let vitals = Vitals::default();
+        let stop = CancellationToken::new();
+        let router = api_gateway::router(store, &settings, &vitals, stop.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let task = tokio::spawn(async move { axum::serve(listener, router).await });
+        let stopped = stop.clone().cancelled_owned();
+        let task = tokio::spawn(async move {
+            let serving = axum::serve(listener, router);
+            serving.with_graceful_shutdown(stopped).await
+        });
         crate::servers::install_tls_provider();
         Self {
             base,
             client: Client::new(),
             vitals,
+            stop,
             task,
         }
     }
@@ -86,6 +131,15 @@ impl Gateway {
         );
         assert!(body["detail"].as_str().unwrap().contains(detail), "{body}");
         body
+    }
+
+    /// Its metrics, as Prometheus reads them.
+    fn metrics(&self) -> String {
+        let mut text = String::new();
+        self.vitals
+            .with_metrics(|registry| prometheus_client::encoding::text::encode(&mut text, registry))
+            .unwrap();
+        text
     }
 
     /// All pages of a query.
@@ -236,31 +290,6 @@ async fn w13_ranges_orders_and_pages_select_samples(fixture: &impl StoreFixture)
     let other = format!("{path}?order=desc&cursor={cursor}");
     let problem = gateway.problem(&other, 400, "same filters").await;
     assert_eq!(problem["parameter"], "cursor");
-}
-
-/// One test per claim and store.
-macro_rules! claims {
-    ($($claim:ident),* $(,)?) => {
-        mod postgres {
-            use super::*;
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $claim() {
-                if let Some(fixture) = InPostgres::prepared().await {
-                    super::$claim(&fixture).await;
-                }
-            })*
-        }
-
-        mod sqlite {
-            use super::*;
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $claim() {
-                if let Some(fixture) = InSqlite::prepared().await {
-                    super::$claim(&fixture).await;
-                }
-            })*
-        }
-    };
 }
 
 claims!(

@@ -12,15 +12,21 @@ use telectl::store::{Order, Outcome, Store, StoreError, TelemetryPoint, Telemetr
 use crate::store_data::{MadeUp, RealFile, uuid};
 use crate::store_fixture::StoreFixture;
 
+pub(crate) mod additions;
 pub(crate) mod canaries;
 mod proving;
 mod reading;
+mod summing;
 
+pub(crate) use additions::{
+    w13_additions_are_selected_and_not_repeated, w13_what_is_added_is_read_once,
+};
 pub(crate) use canaries::{
     v10_a_canary_is_found_and_counts_for_nothing, v10_old_canaries_are_forgotten,
 };
 pub(crate) use proving::*;
 pub(crate) use reading::*;
+pub(crate) use summing::*;
 
 /// Everything of a GPU.
 pub(crate) fn everything(uuid: &str) -> TelemetryQuery {
@@ -245,7 +251,7 @@ pub(crate) async fn w17_concurrent_stores_store_every_row_once(fixture: &impl St
 }
 
 /// Several that start at once make the schema once, also where it is there.
-pub(crate) async fn w12_migrations_at_once_do_not_disturb_each_other(fixture: &impl StoreFixture) {
+pub(crate) async fn w12_migrations_at_once_do_not_disturb_each_other<F: StoreFixture>(fixture: &F) {
     for _ in 0..2 {
         let stores: Vec<_> = (0..4).map(|_| fixture.open()).collect();
         let migrations = stores.iter().map(Store::migrate);
@@ -253,7 +259,11 @@ pub(crate) async fn w12_migrations_at_once_do_not_disturb_each_other(fixture: &i
             result.unwrap();
         }
     }
-    assert_eq!(fixture.count("store_schema"), 3, "each step once");
+    assert_eq!(
+        fixture.count("store_schema"),
+        F::SCHEMA_STEPS,
+        "each step once"
+    );
     fixture.open().ping().await.unwrap();
 }
 
