@@ -1,0 +1,133 @@
+"""What happens to PostgreSQL."""
+
+import signal
+import time
+
+from faults_of_queue import backlog, flow_and, prepare
+from line import DATABASE
+from scenario import scenario
+
+
+@scenario("postgres-restarts", "10", "transactions that PostgreSQL's end cuts off are done again, whole")
+def postgres_restarts(line, _):
+    """Stopped fast, stopped at once, killed; while rows flow."""
+    line.collector()
+    ends = (
+        lambda: line.postgres.stop(signal.SIGINT),
+        lambda: line.postgres.stop(signal.SIGQUIT),
+        line.postgres.kill,
+    )
+    for end in ends:
+
+        def restart(end=end):
+            end()
+            since = time.monotonic()
+            line.postgres.begin()
+            return since
+
+        flow_and(line, restart)
+    line.verify()
+    return "fast, immediate, killed"
+
+
+@scenario("backend-killed", "10", "a session that ends in the middle of its COPY leaves no part of it behind")
+def backend_killed(line, _):
+    """A trigger stops the COPY in its middle until the session is terminated there."""
+    prepare(line)
+    line.store.rows(
+        "CREATE FUNCTION wait_there() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "IF pg_try_advisory_xact_lock_shared(7) THEN RETURN NEW; END IF; "
+        "PERFORM pg_advisory_xact_lock_shared(7); RETURN NEW; END $$"
+    )
+    backlog(line, line.size(50_000, 5_000))
+    line.collector()
+    line.when("rows in the store", lambda: line.stored() > 0)
+    line.drained()
+    line.store.rows("CREATE TRIGGER wait BEFORE INSERT ON sample FOR EACH ROW EXECUTE FUNCTION wait_there()")
+    killed = 0
+    for number in range(line.size(10, 3)):
+        with line.store.session() as lock:
+            lock.rows("SELECT pg_advisory_lock(7)")
+            made = line.file(2_000)
+            line.streamer(made, f"streamer-{number + 1}")
+            copying = "FROM pg_stat_activity WHERE query LIKE 'COPY sample%' AND wait_event = 'advisory'"
+            line.when("a COPY that waits", lambda: line.store.one(f"SELECT count(*) {copying}") != ["0"])
+            killed += len(line.store.rows(f"SELECT pg_terminate_backend(pid) {copying}"))
+        line.drained(time.monotonic())
+    line.verify()
+    return f"{killed} sessions"
+
+
+@scenario("connection-limit", "10", "while the database takes no more connections nothing is lost, and nobody ends")
+def connection_limit(line, _):
+    """Every session is ended and none is let in for a while; somebody else has them all."""
+    line.collector()
+
+    def shut():
+        others = [line.store.session() for _ in range(3)]
+        line.postgres.psql("postgres", f"ALTER DATABASE {DATABASE} CONNECTION LIMIT 1")
+        line.postgres.psql("postgres", "ALTER ROLE telemetry NOSUPERUSER")
+        others[0].rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'telectl'")
+        refused = (line.workers["collector-0"], "too many connections")
+        line.when("a refused connection", lambda: refused[1] in refused[0].said())
+        return others
+
+    def release(others):
+        for other in others:
+            other.close()
+
+    flow_and(line, lambda: released(line, shut(), release))
+    line.verify()
+
+
+def released(line, others, release):
+    """The superuser is one again first, by a session of it that is open."""
+    others[1].rows("SELECT 1")
+    release(others)
+    return time.monotonic()
+
+
+@scenario("partition-dropped", "10", "a day's partition that is not there any more is made again")
+def partition_dropped(line, _):
+    """Together with its rows, of a file that was stored whole: what comes later is stored all the same."""
+    backlog(line, line.size(50_000, 5_000))
+    line.collector()
+    line.drained()
+    partitions = "SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'sample'::regclass"
+    for (partition,) in line.store.rows(partitions):
+        line.store.rows(f"DROP TABLE {partition}")
+    line.sources[0].rows.clear()  # Rows that somebody deletes stay deleted.
+    made = line.file(line.size(50_000, 5_000))
+    line.streamer(made, "streamer-1")
+    line.drained(time.monotonic())
+    line.verify_rows(line.sources[0])
+    line.verify_rows(made)
+    line.verify_ledger(made)
+
+
+@scenario("database-lost", "10", "a database that is lost is filled again from the sources, with nobody told")
+def database_lost(line, _):
+    """All claims are completed, into the life that is gone."""
+    backlog(line, line.size(100_000, 10_000))
+    line.collector()
+    line.drained()
+    line.verify()
+    line.postgres.fresh_database(DATABASE)
+    line.drained(time.monotonic())
+    line.verify()
+
+
+@scenario("postgres-silent", "10, 11", "a database that accepts and does not answer is waited for")
+def postgres_silent(line, _):
+    """Frozen, with every connection open."""
+    line.collector()
+
+    def silence():
+        line.postgres.freeze()
+        # Not a synchronisation: how long it is silent is what is done to it.
+        time.sleep(line.size(25, 9))
+        line.postgres.thaw()
+        return time.monotonic()
+
+    flow_and(line, silence)
+    line.verify()

@@ -90,7 +90,9 @@ def killed_before_commit(line, _):
 
 
 def waits_for_lock(line):
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    """A transaction that stores; others only look at the ledger."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+    waiting += "AND query LIKE 'INSERT INTO ledger%'"
     return int(line.store.one(waiting)[0]) > 0
 
 
