@@ -86,6 +86,15 @@ def prepare(line):
         del line.workers[elsewhere.name]
 
 
+def wait_in(line, table):
+    """From now on whoever enters a row waits there while somebody has the advisory lock 7."""
+    line.store.rows(
+        "CREATE FUNCTION wait_there() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN NEW; END $$"
+    )
+    line.store.rows(f"CREATE TRIGGER wait AFTER INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION wait_there()")
+
+
 @scenario("redis-restarts", "7", "a Redis that is restarted, with whatever of its log, loses nothing for good")
 def redis_restarts(line, _):
     """Killed and stopped, with its log written always, each second or never, and with its disk lost."""

@@ -3,7 +3,7 @@
 import signal
 import time
 
-from faults_of_queue import backlog, flow_and, prepare
+from faults_of_queue import backlog, flow_and, prepare, wait_in
 from line import DATABASE
 from scenario import scenario
 
@@ -34,16 +34,11 @@ def postgres_restarts(line, _):
 def backend_killed(line, _):
     """A trigger stops the COPY in its middle until the session is terminated there."""
     prepare(line)
-    line.store.rows(
-        "CREATE FUNCTION wait_there() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-        "IF pg_try_advisory_xact_lock_shared(7) THEN RETURN NEW; END IF; "
-        "PERFORM pg_advisory_xact_lock_shared(7); RETURN NEW; END $$"
-    )
     backlog(line, line.size(50_000, 5_000))
     line.collector()
     line.when("rows in the store", lambda: line.stored() > 0)
     line.drained()
-    line.store.rows("CREATE TRIGGER wait BEFORE INSERT ON sample FOR EACH ROW EXECUTE FUNCTION wait_there()")
+    wait_in(line, "sample")
     killed = 0
     for number in range(line.size(10, 3)):
         with line.store.session() as lock:

@@ -4,8 +4,7 @@ import shutil
 import subprocess
 import time
 
-from faults_of_queue import backlog, flow_and, frozen_with_entries, prepare
-from kills import waits_for_lock
+from faults_of_queue import backlog, flow_and, frozen_with_entries, prepare, wait_in
 from line import Failed
 from scenario import scenario
 
@@ -17,9 +16,9 @@ def two_batch_sizes(line, _):
     """One is frozen for longer than its claims live, and goes on when the other has done it all."""
     made = line.file(line.size(200_000, 8_000))
     line.collector()
-    first = line.streamer(made, "streamer-0", BATCH_SIZE=70, STREAM_INTERVAL="40ms")
+    first = line.streamer(made, "streamer-0", BATCH_SIZE=71, STREAM_INTERVAL="40ms")
     line.when("rows in the store", lambda: line.stored() > 0)
-    second = line.streamer(made, "streamer-1", BATCH_SIZE=110, STREAM_INTERVAL="1ms")
+    second = line.streamer(made, "streamer-1", BATCH_SIZE=113, STREAM_INTERVAL="1ms")
     line.when("batches of both", lambda: line.store.one("SELECT count(DISTINCT streamer) FROM ledger") == ["2"])
     first.freeze()
     # Not a synchronisation: it is frozen for longer than its claims live.
@@ -27,8 +26,11 @@ def two_batch_sizes(line, _):
     line.when("the whole file in the store", lambda: line.stored() == made.count)
     first.thaw()
     second.freeze()
+    # How far it is, it says itself; whether that is true is looked at afterwards.
+    line.when("the end of the first", lambda: '"finished"' in first.status())
     line.drained()
     second.thaw()
+    line.when("the end of the second", lambda: '"finished"' in second.status())
     line.drained()
     line.verify()
     parts = line.store.one("SELECT count(*) FROM ledger WHERE checksum IS NULL")[0]
@@ -55,14 +57,15 @@ def zombie(line, _):
 def zombie_in_transaction(line, _):
     """Its session is open, its ledger rows are entered, and its node may be gone: nothing is sent."""
     prepare(line)
+    wait_in(line, "ledger")
     backlog(line, line.size(100_000, 10_000))
+    open_ones = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'INSERT INTO ledger%' AND "
     with line.store.session() as lock:
-        lock.rows("BEGIN; LOCK TABLE ledger IN ACCESS EXCLUSIVE MODE")
+        lock.rows("SELECT pg_advisory_lock(7)")
         frozen = line.collector()
-        line.when("a transaction that waits", lambda: waits_for_lock(line))
+        line.when("a transaction that waits", lambda: line.store.one(open_ones + "wait_event = 'advisory'") != ["0"])
         frozen.freeze()
-    idle = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'"
-    line.when("an open transaction", lambda: line.store.one(idle) != ["0"])
+    line.when("an open one", lambda: line.store.one(open_ones + "state = 'idle in transaction'") != ["0"])
     since = time.monotonic()
     line.collector("collector-1")
     line.drained(since)

@@ -234,6 +234,15 @@ class Worker(Process):
         except OSError:
             return False
 
+    def status(self):
+        """Its status page; empty if it does not answer."""
+        try:
+            url = f"http://127.0.0.1:{self.port}/api/v1/status"
+            with urllib.request.urlopen(url, timeout=1) as answer:
+                return answer.read().decode()
+        except OSError:
+            return ""
+
     def verify_alive(self):
         """Nobody but us ends a worker."""
         if self.is_running and self.process.poll() is not None:
