@@ -2,6 +2,8 @@
 frozen and started again by their process ids. Whatever ends the script, none of them outlives it.
 """
 
+import base64
+import json
 import os
 import pathlib
 import shutil
@@ -207,6 +209,49 @@ class Redis(Process):
         arguments = ["redis-cli", "-p", str(self.port), *command]
         done = subprocess.run(arguments, capture_output=True, text=True, check=check)
         return done.stdout.strip()
+
+
+class Etcd(Process):
+    """An etcd of our own, asked by its JSON API."""
+
+    def __init__(self, folder):
+        self.data = folder / "etcd"
+        self.port = free_port()
+        self.url, peer = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{free_port()}"
+        server = ["etcd", "--data-dir", self.data, "--name", "chaos", "--log-level", "warn"]
+        server += ["--listen-client-urls", self.url, "--advertise-client-urls", self.url]
+        server += ["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]
+        server += ["--initial-cluster", f"chaos={peer}"]
+        super().__init__("etcd", server, folder / "etcd.log")
+        self.begin()
+
+    def begin(self):
+        self.start()
+        eventually("etcd", lambda: self.services() is not None)
+
+    def services(self):
+        """Keys of the registrations; `None` if it does not answer."""
+        told = self.ask("range", keys_only=True)
+        if told is None:
+            return None
+        return sorted(base64.b64decode(one["key"]).decode() for one in told.get("kvs", []))
+
+    def forget_services(self):
+        self.ask("deleterange")
+
+    def forget(self):
+        """What is on its disk, while it does not run."""
+        shutil.rmtree(self.data)
+
+    def ask(self, what, **more):
+        keys = {"key": "/services/", "range_end": "/services0"}
+        question = {name: base64.b64encode(key.encode()).decode() for name, key in keys.items()} | more
+        request = urllib.request.Request(f"{self.url}/v3/kv/{what}", json.dumps(question).encode())
+        try:
+            with urllib.request.urlopen(request, timeout=2) as answer:
+                return json.load(answer)
+        except OSError:
+            return None
 
 
 class Worker(Process):
