@@ -3,7 +3,6 @@ PostgreSQL and on the disk, and held against an own parse of the files. What wor
 nothing."""
 
 import csv
-import json
 import os
 import random
 import shutil
@@ -146,8 +145,9 @@ class Line:
         expected = sum(made.count for made in self.sources)
         return signed >= len(self.sources) and self.stored() >= expected
 
-    def drained(self, since=None):
-        """Waits for the end. `since` is when the last fault was over: the flow has to be back in time."""
+    def drained(self, since=None, is_small=False):
+        """Waits for the end. `since` is when the last fault began: the flow has to be back in time, and
+        where there is little to store also its end."""
         if since is not None:
             self.recovers(since)
         begun = time.monotonic() if since is None else since
@@ -158,6 +158,8 @@ class Line:
             state = f"{self.stored()} of {expected} rows, entries and pending {self.depth()}"
             raise Failed(f"{failed}: {state}, {self.spooled()} bytes spooled") from failed
         self.drains.append(time.monotonic() - begun)
+        if is_small and self.drains[-1] > RECOVERY:
+            raise Failed(f"the last rows came {self.drains[-1]:.1f} s after a fault, {RECOVERY:.0f} s are allowed")
 
     def recovers(self, since):
         """Notes how long it takes until rows arrive that are not there yet, or until nothing is left to
@@ -243,15 +245,25 @@ class Line:
 
     def verify_by_telectl(self, expected):
         """What telectl itself says of its data; not asked before the rest was judged."""
-        command = [str(self.telectl), "verify", "data", "--complete", "-o", "json"]
+        told = self.asked_of_telectl()
+        if told.returncode != expected:
+            said = told.stdout[-3000:] + told.stderr
+            raise Failed(f"telectl verify data ends with {told.returncode}: {said}")
+
+    def judged_by_telectl(self):
+        """After something did not hold: its exit code, or why there is none."""
+        try:
+            return self.asked_of_telectl().returncode
+        except subprocess.TimeoutExpired:
+            return "a server that does not answer"
+
+    def asked_of_telectl(self):
+        command = [str(self.telectl), "verify", "data", "--complete"]
         for made in self.sources[-3:]:
             command += ["--file", str(made.path)]
         variables = {"PATH": os.environ["PATH"], "HOME": str(self.folder)}
         variables |= towards(self.postgres, self.redis, DATABASE)
-        told = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=LIMIT)
-        if told.returncode != expected:
-            raise Failed(f"telectl verify data ends with {told.returncode}: {told.stdout[-3000:]}{told.stderr}")
-        return json.loads(told.stdout)
+        return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=LIMIT)
 
     def reset(self):
         """For the next scenario: the same servers, nothing in them."""
