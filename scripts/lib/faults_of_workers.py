@@ -1,5 +1,7 @@
 """What happens to streamers and collectors: frozen, scaled, told to end, without a disk."""
 
+import os
+import pathlib
 import shutil
 import subprocess
 import time
@@ -137,6 +139,35 @@ def disk_full(line, _):
     line.stop_workers()
     subprocess.run(["umount", small], check=True)
     return f"{made.count} rows through a disk of 200 KB"
+
+
+@scenario("power-cut", "18", "what is published is on the disk: a power cut takes nothing of it")
+def power_cut(line, _):
+    """A cut takes what no fsync has brought to the disk. A library that is loaded into the streamer notes
+    how much that is; after its kill the rest is cut away, and Redis forgets everything, too."""
+    compiled = line.folder / "power.so"
+    source = pathlib.Path(__file__).parent / "power.c"
+    if subprocess.run(["cc", "-shared", "-fPIC", "-o", compiled, source, "-ldl"]).returncode != 0:
+        raise Failed("the library that notes what is on the disk cannot be compiled")
+    backlog(line, line.size(100_000, 10_000), LD_PRELOAD=compiled)
+    streamer = line.workers["streamer-0"]
+    streamer.kill()
+    lost = kept = 0
+    for segment in line.spool().glob("*.log"):
+        note = segment.with_name(segment.name + ".synced")
+        safe = int(note.read_text()) if note.exists() else 0
+        lost += segment.stat().st_size - safe
+        kept += safe
+        os.truncate(segment, safe)
+    if lost > 0:
+        raise Failed(f"{lost} bytes were published and are gone, {kept} are left")
+    line.queue.call("FLUSHALL")
+    since = time.monotonic()
+    streamer.start()
+    line.collector()
+    line.drained(since)
+    line.verify()
+    return f"{kept} bytes of spool on the disk"
 
 
 @scenario("slow-collector", "13", "behind a slow collector everybody's memory and disk stay bounded")

@@ -37,13 +37,17 @@ def kill_round(line, kills):
         settings["STREAM_INTERVAL"] = f"{chance.randrange(1, 20)}ms"
     for number in range(streamers):
         line.streamer(made, f"streamer-{number}", **settings)
+    done = []
     for _ in range(chance.choice((1, 1, 1, 2, 3))):
         # Not the time that something takes, but which moment of all is the one.
         time.sleep(chance.random() ** 2 * 1.5)
         victim = chance.choice(VICTIMS)
         since = kill(line, victim)
+        done.append((victim, round(time.monotonic() - since, 2)))
         kills[victim] += 1
     line.drained(since)
+    if line.drains[-1] > 8:
+        line.say(f"slow: {line.drains[-1]:.1f} s after {done} (started again after s), {streamers} streamers")
     line.verify_rows(made)
     line.verify_ledger(made)
     line.stop_workers("streamer")
