@@ -145,11 +145,11 @@ class Line:
         expected = sum(made.count for made in self.sources)
         return signed >= len(self.sources) and self.stored() >= expected
 
-    def drained(self, since=None, is_small=False):
+    def drained(self, since=None, is_small=False, allowed=RECOVERY):
         """Waits for the end. `since` is when the last fault began: the flow has to be back in time, and
         where there is little to store also its end."""
         if since is not None:
-            self.recovers(since)
+            self.recovers(since, allowed)
         begun = time.monotonic() if since is None else since
         try:
             self.when("everything stored, acknowledged and freed", self.is_drained)
@@ -158,10 +158,10 @@ class Line:
             state = f"{self.stored()} of {expected} rows, entries and pending {self.depth()}"
             raise Failed(f"{failed}: {state}, {self.spooled()} bytes spooled") from failed
         self.drains.append(time.monotonic() - begun)
-        if is_small and self.drains[-1] > RECOVERY:
-            raise Failed(f"the last rows came {self.drains[-1]:.1f} s after a fault, {RECOVERY:.0f} s are allowed")
+        if is_small and self.drains[-1] > allowed:
+            raise Failed(f"the last rows came {self.drains[-1]:.1f} s after a fault, {allowed:.0f} s are allowed")
 
-    def recovers(self, since):
+    def recovers(self, since, allowed):
         """Notes how long it takes until rows arrive that are not there yet, or until nothing is left to
         arrive. A fault after the last row counts for nothing."""
         before, is_over = self.when("the servers", lambda: (self.stored(), self.is_drained()))
@@ -174,8 +174,8 @@ class Line:
         self.when("data after a fault", flows)
         took = time.monotonic() - since
         self.recoveries.append(took)
-        if took > RECOVERY:
-            raise Failed(f"data flows again {took:.1f} s after a fault, {RECOVERY:.0f} s are allowed")
+        if took > allowed:
+            raise Failed(f"data flows again {took:.1f} s after a fault, {allowed:.0f} s are allowed")
 
     # Judging
 
@@ -302,4 +302,4 @@ def size_of(file):
         return 0
 
 
-__all__ = ["DATABASE", "GROUP", "STREAMS", "Failed", "Line", "Process", "Unavailable"]
+__all__ = ["DATABASE", "GROUP", "RECOVERY", "STREAMS", "Failed", "Line", "Process", "Unavailable"]
