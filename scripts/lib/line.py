@@ -283,9 +283,12 @@ class Line:
         print(f"   … {text}", file=sys.stderr, flush=True)
 
     def told(self):
-        """How long it took until data flowed again, and until everything was through."""
-        flow, drained = summary(self.recoveries), summary(self.drains)
-        return {"flow": flow, "drained": drained}
+        return told(self.recoveries, self.drains)
+
+
+def told(recoveries, drains):
+    """How long it took until data flowed again, and until everything was through."""
+    return {"flow": summary(recoveries), "drained": summary(drains)}
 
 
 def summary(seconds):
@@ -302,4 +305,4 @@ def size_of(file):
         return 0
 
 
-__all__ = ["DATABASE", "GROUP", "RECOVERY", "STREAMS", "Failed", "Line", "Process", "Unavailable"]
+__all__ = ["DATABASE", "GROUP", "RECOVERY", "STREAMS", "Failed", "Line", "Process", "Unavailable", "told"]

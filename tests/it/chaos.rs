@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::collections::BTreeSet;
+use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -84,7 +85,7 @@ fn w10_a_row_that_is_not_that_of_the_file_is_found() {
         other.display(),
     );
     std::fs::write(&telectl, wrapper).unwrap();
-    std::fs::set_permissions(&telectl, PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(&telectl, Permissions::from_mode(0o755)).unwrap();
     let Some(output) = chaos(&telectl, "killed-before-publish", "30") else {
         return;
     };
