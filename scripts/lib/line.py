@@ -258,7 +258,7 @@ class Line:
             return "a server that does not answer"
 
     def asked_of_telectl(self):
-        command = [str(self.telectl), "verify", "data", "--complete"]
+        command = [str(self.telectl), "verify", "data", "--complete", "--timeout", f"{LIMIT}s"]
         for made in self.sources[-3:]:
             command += ["--file", str(made.path)]
         variables = {"PATH": os.environ["PATH"], "HOME": str(self.folder)}

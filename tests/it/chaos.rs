@@ -35,6 +35,8 @@ fn chaos(telectl: &Path, scenarios: &str, limit: &str) -> Option<Output> {
     let folder = TempDir::new().unwrap();
     let output = script(&["--only", scenarios])
         .envs([("SHORT", "1"), ("ROUNDS", "10"), ("LIMIT", limit)])
+        // Servers start slowly where many tests run: how long it takes is measured by the long form.
+        .env("RECOVERY", "30")
         .env("TELECTL", telectl)
         .env("OUT", folder.path().join("figures.json"))
         .output();
