@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help packages build demo down test unit lint image cluster-up cluster-down bench chaos sweep acceptance api-fuzz \
+.PHONY: help packages build demo down test unit lint image cluster-up cluster-down bench chaos chaos-deploy \
+	chaos-pipeline sabotage sweep acceptance api-fuzz \
 	helm-install-same-cluster helm-install-cross-cluster-all helm-install-cross-cluster-edge \
 	helm-install-cross-cluster-central validate-same-cluster validate-cross-cluster \
 	validate-connectivity validate-health deploy-status
@@ -48,8 +49,16 @@ unit: ## Only the tests that need no server and no cluster
 bench: packages build ## Paired measurements, and telectl against helm and kubectl; not part of the tests
 	@scripts/bench
 
-chaos: packages ## telectl killed at many of its writes on real clusters (KILLS=20 SEED=…)
+chaos: chaos-pipeline chaos-deploy ## Both: the data path under faults, and deployments that are killed
+
+chaos-deploy: packages ## telectl killed at many of its writes on real clusters (KILLS=20 SEED=…)
 	@scripts/chaos
+
+chaos-pipeline: packages build ## The data path killed, frozen and lied to; every row counted (ROUNDS=500 SEED=…)
+	@scripts/chaos-pipeline
+
+sabotage: packages ## telectl with one promise broken, again and again: the chaos has to catch each (ONLY=…)
+	@scripts/sabotage
 
 sweep: packages ## telectl killed before, in and after every write of a four-cluster run (POINTS=all LANES=2)
 	@scripts/sweep

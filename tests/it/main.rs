@@ -2,6 +2,7 @@
 
 mod api_server;
 mod bench;
+mod chaos;
 mod chart;
 mod cluster;
 mod collector;

@@ -19,11 +19,13 @@ pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const CONNECTIONS: usize = 8;
 
 /// What every session needs. The limits hold on the server, should the client vanish; commits are
-/// made durable even where the server's default is not.
+/// made durable even where the server's default is not. A collector computes for a moment between two
+/// statements of a transaction: one that is silent for longer is frozen, or its node is gone, and
+/// nobody else could store the rows that it has entered until its session ends.
 const SESSION: &str = "
     SET statement_timeout = '60s';
     SET lock_timeout = '20s';
-    SET idle_in_transaction_session_timeout = '60s';
+    SET idle_in_transaction_session_timeout = '5s';
     SET timezone = 'UTC';
     SELECT set_config('synchronous_commit', 'on', false)
         WHERE current_setting('synchronous_commit') IN ('off', 'local')";
