@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use telectl::config::worker::EtcdSettings;
 use telectl::model::service_record::ServiceRecord;
 use telectl::registry::etcd::EtcdRegistry;
 use telectl::registry::watch::changes::Change;
@@ -16,6 +17,8 @@ use crate::servers::etcd::{Data, EtcdServer};
 
 /// Longest time for news: the pings of a connection, the longest pause, and a slow machine.
 const LIMIT: Duration = Duration::from_secs(40);
+/// Longest time for what is found out by an answer.
+const PROMPT: Duration = Duration::from_secs(10);
 /// Leases that do not run out while a test looks.
 const LONG: Duration = Duration::from_secs(300);
 
@@ -170,6 +173,30 @@ async fn x07_a_registry_that_lost_its_data_is_listed_again() {
     registered(&server.registry(), &streamer("c")).await;
     let (told, _) = changes(&mut follower).await;
     assert_eq!(told, ["-a", "-b", "+c"]);
+}
+
+/// The watch is opened without an error, on a server that knows less: it would wait in silence.
+#[tokio::test]
+async fn x07_a_watch_on_a_server_that_lost_the_data_is_given_up() {
+    let (Some(mut full), Some(empty)) = (EtcdServer::start().await, EtcdServer::start().await)
+    else {
+        return;
+    };
+    for _ in 0..10 {
+        registered(&full.registry(), &streamer("a")).await;
+    }
+    let settings = EtcdSettings {
+        endpoints: [full.settings().endpoints, empty.settings().endpoints].concat(),
+        ..full.settings()
+    };
+    let mut follower = Follower::new(EtcdRegistry::new(settings));
+    assert_eq!(began(&mut follower).await, ["/services/nexus-streamer/a"]);
+    registered(&empty.registry(), &streamer("c")).await;
+    full.stop();
+    // The connection itself ends by and by; its answer tells at once.
+    let told = timeout(PROMPT, changes(&mut follower)).await;
+    let (told, _) = told.expect("it is noticed by the revision");
+    assert_eq!(told, ["-a", "+c"]);
 }
 
 #[tokio::test]
