@@ -91,3 +91,23 @@ async fn w13_rows_from_before_the_upgrade_are_not_followed() {
     };
     assert_eq!(follow(&store, query).await.len(), batch.rows.len());
 }
+
+/// A server that crashed may use numbers again that were given to transactions which wrote nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn w13_the_end_is_not_ahead_of_what_was_stored() {
+    let Some(fixture) = InPostgres::prepared().await else {
+        return;
+    };
+    let store = fixture.open();
+    let source = MadeUp::of("edge", "a.csv", 30);
+    store.store(&source.cut(30)).await.unwrap();
+    fixture.settle().await;
+    let before = end(&store).await;
+    for _ in 0..3 {
+        fixture.sql("BEGIN; SELECT pg_current_xact_id(); ROLLBACK");
+    }
+    fixture.settle().await;
+    assert_eq!(end(&store).await, before);
+    let last = fixture.sql("SELECT max(transaction) FROM ledger");
+    assert_eq!(before.transaction, last.parse::<i64>().unwrap() + 1);
+}
