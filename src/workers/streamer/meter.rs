@@ -31,6 +31,8 @@ pub(super) struct Meter {
     pub(super) lost: Counter,
     /// Messages that the store has.
     pub(super) acknowledged: Counter,
+    /// Files that cannot be streamed.
+    pub(super) sources_set_aside: Gauge,
     /// Bytes of the spool.
     pub(super) spool_bytes: Gauge,
     /// Messages in the spool that are not acknowledged.
@@ -56,6 +58,11 @@ impl Meter {
         for (name, help, counter) in self.counters() {
             registry.register(format!("telectl_streamer_{name}"), help, counter.clone());
         }
+        registry.register(
+            "telectl_streamer_sources_set_aside",
+            "Files that cannot be streamed and are left out until they change",
+            self.sources_set_aside.clone(),
+        );
         registry.register(
             "telectl_streamer_spool_bytes",
             "Size of the spool in bytes",

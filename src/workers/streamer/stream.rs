@@ -205,10 +205,10 @@ impl<Q: Queue> Round<'_, Q> {
             uploads.settle(|source| self.reading.outbox.holds_any_of(source));
         }
         vitals.detail("sources_read", self.supply.read());
-        vitals.detail(
-            "sources_set_aside",
-            serde_json::json!(self.supply.set_aside()),
-        );
+        let set_aside = self.supply.set_aside();
+        let count = i64::try_from(set_aside.len()).unwrap_or(i64::MAX);
+        self.reading.meter.sources_set_aside.set(count);
+        vitals.detail("sources_set_aside", serde_json::json!(set_aside));
         vitals.detail("chunks_left_to_siblings", self.left.len());
         if self.supply.may_grow() && self.left.is_empty() {
             vitals.detail("source_state", "waiting for files");

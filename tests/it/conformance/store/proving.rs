@@ -286,7 +286,12 @@ pub(crate) async fn v17_a_source_of_which_nothing_is_stored_is_one_gap(
     let proof = prove(&store).await;
     assert_eq!(proof.sources[1].source, dead.source);
     assert_eq!(proof.sources[1].dead_lettered, 20);
-    assert_eq!(proof.sources[1].state(), State::Growing);
+    assert_eq!(proof.sources[1].state(), State::Incomplete);
+    let flaw = &proof.sources[1].flaws[..];
+    assert!(
+        matches!(flaw, [Flaw::DeadLetter(letter)] if letter.rows == 20),
+        "{flaw:?}"
+    );
 }
 
 /// Sums by series, and what is known of a content.
