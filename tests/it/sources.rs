@@ -87,15 +87,18 @@ async fn w01_a_file_that_cannot_be_streamed_is_told_and_one_that_grew_is_not_sto
         .collect_until(&queue, "one file", |ledger| ledger.signed_off.len() == 1)
         .await;
     replace(&files, "b.csv", "");
+    std::os::unix::fs::symlink("d.csv", files.join("d.csv")).unwrap();
     let grown = std::fs::read_to_string(files.join("a.csv")).unwrap();
     let more = format!("{grown}2025-07-18T20:42:35Z,a.csv,0,GPU-0,h,1\n");
     replace(&files, "a.csv", &more);
     put(&files, "c.csv", 3);
     let mut told = String::new();
     streamer
-        .wait_for("both files set aside", |streamer| {
+        .wait_for("three files set aside", |streamer| {
             told = streamer.vitals.details()["sources_set_aside"].to_string();
-            told.contains("a.csv") && told.contains("b.csv")
+            ["a.csv", "b.csv", "d.csv"]
+                .iter()
+                .all(|name| told.contains(name))
         })
         .await;
     assert!(told.contains("grew after it was streamed"), "{told}");

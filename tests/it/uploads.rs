@@ -167,6 +167,7 @@ async fn w16_an_upload_is_stored_once_and_outlives_a_kill_and_a_lost_database() 
     assert_eq!(told["filename"], "node-1.csv", "{told}");
     assert_eq!(told["size"], text.len(), "{told}");
     let id = told["file_id"].as_str().unwrap().to_owned();
+    let digest = told["sha256"].as_str().unwrap().to_owned();
     // What was answered is kept, whatever comes next.
     uploading.start_again().await;
     uploading.wait_for(&id, "stored").await;
@@ -181,7 +182,7 @@ async fn w16_an_upload_is_stored_once_and_outlives_a_kill_and_a_lost_database() 
     );
     assert_eq!(uploading.kept(), 1);
     let source = uploading.sql("SELECT name, digest FROM source");
-    assert_eq!(source, format!("node-1.csv|{id}"));
+    assert_eq!(source, format!("node-1.csv|{digest}"));
     let other = uploading.post("?filename=node-2.csv", rows("b", 10));
     let (_, other) = answer(other.bearer_auth(TOKEN)).await;
     uploading
@@ -306,6 +307,9 @@ async fn w16_without_a_token_uploads_come_from_the_pod_itself_only() {
     let from_page = uploading.post("?filename=a.csv", rows("a", 3));
     let from_page = from_page.header("origin", "https://example.com");
     assert_eq!(answer(from_page).await.0, StatusCode::FORBIDDEN);
+    let renamed = uploading.post("?filename=a.csv", rows("a", 3));
+    let renamed = renamed.header("host", "example.com");
+    assert_eq!(answer(renamed).await.0, StatusCode::FORBIDDEN);
     let from_here = uploading.post("?filename=a.csv", rows("a", 3));
     assert_eq!(answer(from_here).await.0, StatusCode::ACCEPTED);
 }

@@ -198,9 +198,9 @@ async fn examine(
     let quarantined: Vec<_> = quarantined.into_iter().copied().collect();
     let reading = match origins.as_slice() {
         [] => None,
-        _ => {
-            let digest = digest.clone();
-            let read = move |path: PathBuf| file::read(&path, &digest, &quarantined);
+        [first, ..] => {
+            let (name, digest) = (first.source.name.clone(), digest.clone());
+            let read = move |path: PathBuf| file::read(&path, &name, &digest, &quarantined);
             Some(blocking(path, read).await?)
         }
     };

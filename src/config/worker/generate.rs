@@ -8,6 +8,8 @@ use super::{GenerateSettings, parse_duration};
 const MOST_HOSTS: u64 = 10_000_000;
 /// Most GPUs of a host.
 const MOST_GPUS: u64 = 1024;
+/// Longest time from the first row to the last, if every GPU had one metric only: a century.
+const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
 /// Most rows: more than anybody waits for, and few enough to count their bytes.
 const MOST_ROWS: u64 = 1_000_000_000_000;
 
@@ -53,7 +55,14 @@ impl GenerateSettings {
                 _ => return None,
             }
         }
-        Some(settings)
+        settings.is_short_enough().then_some(settings)
+    }
+
+    /// Whether its first row is not too long before its last: times of four-digit years are written.
+    fn is_short_enough(&self) -> bool {
+        let rows_of_look = u128::from(self.hosts) * u128::from(self.gpus);
+        let looks = u128::from(self.rows).div_ceil(rows_of_look);
+        looks.saturating_mul(self.interval.as_micros()) <= LONGEST.as_micros()
     }
 }
 
@@ -87,6 +96,7 @@ mod tests {
             "rows=1,",
             "interval=0s",
             "interval=soon",
+            "hosts=1,gpus=1,rows=1000000,interval=192h",
             "seed=1",
         ] {
             assert_eq!(GenerateSettings::parse(text), None, "{text}");

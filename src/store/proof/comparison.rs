@@ -161,7 +161,7 @@ mod tests {
         let path = folder.path().join("a.csv");
         std::fs::write(&path, text).unwrap();
         let (_, digest) = file::identify(&path).unwrap();
-        file::read(&path, &digest, &[]).unwrap()
+        file::read(&path, "a.csv", &digest, &[]).unwrap()
     }
 
     /// A source of this content, read to its end if it has rows.

@@ -135,19 +135,20 @@ fn unreadable(path: &Path) -> impl Fn(io::Error) -> FileError {
     }
 }
 
-/// Reads a file of this digest, the quarantined records left out. Needs memory for its series, not
+/// Reads a file of this digest, which is called so as a source, the quarantined records left out. Needs memory for its series, not
 /// for its rows. Blocks.
 ///
 /// # Errors
 /// [`FileError`].
 pub fn read(
     path: &Path,
+    name: &str,
     digest: &str,
     quarantined: &[QuarantinedPlace],
 ) -> Result<Reading, FileError> {
     let failed = unreadable(path);
     let file = File::open(path).map_err(&failed)?;
-    let mut reading = rows(BufReader::new(file), path, quarantined)?;
+    let mut reading = rows(BufReader::new(file), (path, name), quarantined)?;
     let again = File::open(path).map_err(&failed)?;
     let again = BufReader::new(Masked::new(again, quarantined));
     reading.locate(again).map_err(&failed)?;
@@ -164,13 +165,13 @@ pub fn read(
 
 fn rows(
     file: impl Read,
-    path: &Path,
+    (path, name): (&Path, &str),
     quarantined: &[QuarantinedPlace],
 ) -> Result<Reading, FileError> {
     let failed = |error: csv::Error| unreadable(path)(io::Error::from(error));
     let masked = Masked::new(file, quarantined);
     let mut reader = ReaderBuilder::new().flexible(true).from_reader(masked);
-    let form = Form::of(reader.byte_headers().map_err(failed)?, path)?;
+    let form = Form::of(reader.byte_headers().map_err(failed)?, path, name)?;
     let mut reading = Reading::default();
     let mut known: HashMap<Vec<u8>, usize> = HashMap::new();
     let mut record = ByteRecord::new();
@@ -296,7 +297,8 @@ mod tests {
 
     fn read(text: &str, quarantined: &[QuarantinedPlace]) -> Reading {
         let text = format!("{HEADER}{text}");
-        let mut reading = rows(text.as_bytes(), Path::new("a.csv"), quarantined).unwrap();
+        let mut reading =
+            rows(text.as_bytes(), (Path::new("a.csv"), "a.csv"), quarantined).unwrap();
         let again = Masked::new(text.as_bytes(), quarantined);
         reading.locate(BufReader::new(again)).unwrap();
         reading
@@ -332,6 +334,30 @@ mod tests {
         assert_eq!(reading.series[1].line, 5);
         let question = reading.question("edge");
         assert_eq!(question.to - question.from, 4_000_000);
+    }
+
+    #[test]
+    fn w03_the_wide_form_is_summed_up_by_metric_and_blanks_around_labels_mean_nothing() {
+        let text = "timestamp, uuid, gpu_util, power.draw [W], DCGM_FI_X\n\
+                    2025/07/18 20:42:01, a, 5 %, 7 W, 1\n\
+                    2025-07-18T20:42:02Z,a,[N/A],,2\n";
+        let reading = rows(text.as_bytes(), (Path::new("copy"), "node-1.csv"), &[]).unwrap();
+        assert_eq!((reading.no_rows, reading.total.rows), (0, 5));
+        let told: Vec<(&str, &str, u64, u64)> = reading
+            .series
+            .iter()
+            .map(|series| {
+                let labels = &series.labels;
+                let sums = series.sums;
+                (&*labels.metric, &*labels.host, sums.rows, sums.values)
+            })
+            .collect();
+        let expected = [
+            ("DCGM_FI_DEV_GPU_UTIL", "node-1", 2, 1),
+            ("DCGM_FI_DEV_POWER_USAGE", "node-1", 1, 1),
+            ("DCGM_FI_X", "node-1", 2, 2),
+        ];
+        assert_eq!(told, expected);
     }
 
     #[test]
@@ -381,7 +407,7 @@ mod tests {
     #[test]
     fn v17_a_file_that_is_no_table_of_samples_names_the_column() {
         let text = "timestamp,metric_name,gpu_id,uuid,Hostname\n";
-        let error = rows(text.as_bytes(), Path::new("a.csv"), &[]).unwrap_err();
+        let error = rows(text.as_bytes(), (Path::new("a.csv"), "a.csv"), &[]).unwrap_err();
         assert_eq!(error.to_string(), "`a.csv` has no column `value`");
     }
 }

@@ -67,7 +67,8 @@ pub(super) struct Said<'a> {
 }
 
 impl Form {
-    pub(super) fn of(header: &ByteRecord, path: &Path) -> Result<Self, FileError> {
+    /// `name` is what the source is called.
+    pub(super) fn of(header: &ByteRecord, path: &Path, name: &str) -> Result<Self, FileError> {
         let names: Vec<String> = header.iter().map(bare_name).collect();
         let mut columns = COLUMNS.map(|accepted| {
             let mut names = names.iter();
@@ -96,12 +97,11 @@ impl Form {
                 column: COLUMNS[missing][0],
             });
         }
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
         Ok(Self {
             fields: header.len(),
             columns,
             metrics,
-            host: name.strip_suffix(".csv").unwrap_or(&name).to_owned(),
+            host: name.strip_suffix(".csv").unwrap_or(name).to_owned(),
         })
     }
 
@@ -122,6 +122,11 @@ impl Form {
         for column in &self.columns[..LABELS] {
             let cell = column.and_then(|place| record.get(place));
             let cell = cell.unwrap_or_default();
+            let cell = if self.is_wide() {
+                cell.trim_ascii()
+            } else {
+                cell
+            };
             series.extend_from_slice(&(cell.len() as u64).to_le_bytes());
             series.extend_from_slice(cell);
         }
@@ -162,13 +167,21 @@ impl Form {
         Ok(values)
     }
 
+    const fn is_wide(&self) -> bool {
+        !self.metrics.is_empty()
+    }
+
     /// The labels of a row of a record, without a cluster.
     pub(super) fn labels(&self, record: &ByteRecord, metric: usize) -> SeriesLabels {
-        let is_wide = !self.metrics.is_empty();
         let mut texts = self.columns[..LABELS].iter().map(|column| {
             let cell = column.and_then(|place| record.get(place));
-            let text = String::from_utf8_lossy(cell.unwrap_or_default());
-            if is_wide { text.trim() } else { &text }.to_owned()
+            let cell = cell.unwrap_or_default();
+            let cell = if self.is_wide() {
+                cell.trim_ascii()
+            } else {
+                cell
+            };
+            String::from_utf8_lossy(cell).into_owned()
         });
         let mut next = || texts.next().unwrap_or_default();
         let mut labels = SeriesLabels {

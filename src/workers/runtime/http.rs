@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, RawQuery, Request, State};
+use axum::http::uri::Authority;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
@@ -95,7 +96,19 @@ impl Ends {
 pub(crate) fn is_from_here(request: &Request) -> bool {
     let ends = request.extensions().get::<ConnectInfo<Ends>>();
     let is_here = ends.is_some_and(|ConnectInfo(ends)| ends.are_here());
-    is_here && !request.headers().contains_key(header::ORIGIN)
+    is_here && names_this_host(request) && !request.headers().contains_key(header::ORIGIN)
+}
+
+/// Whether a request was meant for this host by its own words: a page may have a name of its own that
+/// leads here.
+fn names_this_host(request: &Request) -> bool {
+    let host = request.headers().get(header::HOST);
+    let host = host.and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
+    host.is_some_and(|authority| {
+        let name = authority.host().trim_matches(['[', ']']);
+        let address = name.parse::<IpAddr>();
+        name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+    })
 }
 
 impl Connected<IncomingStream<'_, TcpListener>> for Ends {

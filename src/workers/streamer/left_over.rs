@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::model::source::{ByteRange, PassId};
+use crate::model::source::{ByteRange, PassId, SourceId};
 use crate::queue::{Claim, Queue};
 
 use super::csv::{Place, Reader};
@@ -74,6 +74,21 @@ impl LeftOver {
         self.all.len()
     }
 
+    /// Forgets what was added after there were so many.
+    pub(super) fn truncate(&mut self, length: usize) {
+        self.all.truncate(length);
+    }
+
+    /// Forgets what is left of a source.
+    pub(super) fn forget(&mut self, source: &Arc<Source>) {
+        self.all.retain(|one| !Arc::ptr_eq(&one.source, source));
+    }
+
+    /// Whether anything of a source is left.
+    pub(super) fn has_any_of(&self, source: &SourceId) -> bool {
+        self.all.iter().any(|one| one.source.id == *source)
+    }
+
     /// Whether another source may be begun.
     pub(super) fn has_room(&self) -> bool {
         let sources = self
@@ -101,19 +116,31 @@ impl Leaving<'_> {
     }
 }
 
+/// What became of a look.
+pub(super) enum Looked {
+    At(Flow),
+    /// A source is not what it was.
+    Failed(Arc<Source>, StreamerError),
+}
+
 /// A source that stays open while its pieces are made.
 type Opened = Option<(Arc<Source>, Reader<SourceReader>)>;
 
 impl<Q: Queue> Reading<'_, Q> {
     /// Looks once at some of what was left.
-    pub(super) async fn look_at(&self, left: &mut LeftOver) -> Result<Flow, StreamerError> {
+    pub(super) async fn look_at(&self, left: &mut LeftOver) -> Result<Looked, StreamerError> {
         // A sibling that has heard of another store works for that one already. What it did is not
         // undone: a failure to hear of it costs batches that the ledger ignores.
         drop(self.announced.ask(self.queue, self.health).await);
         let looked_at: Vec<One> = left.all.drain(..left.all.len().min(LOOKS)).collect();
         let mut still_left = Vec::new();
+        let mut looked = Looked::At(Flow::Finished);
         let mut opened = None;
         for one in looked_at {
+            if !matches!(looked, Looked::At(Flow::Finished)) {
+                still_left.push(one);
+                continue;
+            }
             let piece = match one.left {
                 Left::Chunk(_, range) => Piece::Chunk(range),
                 Left::SignOff(_) => Piece::SignOff,
@@ -123,14 +150,18 @@ impl<Q: Queue> Reading<'_, Q> {
                 Some(Claim::Completed) => {}
                 Some(Claim::Mine) => {
                     let made = match one.left {
-                        Left::SignOff(totals) => self.sign_off(note, &one.source, totals).await?,
+                        Left::SignOff(totals) => self.sign_off(note, &one.source, totals).await,
                         Left::Chunk(place, range) => {
-                            self.make_left((&one, place, range), &mut opened).await?
+                            self.make_left((&one, place, range), &mut opened).await
                         }
                     };
-                    if made == Flow::Stopped {
-                        return Ok(Flow::Stopped);
-                    }
+                    looked = match made {
+                        Ok(flow) => Looked::At(flow),
+                        Err(error) if error.is_of_source() => {
+                            Looked::Failed(Arc::clone(&one.source), error)
+                        }
+                        Err(error) => return Err(error),
+                    };
                 }
                 // A sibling has it, or the queue does not answer.
                 Some(Claim::Theirs) | None => still_left.push(one),
@@ -139,7 +170,7 @@ impl<Q: Queue> Reading<'_, Q> {
         still_left.append(&mut left.all);
         left.all = still_left;
         left.looked = Some(Instant::now());
-        Ok(Flow::Finished)
+        Ok(looked)
     }
 
     /// Makes the batch of a chunk that a sibling left; it is read again for that.
@@ -159,8 +190,9 @@ impl<Q: Queue> Reading<'_, Q> {
         let reader = blocking(move || reader.go_to(place).map_err(StreamerError::Read)).await?;
         let (reader, chunk) = read_chunk(reader, source).await?;
         *opened = Some((Arc::clone(source), reader));
-        let Some(chunk) = chunk else {
-            return Ok(Flow::Finished);
+        // The claim is for these bytes, and for no others.
+        let Some(chunk) = chunk.filter(|chunk| chunk.range == range) else {
+            return Err(StreamerError::SourceChanged(source.path.clone()));
         };
         tracing::info!(
             source = %source.id,

@@ -92,6 +92,14 @@ impl StreamerError {
         )
     }
 
+    /// Whether it may be another time with the same source: the disk did not give it.
+    const fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Source { .. } | Self::Read(csv::ReadError::File { .. })
+        )
+    }
+
     /// Whether the spool lacks nothing but room.
     fn is_full_disk(&self) -> bool {
         use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};

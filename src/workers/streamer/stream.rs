@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt as _;
 use jiff::Timestamp;
 use tokio::time::sleep;
 
@@ -13,7 +14,7 @@ use crate::queue::Queue;
 
 use super::StreamerError;
 use super::announced::Heard;
-use super::left_over::LeftOver;
+use super::left_over::{LeftOver, Looked};
 use super::piece::Affinity;
 use super::read::{Flow, Reading};
 use super::source::Source;
@@ -54,8 +55,8 @@ pub(super) async fn stream<Q: Queue>(
     let names = (identity.cluster_id.as_str(), identity.id.as_str());
     let mut supply = Supply::of(settings, uploads, names, reading.stop).await?;
     let mut patience = Patience::default();
+    let mut heard = announced.listen();
     loop {
-        let mut heard = announced.listen();
         let mut round = Round {
             reading,
             supply: &mut supply,
@@ -65,13 +66,14 @@ pub(super) async fn stream<Q: Queue>(
         match round.run(&mut heard).await? {
             After::Stop => return Ok(()),
             After::NextRound => {
-                let due = supply.next_round().await?;
+                let due = supply.next_round();
                 let waiting = sleep(due.map_or(Duration::ZERO, until));
                 if reading.unless_stopped(waiting).await.is_none() {
                     return Ok(());
                 }
             }
             After::AnotherStore => {
+                heard = announced.listen();
                 if reading
                     .unless_stopped(sleep(patience.pause()))
                     .await
@@ -80,7 +82,7 @@ pub(super) async fn stream<Q: Queue>(
                     return Ok(());
                 }
                 tracing::info!("the collectors fill another store: reading again what it may lack");
-                supply.begin_again();
+                supply.another_store();
             }
         }
     }
@@ -120,7 +122,10 @@ impl<Q: Queue> Round<'_, Q> {
                 continue;
             }
             if self.left.is_empty() && self.is_loop && self.supply.read() > 0 {
-                return Ok(After::NextRound);
+                return Ok(match heard.news().now_or_never() {
+                    Some(()) => After::AnotherStore,
+                    None => After::NextRound,
+                });
             }
             if let Some(after) = self.wait(heard).await? {
                 return Ok(after);
@@ -151,18 +156,27 @@ impl<Q: Queue> Round<'_, Q> {
             () = heard.news(), if is_idle => return Ok(Some(After::AnotherStore)),
             () = sleep(pause) => {}
         }
-        if due.is_some_and(|due| due <= Instant::now())
-            && self.reading.look_at(&mut self.left).await? == Flow::Stopped
-        {
-            return Ok(Some(After::Stop));
+        if due.is_none_or(|due| due > Instant::now()) {
+            return Ok(None);
         }
-        Ok(None)
+        match self.reading.look_at(&mut self.left).await? {
+            Looked::At(Flow::Finished) => Ok(None),
+            Looked::At(Flow::Stopped) => Ok(Some(After::Stop)),
+            Looked::Failed(source, error) => {
+                self.supply.failed_later(&source, error)?;
+                self.left.forget(&source);
+                Ok(None)
+            }
+        }
     }
 
     async fn next_source(&mut self) -> Result<Option<Source>, StreamerError> {
-        match self.supply.next().await {
-            Ok(source) => Ok(source),
-            Err(error) => self.supply.failed(error).map(|()| None),
+        loop {
+            match self.supply.next().await {
+                Ok(source) => return Ok(source),
+                // The next one may be sound.
+                Err(error) => self.supply.failed(error)?,
+            }
         }
     }
 
@@ -188,6 +202,7 @@ impl<Q: Queue> Round<'_, Q> {
         } else {
             self.reading
         };
+        let left_before = self.left.len();
         match reading.scan(&source, &pass, &mut self.left).await {
             Ok(Flow::Finished) => {
                 tracing::info!(source = %source.id, "read to its end");
@@ -195,14 +210,19 @@ impl<Q: Queue> Round<'_, Q> {
                 Ok(Flow::Finished)
             }
             Ok(Flow::Stopped) => Ok(Flow::Stopped),
-            Err(error) => self.supply.failed(error).map(|()| Flow::Finished),
+            Err(error) => {
+                self.left.truncate(left_before);
+                self.supply.failed(error).map(|()| Flow::Finished)
+            }
         }
     }
 
     fn show(&self) {
         let vitals = self.reading.vitals;
         if let Some(uploads) = self.supply.uploads() {
-            uploads.settle(|source| self.reading.outbox.holds_any_of(source));
+            uploads.settle(|source| {
+                self.left.has_any_of(source) || self.reading.outbox.holds_any_of(source)
+            });
         }
         vitals.detail("sources_read", self.supply.read());
         let set_aside = self.supply.set_aside();

@@ -33,7 +33,7 @@ pub(super) struct Supply {
 #[derive(Debug)]
 enum Main {
     Nothing,
-    Files(Files),
+    Files(Box<Files>),
     MadeUp(MadeUp),
 }
 
@@ -62,7 +62,10 @@ impl Supply {
     ) -> Result<Self, StreamerError> {
         let main = match &settings.source {
             SourceSettings::Nothing => Main::Nothing,
-            SourceSettings::Files(path) => Main::Files(Files::of(Place::named(path).await?)),
+            SourceSettings::Files(path) => {
+                let place = Place::named(path).await?;
+                Main::Files(Box::new(Files::of(place)))
+            }
             SourceSettings::Generated(made_up) => Main::MadeUp(MadeUp {
                 settings: made_up.clone(),
                 spool: settings.spool_dir.clone(),
@@ -153,41 +156,58 @@ impl Supply {
             return Err(error);
         }
         let why = chain(&error);
-        let Some(path) = files.set_aside(why.clone()) else {
+        let Some(path) = files.set_aside(&error, why.clone()) else {
             return Err(error);
         };
-        tracing::error!(path = %path.display(), why, "this file is left out until it changes");
         if let (Origin::Upload, Some((uploads, _))) = (self.last, &self.uploads) {
             uploads.refused(&path, &why);
         }
         Ok(())
     }
 
-    /// Gives everything once more: another store lacks it.
-    pub(super) fn begin_again(&mut self) {
-        self.begin_main_again();
-        if let Some((uploads, files)) = &mut self.uploads {
-            files.begin_again();
-            uploads.wait_again();
-        }
+    /// Takes note that a source that was read to its end is not what it was; answers the error if that
+    /// ends the streamer.
+    pub(super) fn failed_later(
+        &mut self,
+        source: &Source,
+        error: StreamerError,
+    ) -> Result<(), StreamerError> {
+        let files = match (source.is_own, &mut self.main, &mut self.uploads) {
+            (true, _, Some((_, files))) => files,
+            (false, Main::Files(files), _) if files.may_grow() => files,
+            _ => return Err(error),
+        };
+        let why = chain(&error);
+        tracing::error!(source = %source.id, why, "what siblings left of this file cannot be read");
+        files.tell(&source.file, why);
+        Ok(())
     }
 
-    fn begin_main_again(&mut self) {
+    /// Gives everything once more: another store lacks it.
+    pub(super) fn another_store(&mut self) {
         self.read = 0;
         match &mut self.main {
             Main::Nothing => {}
-            Main::Files(files) => files.begin_again(),
+            Main::Files(files) => files.another_store(),
             Main::MadeUp(made_up) => made_up.given = false,
+        }
+        if let Some((uploads, files)) = &mut self.uploads {
+            files.another_store();
+            uploads.wait_again();
         }
     }
 
     /// Begins the next round of loop mode: files are given once more, telemetry that is made up goes
     /// on where it ended, uploads are not repeated. Answers the time before which there is none.
-    pub(super) async fn next_round(&mut self) -> Result<Option<EventTime>, StreamerError> {
-        self.begin_main_again();
+    pub(super) fn next_round(&mut self) -> Option<EventTime> {
+        self.read = 0;
         match &mut self.main {
-            Main::MadeUp(made_up) => made_up.next_round(&self.streamer).await,
-            Main::Nothing | Main::Files(_) => Ok(None),
+            Main::Nothing => None,
+            Main::Files(files) => {
+                files.next_round();
+                None
+            }
+            Main::MadeUp(made_up) => made_up.next_round(),
         }
     }
 
@@ -215,30 +235,27 @@ impl MadeUp {
         if self.given {
             return Ok(None);
         }
-        let generated = match &self.last {
-            Some(last) => last.clone(),
-            None => {
-                let (settings, spool) = (self.settings.clone(), self.spool.clone());
-                let streamer = streamer.to_owned();
-                blocking(move || remembered::generated(&settings, &spool, &streamer)).await?
+        let (last, settings) = (self.last.clone(), self.settings.clone());
+        let (spool, name) = (self.spool.clone(), streamer.to_owned());
+        let generated = blocking(move || match last {
+            None => remembered::generated(&settings, &spool, &name),
+            Some(last) => {
+                remembered::remember(&last, &settings, &spool, &name)?;
+                Ok(last)
             }
-        };
+        })
+        .await?;
         self.last = Some(generated.clone());
         self.given = true;
         Ok(Some(Source::generated(generated, cluster, streamer)))
     }
 
-    async fn next_round(&mut self, streamer: &str) -> Result<Option<EventTime>, StreamerError> {
-        let Some(last) = &mut self.last else {
-            return Ok(None);
-        };
+    /// Goes on where it ended; answers the time of the last row. It is remembered when it is given:
+    /// before that time, somebody who starts again has to wait as well.
+    fn next_round(&mut self) -> Option<EventTime> {
+        self.given = false;
+        let last = self.last.as_mut()?;
         *last = last.following();
-        let (next, settings, spool) = (last.clone(), self.settings.clone(), self.spool.clone());
-        let streamer = streamer.to_owned();
-        blocking(move || {
-            remembered::remember(&next, &settings, &spool, &streamer)?;
-            Ok(Some(next.end()))
-        })
-        .await
+        Some(last.end())
     }
 }

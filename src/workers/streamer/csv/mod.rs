@@ -264,6 +264,10 @@ impl<R: Read> Reader<R> {
                 });
             }
             Form::Wide(wide) => {
+                // Whether its series are known already must not matter.
+                if std::str::from_utf8(record).is_err() {
+                    return Err("invalid UTF-8".to_owned());
+                }
                 let time = event_time(&mut self.last_time, &wide.time(record, &self.fields))?;
                 let samples = wide.samples(record, &self.fields)?;
                 let mut rows = Vec::with_capacity(samples.len());

@@ -428,6 +428,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn w03_what_a_record_is_worth_does_not_depend_on_what_was_read_before() {
+        let good = "2025-07-18 20:42:34,GPU-a,h,1,\n";
+        let bad = b"2025-07-18 20:42:34,GPU-a,h,1,\xff\n";
+        let header = "timestamp,uuid,Hostname,gpu_util,notes\n";
+        for before in ["", good] {
+            let file = [header.as_bytes(), before.as_bytes(), bad].concat();
+            let limits = Limits {
+                records: 10,
+                bytes: u64::MAX,
+            };
+            let bytes = Cursor::new(file.as_slice());
+            let mut reader = Reader::open(bytes, Path::new("a.csv"), "edge", limits).unwrap();
+            let chunk = reader.next_chunk().unwrap().unwrap();
+            assert_eq!(chunk.quarantined[0].reason, "invalid UTF-8");
+        }
+    }
+
     fn found(header: &str) -> Result<Option<Wide>, String> {
         let names: Vec<String> = header.split(',').map(str::to_owned).collect();
         layout(&names, Path::new("dir/node-7.csv"), 1).map_err(|error| error.to_string())

@@ -55,6 +55,7 @@ impl Source {
                 digest: hex::encode(hasher.finalize()),
             },
             path: place.shown(path),
+            file: path.to_owned(),
             size,
             is_own: place.is_own(),
             content: Content::File(FileContent {

@@ -280,6 +280,9 @@ impl Read for GeneratedReader {
             let skipped = usize::try_from(self.place - begins).map_err(io::Error::other)?;
             let rest = &text.as_bytes()[skipped..];
             let taken = rest.len().min(buffer.len() - filled);
+            if taken == 0 {
+                return Err(io::Error::other("a row is not as long as its like"));
+            }
             buffer[filled..filled + taken].copy_from_slice(&rest[..taken]);
             filled += taken;
             self.place += taken as u64;

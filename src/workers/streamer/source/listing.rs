@@ -1,6 +1,6 @@
 //! Which files are streamed: one, all of a folder, or those whose names match a pattern.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use super::super::{StreamerError, blocking};
 /// How the name of a file in a folder has to end.
 const ENDING: &str = "*.csv";
 /// A file that was written to within this time may not be complete.
-const SETTLE: Duration = Duration::from_secs(2);
+pub(super) const SETTLE: Duration = Duration::from_secs(2);
 
 /// Where sources come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +44,9 @@ pub(super) struct Stamp {
 pub(super) struct Listed {
     pub(super) files: BTreeMap<PathBuf, Stamp>,
     /// Those of them that may be incomplete.
-    fresh: Vec<PathBuf>,
+    fresh: BTreeSet<PathBuf>,
+    /// Those of which nothing can be told, and why.
+    pub(super) unreadable: BTreeMap<PathBuf, String>,
 }
 
 impl Place {
@@ -110,6 +112,13 @@ impl Place {
         }
     }
 
+    /// Whether a file is as it was found. A single file is what it is when it is opened.
+    pub(super) fn is_still(&self, path: &Path, stamp: Stamp) -> bool {
+        let found = std::fs::metadata(path);
+        // If it is gone, opening it says so.
+        matches!(self, Self::File(_)) || found.map_or(true, |found| Stamp::of(&found) == stamp)
+    }
+
     /// The files that are there now. A single file counts as there and complete. Blocks.
     pub(super) fn list(&self, now: SystemTime) -> io::Result<Listed> {
         let (folder, pattern) = match self {
@@ -117,7 +126,7 @@ impl Place {
                 let stamp = Stamp::of(&std::fs::metadata(path)?);
                 return Ok(Listed {
                     files: BTreeMap::from([(path.clone(), stamp)]),
-                    fresh: Vec::new(),
+                    ..Listed::default()
                 });
             }
             Self::Files { folder, pattern } => (folder, pattern.clone()),
@@ -132,15 +141,19 @@ impl Place {
                 continue;
             }
             let metadata = match std::fs::metadata(&path) {
+                Ok(metadata) => metadata,
                 // Gone again.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                found => found?,
+                Err(error) => {
+                    listed.unreadable.insert(path, error.to_string());
+                    continue;
+                }
             };
             if metadata.is_file() {
                 let stamp = Stamp::of(&metadata);
                 // An upload is put into place whole.
                 if !self.is_own() && stamp.is_fresh(now) {
-                    listed.fresh.push(path.clone());
+                    listed.fresh.insert(path.clone());
                 }
                 listed.files.insert(path, stamp);
             }
@@ -165,19 +178,18 @@ impl Stamp {
 }
 
 impl Listed {
-    /// The first file that is complete and was not done as it is; `before` are the files of the
-    /// look before, since a clock may be wrong.
-    pub(super) fn next(
-        &self,
-        done: &BTreeMap<PathBuf, Stamp>,
-        before: &Self,
-    ) -> Option<(&PathBuf, Stamp)> {
-        let mut files = self.files.iter();
-        let next = files.find(|(path, stamp)| {
-            let is_complete = !self.fresh.contains(path) || before.files.get(*path) == Some(stamp);
-            is_complete && done.get(*path) != Some(stamp)
-        });
-        next.map(|(path, stamp)| (path, *stamp))
+    /// The files that are complete, in order. One that was written to just now is if it was the same
+    /// at an earlier look: its writer's clock may be ahead of ours.
+    pub(super) fn complete(&self, earlier: Option<&Self>) -> VecDeque<(PathBuf, Stamp)> {
+        let rests = |path: &PathBuf, stamp: &Stamp| {
+            earlier.is_some_and(|earlier| earlier.files.get(path) == Some(stamp))
+        };
+        let files = self.files.iter();
+        let complete =
+            files.filter(|(path, stamp)| !self.fresh.contains(*path) || rests(path, stamp));
+        complete
+            .map(|(path, stamp)| (path.clone(), *stamp))
+            .collect()
     }
 }
 
@@ -226,25 +238,21 @@ mod tests {
     }
 
     #[test]
-    fn w01_a_file_is_next_once_it_rests_and_again_when_it_changed() {
+    fn w01_a_file_is_complete_once_it_rests() {
         let folder = tempfile::tempdir().unwrap();
         let path = write(folder.path(), "a.csv");
         let place = Place::of(folder.path());
         let modified = std::fs::metadata(&path).unwrap().modified().unwrap();
-        let nothing = Listed::default();
-        let mut done = BTreeMap::new();
         let fresh = place.list(modified + Duration::from_millis(1999)).unwrap();
-        assert_eq!(fresh.next(&done, &nothing), None);
+        assert_eq!(fresh.complete(None), []);
         let rested = place.list(modified + SETTLE).unwrap();
-        let (_, stamp) = rested.next(&done, &nothing).unwrap();
-        // Its writer's clock is ahead of ours: it rests if it is the same twice.
+        assert_eq!(rested.complete(None)[0].0, path);
+        // Its writer's clock is ahead of ours.
         let ahead = place.list(modified - Duration::from_secs(3600)).unwrap();
-        assert_eq!(ahead.next(&done, &nothing), None);
-        assert!(ahead.next(&done, &ahead).is_some());
-        done.insert(path.clone(), stamp);
-        assert_eq!(rested.next(&done, &nothing), None);
+        assert_eq!(ahead.complete(None), []);
+        assert_eq!(ahead.complete(Some(&ahead)).len(), 1);
         std::fs::write(&path, "longer than before").unwrap();
-        let changed = place.list(modified + Duration::from_secs(3600)).unwrap();
-        assert_eq!(changed.next(&done, &nothing).unwrap().0, &path);
+        let changed = place.list(modified - Duration::from_secs(3600)).unwrap();
+        assert_eq!(changed.complete(Some(&ahead)), []);
     }
 }

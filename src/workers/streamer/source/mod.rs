@@ -25,6 +25,8 @@ pub(super) struct Source {
     pub(super) id: SourceId,
     /// For messages, and for the host's name where the content has none.
     pub(super) path: PathBuf,
+    /// Where it is; empty if it is no file.
+    pub(super) file: PathBuf,
     pub(super) size: u64,
     /// Whether no other streamer has the same source.
     pub(super) is_own: bool,
@@ -48,6 +50,7 @@ impl Source {
                 name: name.clone(),
             },
             path: PathBuf::from(name),
+            file: PathBuf::new(),
             size: generated.size(),
             is_own: true,
             content: Content::Generated(generated),

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
 use crate::config::worker::UploadSettings;
@@ -79,6 +80,8 @@ impl Uploads {
     pub fn open(settings: &UploadSettings, spool: &Path) -> io::Result<Self> {
         let folder = spool.join(FOLDER);
         fs::create_dir_all(&folder)?;
+        // A file in it is promised to be there after a power cut.
+        File::open(spool)?.sync_all()?;
         let mut inner = Inner::default();
         for entry in fs::read_dir(&folder)? {
             let entry = entry?;
@@ -184,19 +187,22 @@ impl Uploads {
     /// Puts a file into place that is whole and durable. Blocks.
     fn place(&self, partial: &Path, name: &str, size: u64) -> io::Result<()> {
         self.with(|inner| {
-            if inner.files.contains_key(name) {
+            let known = inner.files.get(name);
+            if known.is_some_and(|known| !matches!(known.state, State::Refused(_))) {
                 // The same content under the same name: it is there already.
-                return fs::remove_file(partial);
+                fs::remove_file(partial)?;
+            } else {
+                // One that could not be read is read again: it is another file now.
+                fs::rename(partial, self.0.folder.join(name))?;
+                let upload = Upload {
+                    size,
+                    since: SystemTime::now(),
+                    state: State::Waiting,
+                };
+                inner.files.insert(name.to_owned(), upload);
             }
-            fs::rename(partial, self.0.folder.join(name))?;
-            File::open(&self.0.folder)?.sync_all()?;
-            let upload = Upload {
-                size,
-                since: SystemTime::now(),
-                state: State::Waiting,
-            };
-            inner.files.insert(name.to_owned(), upload);
-            Ok(())
+            // Also if it was there: whoever put it there may not have come to this.
+            File::open(&self.0.folder)?.sync_all()
         })
     }
 }
@@ -215,7 +221,14 @@ impl Inner {
     }
 }
 
+/// What an upload is asked for by: the same content may be there under several names.
+fn file_id(kept: &str) -> String {
+    let digest = Sha256::digest(kept.as_bytes());
+    hex::encode(&digest[..16])
+}
+
 fn told((name, upload): (&String, &Upload)) -> Value {
+    let id = file_id(name);
     let (digest, name) = name.split_once('-').unwrap_or(("", name));
     let (status, detail) = match &upload.state {
         State::Waiting => ("accepted", None),
@@ -224,8 +237,9 @@ fn told((name, upload): (&String, &Upload)) -> Value {
         State::Refused(why) => ("refused", Some(why)),
     };
     json!({
-        "file_id": digest,
+        "file_id": id,
         "filename": name,
+        "sha256": digest,
         "size": upload.size,
         "status": status,
         "detail": detail,

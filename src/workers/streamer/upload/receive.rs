@@ -4,8 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use axum::body::Bytes;
-use futures::{Stream, StreamExt as _};
+use axum::body::{Body, Bytes};
+use futures::{Stream, StreamExt as _, stream};
 use sha2::{Digest as _, Sha256};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
@@ -13,10 +13,12 @@ use tokio::time::timeout;
 
 use crate::workers::streamer::csv::{Limits, ReadError, Reader};
 
-use super::{PARTIAL, Uploads};
+use super::{PARTIAL, Uploads, file_id};
 
 /// How long the sender may send nothing.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes of a form around its file.
+const AROUND: u64 = 64 * 1024;
 /// Longest name of a file in bytes: a digest stands before it, and file systems take 255.
 const LONGEST_NAME: usize = 150;
 
@@ -49,8 +51,33 @@ pub(super) enum Refusal {
 /// A file that was taken.
 #[derive(Debug)]
 pub(super) struct Taken {
+    pub(super) id: String,
     pub(super) digest: String,
     pub(super) size: u64,
+}
+
+/// The pieces of a request, with an end to its length and to its sender's silence: also what stands
+/// around the file in a form.
+pub(super) fn bounded(
+    body: Body,
+    limit: u64,
+) -> impl Stream<Item = Result<Bytes, Refusal>> + Send + Unpin {
+    let pieces = body.into_data_stream();
+    Box::pin(stream::try_unfold(
+        (pieces, 0),
+        move |(mut pieces, read)| async move {
+            let piece = timeout(PATIENCE, pieces.next()).await;
+            let Some(piece) = piece.map_err(|_| Refusal::Stalled)? else {
+                return Ok(None);
+            };
+            let piece = piece.map_err(|error| Refusal::Broken(error.to_string()))?;
+            let read = read + piece.len() as u64;
+            if read > limit.saturating_add(AROUND) {
+                return Err(Refusal::TooLarge(limit));
+            }
+            Ok(Some((piece, (pieces, read))))
+        },
+    ))
 }
 
 /// A file that is not whole yet. Unless it is put into place, nothing of it stays.
@@ -90,14 +117,11 @@ pub(super) fn name(given: Option<&str>) -> Result<&str, Refusal> {
 }
 
 /// Takes a file from the pieces of a request, and answers once it is whole and durable.
-pub(super) async fn receive<E: ToString>(
+pub(super) async fn receive(
     uploads: &Uploads,
     name: &str,
-    pieces: impl Stream<Item = Result<Bytes, E>>,
+    pieces: impl Stream<Item = Result<Bytes, Refusal>>,
 ) -> Result<Taken, Refusal> {
-    let Ok(_slot) = uploads.0.slots.try_acquire() else {
-        return Err(Refusal::Busy(super::AT_ONCE));
-    };
     let random = hex::encode(rand::random::<[u8; 8]>());
     let mut partial = Partial {
         uploads,
@@ -108,9 +132,10 @@ pub(super) async fn receive<E: ToString>(
     let (path, shown) = (partial.path.clone(), PathBuf::from(name));
     blocking(move || check(&path, &shown)).await?;
     let kept = format!("{digest}-{}", with_known_ending(name));
+    let id = file_id(&kept);
     let (path, placing) = (partial.path.clone(), uploads.clone());
     blocking(move || Ok(placing.place(&path, &kept, size)?)).await?;
-    Ok(Taken { digest, size })
+    Ok(Taken { id, digest, size })
 }
 
 /// The ending by which files are found.
@@ -119,20 +144,16 @@ fn with_known_ending(name: &str) -> String {
     format!("{stem}.csv")
 }
 
-async fn write<E: ToString>(
+async fn write(
     partial: &mut Partial<'_>,
-    pieces: impl Stream<Item = Result<Bytes, E>>,
+    pieces: impl Stream<Item = Result<Bytes, Refusal>>,
 ) -> Result<(String, u64), Refusal> {
     let uploads = partial.uploads;
     let mut file = File::create_new(&partial.path).await?;
     let mut hasher = Sha256::new();
     let mut pieces = std::pin::pin!(pieces);
-    loop {
-        let piece = timeout(PATIENCE, pieces.next()).await;
-        let piece = match piece.map_err(|_| Refusal::Stalled)? {
-            None => break,
-            Some(piece) => piece.map_err(|error| Refusal::Broken(error.to_string()))?,
-        };
+    while let Some(piece) = pieces.next().await {
+        let piece = piece?;
         let length = piece.len() as u64;
         if partial.reserved + length > uploads.0.limit {
             return Err(Refusal::TooLarge(uploads.0.limit));

@@ -1,14 +1,18 @@
 //! `POST /api/v1/csv/upload`, and what became of uploads.
 
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, FromRequest as _, Multipart, Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use futures::stream;
+use futures::{Stream, stream};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::model::causes::chain;
 use crate::workers::runtime::http::is_from_here;
@@ -16,7 +20,10 @@ use crate::workers::runtime::problem::problem;
 use crate::workers::runtime::token::shown;
 
 use super::Uploads;
-use super::receive::{Refusal, Taken, name, receive};
+use super::receive::{Refusal, Taken, bounded, name, receive};
+
+/// Longest time for one upload, however slowly it comes.
+const LONGEST: Duration = Duration::from_secs(3600);
 
 /// The routes for uploads. They ask for the token; without one, for a connection from this host.
 pub fn router(uploads: Uploads) -> Router {
@@ -63,23 +70,34 @@ async fn upload(
     Query(named): Query<Named>,
     request: Request,
 ) -> Response {
+    let Ok(_slot) = uploads.0.slots.try_acquire() else {
+        return refused(&Refusal::Busy(super::AT_ONCE));
+    };
+    let limit = uploads.0.limit;
     let content_type = request.headers().get(header::CONTENT_TYPE);
     let is_form =
         content_type.is_some_and(|kind| kind.as_bytes().starts_with(b"multipart/form-data"));
-    let taken = if is_form {
-        match Multipart::from_request(request, &()).await {
-            Ok(form) => from_form(&uploads, form).await,
-            Err(rejection) => Err(Refusal::Broken(rejection.body_text())),
+    let taking = async {
+        if is_form {
+            let bounded = request.map(|body| Body::from_stream(bounded(body, limit)));
+            match Multipart::from_request(bounded, &()).await {
+                Ok(form) => from_form(&uploads, form).await,
+                Err(rejection) => Err(Refusal::Broken(rejection.body_text())),
+            }
+        } else {
+            let name = named.filename.as_deref();
+            from_body(&uploads, name, bounded(request.into_body(), limit)).await
         }
-    } else {
-        from_body(&uploads, named.filename.as_deref(), request).await
     };
+    let taken = timeout(LONGEST, taking)
+        .await
+        .unwrap_or(Err(Refusal::Stalled));
     match taken {
-        Ok((name, Taken { digest, size })) => {
+        Ok((name, Taken { id, digest, size })) => {
             tracing::info!(file = name, size, digest, "uploaded");
-            let place = format!("/api/v1/csv/uploads/{digest}");
+            let place = format!("/api/v1/csv/uploads/{id}");
             let body = json!({
-                "file_id": digest,
+                "file_id": id,
                 "filename": name,
                 "size": size,
                 "sha256": digest,
@@ -108,7 +126,8 @@ async fn from_form(uploads: &Uploads, mut form: Multipart) -> Result<(String, Ta
         }
         let name = name(field.file_name())?.to_owned();
         let pieces = stream::unfold(field, async |mut field| {
-            let piece = field.chunk().await.map_err(|error| error.body_text());
+            let piece = field.chunk().await;
+            let piece = piece.map_err(|error| Refusal::Broken(error.body_text()));
             piece.transpose().map(|piece| (piece, field))
         });
         let taken = receive(uploads, &name, pieces).await?;
@@ -119,10 +138,9 @@ async fn from_form(uploads: &Uploads, mut form: Multipart) -> Result<(String, Ta
 async fn from_body(
     uploads: &Uploads,
     given: Option<&str>,
-    request: Request,
+    pieces: impl Stream<Item = Result<Bytes, Refusal>>,
 ) -> Result<(String, Taken), Refusal> {
     let name = name(given)?.to_owned();
-    let pieces = request.into_body().into_data_stream();
     let taken = receive(uploads, &name, pieces).await?;
     Ok((name, taken))
 }
