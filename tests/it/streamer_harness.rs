@@ -49,6 +49,7 @@ fn identity(id: &str) -> IdentitySettings {
 /// A streamer that runs beside the test.
 pub(crate) struct Streamer {
     pub(crate) vitals: Vitals,
+    spool: PathBuf,
     stop: CancellationToken,
     pub(crate) task: JoinHandle<Result<(), StreamerError>>,
 }
@@ -57,11 +58,17 @@ impl Streamer {
     pub(crate) fn start<Q: Queue>(id: &str, settings: &StreamerSettings, queue: &Q) -> Self {
         let (vitals, stop) = (Vitals::default(), CancellationToken::new());
         let (settings, identity) = (settings.clone(), identity(id));
+        let spool = settings.spool_dir.clone();
         let task = tokio::spawn({
             let (queue, vitals, stop) = (queue.clone(), vitals.clone(), stop.clone());
             async move { run(&settings, &identity, queue, None, (vitals, stop)).await }
         });
-        Self { vitals, stop, task }
+        Self {
+            vitals,
+            spool,
+            stop,
+            task,
+        }
     }
 
     pub(crate) fn number(&self, detail: &str) -> u64 {
@@ -90,6 +97,12 @@ impl Streamer {
         self.task.abort();
         // Cancelled, unless it had ended just before.
         drop(self.task.await);
+        // A write that was under way goes on in its thread, which the end of a process would end.
+        let lock = self.spool.join("lock");
+        eventually("the spool of the killed one", LIMIT, async || {
+            std::fs::File::open(&lock).ok()?.try_lock().ok()
+        })
+        .await;
     }
 }
 
