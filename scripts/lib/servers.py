@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -26,9 +27,18 @@ class Failed(Exception):
 
 
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """A port from which the kernel lets nobody connect (it takes those from 32768 on): a worker that
+    tries to reach a killed server can otherwise reach itself, and then has the server's port.
+    """
+    for _ in range(1000):
+        port = random.SystemRandom().randrange(15000, 32000)
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("no free port from 15000 to 32000")
 
 
 def eventually(what, look, limit=None, pause=0.01):
