@@ -45,7 +45,11 @@ def two_batch_sizes(line, _):
 def zombie(line, _):
     """Frozen with entries in its hands for longer than they are left alone."""
     backlog(line, line.size(100_000, 10_000))
-    frozen = frozen_with_entries(line)
+    taken_over(line, frozen_with_entries(line))
+
+
+def taken_over(line, frozen):
+    """Another collector stores what the frozen one has, and both go on together."""
     since = time.monotonic()
     line.collector("collector-1")
     line.drained(since, is_small=True)
@@ -68,13 +72,7 @@ def zombie_in_transaction(line, _):
         line.when("a transaction that waits", lambda: line.store.one(open_ones + "wait_event = 'advisory'") != ["0"])
         frozen.freeze()
     line.when("an open one", lambda: line.store.one(open_ones + "state = 'idle in transaction'") != ["0"])
-    since = time.monotonic()
-    line.collector("collector-1")
-    line.drained(since, is_small=True)
-    frozen.thaw()
-    line.drained()
-    flow_and(line, time.monotonic, name="streamer-1")
-    line.verify()
+    taken_over(line, frozen)
 
 
 @scenario("terminated", "22", "SIGTERM under load ends a worker without an error and in its grace; the rest follows")

@@ -2,6 +2,7 @@
 together. The moments are made by freezing servers and holding locks: the product has nothing in it for
 tests."""
 
+import contextlib
 import time
 
 from line import STREAMS, Failed, told
@@ -83,6 +84,18 @@ def kill(line, victim):
 @scenario("killed-before-commit", "2", "nothing is acknowledged before the commit: what was under way is stored")
 def killed_before_commit(line, _):
     """A lock on the ledger holds the transaction open until its collector is dead."""
+    with a_transaction_that_waits(line) as collector:
+        collector.kill()
+        if line.queue.call("XLEN", STREAMS[0]) == 0:
+            raise Failed("acknowledged before the commit: the stream is empty")
+    collector.start()
+    line.drained(time.monotonic())
+    line.verify()
+
+
+@contextlib.contextmanager
+def a_transaction_that_waits(line):
+    """A collector with a full transaction, which cannot enter its rows as long as this is held."""
     made = line.file(line.size(50_000, 5_000))
     collector = line.collector()
     line.when("the tables", lambda: line.store.rows("SELECT FROM ledger") == [])
@@ -90,12 +103,7 @@ def killed_before_commit(line, _):
         lock.rows("BEGIN; LOCK TABLE ledger IN ACCESS EXCLUSIVE MODE")
         line.streamer(made)
         line.when("a transaction that waits", lambda: waits_for_lock(line))
-        collector.kill()
-        if line.queue.call("XLEN", STREAMS[0]) == 0:
-            raise Failed("acknowledged before the commit: the stream is empty")
-    collector.start()
-    line.drained(time.monotonic())
-    line.verify()
+        yield collector
 
 
 def waits_for_lock(line):
@@ -108,13 +116,7 @@ def waits_for_lock(line):
 @scenario("killed-after-commit", "4", "what was committed and not acknowledged is not stored again")
 def killed_after_commit(line, _):
     """Redis is frozen while the commit happens, so that no acknowledgement reaches it."""
-    made = line.file(line.size(50_000, 5_000))
-    collector = line.collector()
-    line.when("the tables", lambda: line.store.rows("SELECT FROM ledger") == [])
-    with line.store.session() as lock:
-        lock.rows("BEGIN; LOCK TABLE ledger IN ACCESS EXCLUSIVE MODE")
-        line.streamer(made)
-        line.when("a transaction that waits", lambda: waits_for_lock(line))
+    with a_transaction_that_waits(line) as collector:
         line.redis.freeze()
     line.when("rows in the store", lambda: line.stored() > 0)
     collector.kill()

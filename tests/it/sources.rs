@@ -115,16 +115,12 @@ async fn w01_a_file_that_cannot_be_streamed_is_told_and_one_that_grew_is_not_sto
     streamer.stop().await;
 }
 
-fn generating(settings: &GenerateSettings, spool: &Path) -> StreamerSettings {
+fn generating(made_up: &GenerateSettings, spool: &Path) -> StreamerSettings {
     StreamerSettings {
-        source: SourceSettings::Generated(settings.clone()),
+        source: SourceSettings::Generated(made_up.clone()),
         replicas: 3,
-        ..settings_of(spool)
+        ..settings("", spool)
     }
-}
-
-fn settings_of(spool: &Path) -> StreamerSettings {
-    settings("", spool)
 }
 
 #[tokio::test]

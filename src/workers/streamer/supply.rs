@@ -177,9 +177,7 @@ impl Supply {
             (false, Main::Files(files), _) if files.may_grow() => files,
             _ => return Err(error),
         };
-        let why = chain(&error);
-        tracing::error!(source = %source.id, why, "what siblings left of this file cannot be read");
-        files.tell(&source.file, why);
+        files.tell(&source.file, chain(&error));
         Ok(())
     }
 

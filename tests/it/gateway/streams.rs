@@ -9,6 +9,7 @@ use telectl::config::worker::GatewaySettings;
 use telectl::store::Store as _;
 use tokio::time::{Instant, timeout};
 
+use crate::servers::eventually;
 use crate::store_data::{MadeUp, uuid};
 use crate::store_fixture::{InPostgres, InSqlite, StoreFixture};
 
@@ -241,11 +242,11 @@ async fn w13_streams_are_bounded_in_number_and_the_place_is_free_again() {
     // The other routes answer.
     gateway.ok("/api/v1/gpus").await;
     drop(first);
-    let deadline = Instant::now() + PATIENCE;
-    while ask(&gateway, "", None).await.status() != StatusCode::OK {
-        assert!(Instant::now() < deadline, "the place does not get free");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    eventually("a free place", PATIENCE, async || {
+        let status = ask(&gateway, "", None).await.status();
+        (status == StatusCode::OK).then_some(())
+    })
+    .await;
 }
 
 /// It outlives the longest time for an answer, says that it is alive, and ends with the gateway.

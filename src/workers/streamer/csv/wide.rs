@@ -128,8 +128,7 @@ pub(super) struct Wide {
     /// Those of [`COLUMNS`] behind the time, in that order.
     labels: [Option<usize>; 8],
     metrics: Vec<Metric>,
-    /// The host of every record, if the file has no column for it: the file's name without what
-    /// follows the first dot that is not part of it.
+    /// The host of every record, if the file has no column for it: the file's name without `.csv`.
     host: String,
     /// Columns that mean nothing here.
     pub(super) ignored: Vec<String>,
