@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help packages build demo down test unit lint image cluster-up cluster-down bench chaos chaos-deploy \
+.PHONY: help packages build demo down test unit lint image cluster-up cluster-down bench profile chaos chaos-deploy \
 	chaos-pipeline sabotage sweep acceptance api-fuzz \
 	helm-install-same-cluster helm-install-cross-cluster-all helm-install-cross-cluster-edge \
 	helm-install-cross-cluster-central validate-same-cluster validate-cross-cluster \
@@ -48,6 +48,9 @@ unit: ## Only the tests that need no server and no cluster
 
 bench: packages build ## Paired measurements, and telectl against helm and kubectl; not part of the tests
 	@scripts/bench
+
+profile: packages ## Instructions per row in the workers' inner loops, by valgrind (BASE=… to compare)
+	@scripts/profile
 
 chaos: chaos-pipeline chaos-deploy ## Both: the data path under faults, and deployments that are killed
 

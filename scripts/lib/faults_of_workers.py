@@ -168,6 +168,40 @@ def power_cut(line, _):
     return f"{kept} bytes of spool on the disk"
 
 
+@scenario("spool-damaged", "18", "a spool whose disk has lied costs work and no row: what it lacks is read again")
+def spool_damaged(line, _):
+    """Nothing of it is published yet when bits change, a segment ends too early, and one is gone."""
+    prepare(line)
+    for damage in (flip_bit, cut_off, delete):
+        line.redis.kill()
+        streamer = line.streamer(line.file(line.size(100_000, 10_000)), BATCH_SIZE=100)
+        line.when("batches in the spool", lambda: line.spooled() > 10_000)
+        streamer.kill()
+        segments = sorted(line.spool().glob("*.log"))
+        damage(line, line.chance.choice(segments))
+        line.redis.begin()
+        line.collector()
+        streamer.start()
+        line.drained(time.monotonic())
+        line.stop_workers()
+    line.verify()
+    return "a bit, an end, a segment"
+
+
+def flip_bit(line, segment):
+    content = bytearray(segment.read_bytes())
+    content[line.chance.randrange(len(content))] ^= 1 << line.chance.randrange(8)
+    segment.write_bytes(content)
+
+
+def cut_off(line, segment):
+    os.truncate(segment, line.chance.randrange(segment.stat().st_size))
+
+
+def delete(_, segment):
+    segment.unlink()
+
+
 @scenario("slow-collector", "13", "behind a slow collector everybody's memory and disk stay bounded")
 def slow_collector(line, _):
     """It commits ten times a second at most, and small groups."""

@@ -209,7 +209,8 @@ class Line:
         client = [*self.postgres.client(DATABASE), "-c", f"COPY ({query}) TO STDOUT (FORMAT csv)"]
         with subprocess.Popen(client, stdout=subprocess.PIPE, text=True) as copying:
             for series_id, micros, value in csv.reader(copying.stdout):
-                missing[source.identity(series[series_id], int(micros), float(value))] -= 1
+                number = float(value) if value else None
+                missing[source.identity(series[series_id], int(micros), number)] -= 1
         lost = sum(count for count in missing.values() if count > 0)
         surplus = -sum(count for count in missing.values() if count < 0)
         if copying.returncode != 0 or lost or surplus:

@@ -61,6 +61,17 @@ def children(pid):
     return [int(child) for child in tasks.split()]
 
 
+def stands_still(pid):
+    """Whether none of its threads runs; one that is gone does not."""
+    for stat in pathlib.Path(f"/proc/{pid}/task").glob("*/stat"):
+        try:
+            if stat.read_text().rpartition(")")[2].split()[0] not in "TZ":
+                return False
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return True
+
+
 class Process:
     """A process that is started again and again with the same command."""
 
@@ -101,7 +112,9 @@ class Process:
         self.ended()
 
     def freeze(self):
+        """Until all its threads stand still: the signal alone does not wait for them."""
         self.send(signal.SIGSTOP)
+        eventually(f"{self.name} standing still", lambda: all(map(stands_still, self.family())), pause=0.001)
 
     def thaw(self):
         self.send(signal.SIGCONT)

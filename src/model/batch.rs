@@ -104,6 +104,14 @@ impl SeriesLabels {
     }
 }
 
+impl SeriesLabels {
+    /// How much memory they take, in bytes: what bounds by number alone do not bound.
+    pub fn weight(&self) -> usize {
+        let texts: usize = self.texts().iter().map(|text| text.len()).sum();
+        size_of::<Self>() + texts
+    }
+}
+
 /// The rows of a batch, one column each; all columns have the same length.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Rows {
@@ -127,6 +135,12 @@ impl Rows {
     pub fn is_empty(&self) -> bool {
         self.series.is_empty()
     }
+
+    /// How much memory they take, in bytes.
+    pub fn weight(&self) -> usize {
+        const ROW: usize = size_of::<(u32, EventTime, Option<f64>, u64)>();
+        self.len() * ROW
+    }
 }
 
 /// A row that cannot be stored, and why.
@@ -140,6 +154,13 @@ pub struct Quarantined {
     pub reason: String,
     /// The record as it stands in the source, at most 4 KiB of it.
     pub record: Vec<u8>,
+}
+
+impl Quarantined {
+    /// How much memory it takes, in bytes.
+    pub fn weight(&self) -> usize {
+        size_of::<Self>() + self.reason.len() + self.record.len()
+    }
 }
 
 /// A part of a source, ready to be stored in one transaction with others.

@@ -72,6 +72,26 @@ fn w17_two_streamers_that_cut_a_file_differently_store_every_row_once() {
     assert_held("two-batch-sizes,zombie-in-transaction");
 }
 
+#[test]
+fn w02_a_file_full_of_damage_costs_its_bad_records_only() {
+    assert_held("hostile-file");
+}
+
+#[test]
+fn w19_what_a_network_loses_on_the_way_is_stored_once() {
+    assert_held("network-to-redis,network-to-postgres");
+}
+
+#[test]
+fn w10_neither_clocks_nor_a_damaged_spool_change_what_is_stored() {
+    assert_held("clocks,spool-damaged");
+}
+
+#[test]
+fn w13_slow_clients_and_absent_servers_leave_the_gateway_alive() {
+    assert_held("gateway");
+}
+
 /// A streamer that changes one cell of the file: as many rows as in the file, and not the same.
 #[test]
 fn w10_a_row_that_is_not_that_of_the_file_is_found() {

@@ -11,14 +11,20 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::model::batch::SeriesLabels;
 
-/// Series that are remembered; some 1 KiB each.
+/// Series that are remembered at most, and how much memory they may take: some 500 bytes each, but up to
+/// 75 KiB.
 const MOST_REMEMBERED: usize = 50_000;
+const MOST_BYTES: usize = 24 * 1024 * 1024;
 
 /// Labels by their texts.
 #[derive(Default)]
 pub(super) struct KnownLabels {
     table: HashTable<Arc<SeriesLabels>>,
     hasher: DefaultHashBuilder,
+    /// Bytes of what the table holds.
+    held: usize,
+    /// Bytes of all that were ever learnt.
+    learnt: usize,
 }
 
 impl KnownLabels {
@@ -29,16 +35,25 @@ impl KnownLabels {
         if let Some(known) = self.table.find(hash, same) {
             return Arc::clone(known);
         }
-        if self.table.len() >= MOST_REMEMBERED {
-            self.table.clear();
-        }
         let labels = Arc::new(SeriesLabels::of_texts(texts.map(str::to_owned)));
+        let weight = labels.weight();
+        if self.table.len() >= MOST_REMEMBERED || self.held + weight > MOST_BYTES {
+            self.table.clear();
+            self.held = 0;
+        }
+        self.held += weight;
+        self.learnt += weight;
         let hasher = &self.hasher;
         self.table
             .insert_unique(hash, Arc::clone(&labels), |known| {
                 hasher.hash_one(known.texts())
             });
         labels
+    }
+
+    /// Bytes of labels that were not known when they came, from the first message on.
+    pub(super) const fn learnt(&self) -> usize {
+        self.learnt
     }
 }
 
@@ -68,6 +83,16 @@ mod tests {
             texts[4] = &number;
             known.labels(&texts);
         }
-        assert!(known.table.len() <= MOST_REMEMBERED);
+        assert_eq!(known.table.len(), 1);
+        let long = "l".repeat(64 * 1024);
+        for number in 0..1000 {
+            let number = number.to_string();
+            let mut texts = [""; 11];
+            (texts[4], texts[10]) = (&number, &long);
+            known.labels(&texts);
+            assert!(known.held <= MOST_BYTES);
+        }
+        assert!(known.table.len() > 100);
+        assert!(known.learnt() > 1000 * long.len());
     }
 }

@@ -136,6 +136,11 @@ pub struct Decoder {
 }
 
 impl Decoder {
+    /// Bytes of the labels that were not known when they came, of all messages so far.
+    pub fn learnt(&self) -> usize {
+        self.known.learnt()
+    }
+
     /// The message in these bytes.
     pub fn decode(&mut self, bytes: &[u8]) -> Result<Message, DecodeError> {
         if bytes.len() < HEADER || !bytes.starts_with(&MAGIC) {

@@ -18,8 +18,10 @@ use crate::store::identity::{series_id, shown};
 use super::Known;
 use super::fault::Fault;
 
-/// Series remembered at most; about 1 KiB each.
+/// Series remembered at most, and how much memory their labels may take: some 500 bytes each, but up to
+/// 75 KiB.
 const SERIES_LIMIT: usize = 50_000;
+const SERIES_BYTES: usize = 24 * 1024 * 1024;
 /// Sources remembered at most.
 const SOURCE_LIMIT: usize = 10_000;
 
@@ -30,6 +32,8 @@ pub(super) struct Catalogue {
     pub(super) token: Option<StoreToken>,
     sources: HashMap<SourceId, i32>,
     series: HashMap<ByAddress, i64>,
+    /// Bytes of the labels in `series`.
+    series_bytes: usize,
     /// Days since the epoch that have a partition.
     pub(super) days: HashSet<i64>,
 }
@@ -142,13 +146,17 @@ fn collision(
 }
 
 fn remember(catalogue: &mut Catalogue, offered: &Offered<'_>) {
-    if catalogue.series.len() + offered.len() > SERIES_LIMIT {
-        catalogue.series.clear();
+    for (id, (labels, _)) in offered {
+        let bytes = catalogue.series_bytes + labels.weight();
+        if catalogue.series.len() >= SERIES_LIMIT || bytes > SERIES_BYTES {
+            catalogue.series.clear();
+            catalogue.series_bytes = 0;
+        }
+        let known = ByAddress(Arc::clone(labels));
+        if catalogue.series.insert(known, *id).is_none() {
+            catalogue.series_bytes += labels.weight();
+        }
     }
-    let known = offered
-        .iter()
-        .map(|(id, (labels, _))| (ByAddress(Arc::clone(labels)), *id));
-    catalogue.series.extend(known.take(SERIES_LIMIT));
 }
 
 async fn upsert_series(client: &Object, offered: &Offered<'_>) -> Result<(), Fault> {

@@ -24,6 +24,7 @@ mod aggregate;
 mod canary;
 mod catalogue;
 mod connection;
+pub mod copy;
 mod fault;
 mod freshness;
 mod ledger;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::pin::pin;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use deadpool_postgres::{Object, Transaction};
 use futures::SinkExt as _;
 
@@ -13,9 +13,9 @@ use crate::store::check::printable;
 use crate::store::coverage::{self, Verdict};
 
 use super::catalogue::Located;
+use super::copy::{self, Sample};
 use super::fault::Fault;
 use super::ledger::{enter, key, verdict};
-use super::read::EPOCH;
 use super::write::signed;
 
 /// How far a transaction goes in keeping others out.
@@ -72,7 +72,7 @@ pub(super) async fn transact(
         transaction.rollback().await?;
         return Ok(None);
     };
-    copy(&transaction, &rows(plan, &findings)).await?;
+    copy(&transaction, rows(plan, &findings)).await?;
     quarantine(&transaction, plan, &findings).await?;
     transaction.commit().await?;
     Ok(Some(outcomes(plan, findings)))
@@ -167,10 +167,7 @@ async fn complete(
     Err(Fault::Contended)
 }
 
-/// A row of `sample`: series, microseconds since the epoch, value.
-type Sample = (i64, i64, Option<f64>);
-
-/// The rows of all granted ranges, in the order of the index, which makes entering them cheap.
+/// The rows of all granted ranges.
 fn rows(plan: &Plan<'_>, findings: &[Finding]) -> Vec<Sample> {
     let mut samples = Vec::new();
     for (located, finding) in plan.located.iter().zip(findings) {
@@ -185,53 +182,26 @@ fn rows(plan: &Plan<'_>, findings: &[Finding]) -> Vec<Sample> {
             }
         }
     }
-    samples.sort_unstable_by_key(|(series, time, _)| (*series, *time));
     samples
 }
 
-async fn copy(transaction: &Transaction<'_>, samples: &[Sample]) -> Result<(), Fault> {
+async fn copy(transaction: &Transaction<'_>, samples: Vec<Sample>) -> Result<(), Fault> {
     if samples.is_empty() {
         return Ok(());
     }
+    let given = samples.len() as u64;
     let sink = transaction
         .copy_in::<_, Bytes>("COPY sample (series_id, ts, value) FROM STDIN BINARY")
         .await?;
     let mut sink = pin!(sink);
-    let mut buffer = BytesMut::with_capacity(CHUNK + 64);
-    buffer.put_slice(b"PGCOPY\n\xff\r\n\0");
-    buffer.put_slice(&[0; 8]);
-    for sample in samples {
-        encode(&mut buffer, sample);
-        if buffer.len() >= CHUNK {
-            sink.send(buffer.split().freeze()).await?;
-            buffer.reserve(CHUNK + 64);
-        }
+    for frame in copy::frames(samples) {
+        sink.send(frame).await?;
     }
-    buffer.put_i16(-1);
-    sink.send(buffer.freeze()).await?;
-    let (given, taken) = (samples.len() as u64, sink.finish().await?);
+    let taken = sink.finish().await?;
     if given != taken {
         return Err(Fault::Count { given, taken });
     }
     Ok(())
-}
-
-/// Bytes sent at once.
-const CHUNK: usize = 64 * 1024;
-
-fn encode(buffer: &mut BytesMut, (series, time, value): &Sample) {
-    buffer.put_i16(3);
-    buffer.put_i32(8);
-    buffer.put_i64(*series);
-    buffer.put_i32(8);
-    buffer.put_i64(time - EPOCH);
-    match value {
-        Some(value) => {
-            buffer.put_i32(8);
-            buffer.put_f64(*value);
-        }
-        None => buffer.put_i32(-1),
-    }
 }
 
 async fn quarantine(

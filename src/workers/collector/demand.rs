@@ -1,6 +1,8 @@
 //! How much to ask for.
 
-/// How many entries to ask for, so that their rows fill about one transaction.
+use super::inbox::GROUP_BYTES;
+
+/// How many entries to ask for, so that they fill about one transaction.
 #[derive(Debug)]
 pub(super) struct Demand {
     entries: usize,
@@ -21,12 +23,12 @@ impl Demand {
         self.entries
     }
 
-    /// Takes note of how many rows so many entries had.
-    pub(super) fn learn(&mut self, entries: usize, rows: usize) {
+    /// Takes note of how many rows, and bytes of memory, so many entries had.
+    pub(super) fn learn(&mut self, entries: usize, rows: usize, bytes: usize) {
         let (fewest, most) = Self::RANGE;
-        if rows > self.rows {
+        if rows > self.rows || bytes > GROUP_BYTES {
             self.entries = (self.entries / 2).max(fewest);
-        } else if entries >= self.entries && rows <= self.rows / 2 {
+        } else if entries >= self.entries && rows <= self.rows / 2 && bytes <= GROUP_BYTES / 2 {
             self.entries = (self.entries * 2).min(most);
         }
     }
@@ -40,15 +42,30 @@ mod tests {
     fn small_entries_are_asked_for_in_larger_numbers() {
         let mut demand = Demand::new(20_000);
         for _ in 0..10 {
-            demand.learn(demand.entries(), demand.entries() * 10);
+            demand.learn(demand.entries(), demand.entries() * 10, 0);
         }
         assert_eq!(demand.entries(), 256);
         for _ in 0..10 {
-            demand.learn(demand.entries(), demand.entries() * 5000);
+            demand.learn(demand.entries(), demand.entries() * 5000, 0);
         }
         assert!((2..=4).contains(&demand.entries()), "{demand:?}");
         let before = demand.entries();
-        demand.learn(0, 0);
+        demand.learn(0, 0, 0);
         assert_eq!(demand.entries(), before, "nothing was received");
+    }
+
+    #[test]
+    fn entries_that_are_large_in_memory_are_asked_for_in_smaller_numbers() {
+        let mut demand = Demand::new(20_000);
+        for _ in 0..10 {
+            demand.learn(
+                demand.entries(),
+                demand.entries() * 10,
+                demand.entries() << 20,
+            );
+        }
+        assert_eq!(demand.entries(), 8);
+        demand.learn(demand.entries(), 80, 64 << 20);
+        assert_eq!(demand.entries(), 4);
     }
 }

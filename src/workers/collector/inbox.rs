@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::model::batch::{Batch, Message, SignedOff};
+use crate::model::batch::{Batch, Message, Quarantined, SignedOff};
 use crate::model::canary::Canary;
 use crate::queue::Delivery;
 use crate::queue::codec::Decoder;
@@ -13,8 +13,11 @@ use super::under_way::{Place, place};
 pub(super) struct Inbox {
     entries: VecDeque<Delivery>,
     /// Decoded, but too large for the group before.
-    held: Option<(Delivery, Batch)>,
+    held: Option<(Delivery, Batch, usize)>,
 }
+
+/// Most bytes of a group in memory, unless its first batch alone has more.
+pub(super) const GROUP_BYTES: usize = 8 * 1024 * 1024;
 
 /// What goes into one transaction, and what came with it.
 #[derive(Default)]
@@ -29,6 +32,8 @@ pub(super) struct Group {
     pub(super) canaries: Vec<(Delivery, Canary)>,
     /// Entries that are no messages, and why.
     pub(super) poison: Vec<(Delivery, String)>,
+    /// How much memory the batches take, in bytes; labels count where they are met first.
+    pub(super) bytes: usize,
 }
 
 impl Group {
@@ -51,7 +56,13 @@ impl Group {
         self.deliveries.is_empty() && self.ends.is_empty() && self.poison.is_empty()
     }
 
-    fn add(&mut self, delivery: Delivery, batch: Batch) {
+    fn has_room(&self, limit: usize, batch: &Batch, bytes: usize) -> bool {
+        self.batches.is_empty()
+            || (self.rows() + batch.rows.len() <= limit && self.bytes + bytes <= GROUP_BYTES)
+    }
+
+    fn add(&mut self, delivery: Delivery, batch: Batch, bytes: usize) {
+        self.bytes += bytes;
         self.deliveries.push(delivery);
         self.batches.push(batch);
     }
@@ -66,25 +77,26 @@ impl Inbox {
         }
     }
 
-    /// The next entries with at most so many rows together, but at least one entry; `None` if
-    /// there are no more.
+    /// The next entries with at most so many rows and [`GROUP_BYTES`] together, but at least one entry;
+    /// `None` if there are no more.
     pub(super) fn next_group(&mut self, limit: usize, decoder: &mut Decoder) -> Option<Group> {
         if self.entries.is_empty() && self.held.is_none() {
             return None;
         }
         let mut group = Group::default();
-        if let Some((delivery, batch)) = self.held.take() {
-            group.add(delivery, batch);
+        if let Some((delivery, batch, bytes)) = self.held.take() {
+            group.add(delivery, batch, bytes);
         }
         while let Some(delivery) = self.entries.pop_front() {
+            let learnt = decoder.learnt();
             match decoder.decode(&delivery.entry.payload) {
                 Ok(Message::Batch(batch)) => {
-                    let is_first = group.batches.is_empty();
-                    if !is_first && group.rows() + batch.rows.len() > limit {
-                        self.held = Some((delivery, batch));
+                    let bytes = weight(&batch) + decoder.learnt() - learnt;
+                    if !group.has_room(limit, &batch, bytes) {
+                        self.held = Some((delivery, batch, bytes));
                         break;
                     }
-                    group.add(delivery, batch);
+                    group.add(delivery, batch, bytes);
                 }
                 Ok(Message::SignedOff(end)) => group.ends.push((delivery, end)),
                 Ok(Message::Canary(canary)) => group.canaries.push((delivery, canary)),
@@ -93,4 +105,10 @@ impl Inbox {
         }
         Some(group)
     }
+}
+
+/// How much memory a batch takes, in bytes, without the labels that it shares with others.
+fn weight(batch: &Batch) -> usize {
+    let quarantined: usize = batch.quarantined.iter().map(Quarantined::weight).sum();
+    batch.rows.weight() + quarantined
 }

@@ -173,15 +173,16 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
             deliveries.retain(|delivery| self.under_way.begin(delivery));
             life::received(&deliveries);
             self.meters.received(&deliveries);
-            let mut rows = 0;
+            let (mut rows, mut bytes) = (0, 0);
             let mut inbox = Inbox::new(VecDeque::from(deliveries));
             while let Some(group) = inbox.next_group(self.settings.batch_size, &mut decoder) {
                 rows += group.rows();
+                bytes += group.bytes;
                 if ready.send(group).await.is_err() {
                     return;
                 }
             }
-            demand.learn(received, rows);
+            demand.learn(received, rows, bytes);
         }
     }
 

@@ -12,8 +12,9 @@ use crate::model::batch::SeriesLabels;
 
 use super::familiar::Frame;
 
-/// Series that are remembered; some 1 KiB each.
+/// Series that are remembered at most, and how much memory they may take: some 1 KiB each, but up to 150.
 const MOST_REMEMBERED: usize = 16 * 1024;
+const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 /// Series by the bytes that tell them, and their places in the current batch.
 #[derive(Default)]
@@ -28,6 +29,8 @@ pub(super) struct Dictionary {
     batch: Vec<Arc<SeriesLabels>>,
     /// Counts the batches.
     number: u64,
+    /// Bytes of what is remembered.
+    held: usize,
 }
 
 struct Remembered {
@@ -80,9 +83,11 @@ impl Dictionary {
 
     /// Remembers what a frame tells; answers its place in the current batch.
     fn learn(&mut self, frame: &Frame, labels: SeriesLabels) -> u32 {
-        if self.frames.len() >= MOST_REMEMBERED {
+        let weight = frame.weight() + labels.weight();
+        if self.frames.len() >= MOST_REMEMBERED || self.held + weight > MOST_BYTES {
             self.forget();
         }
+        self.held += weight;
         let frame = Arc::new(frame.clone());
         let labels = Arc::new(labels);
         let series = *self
@@ -128,5 +133,36 @@ impl Dictionary {
     pub(super) fn finish_batch(&mut self) -> Vec<Arc<SeriesLabels>> {
         self.number += 1;
         std::mem::take(&mut self.batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Learns a series of this name whose remaining labels are as long as that.
+    fn learn(dictionary: &mut Dictionary, name: &str, remainder: usize) -> u32 {
+        let remainder = "r".repeat(remainder);
+        let mut frame = Frame::default();
+        frame.become_key(0, [name.as_bytes(), remainder.as_bytes()].into_iter());
+        let mut texts: [String; 11] = Default::default();
+        texts[4] = name.to_owned();
+        texts[10] = remainder;
+        let read = || Ok(SeriesLabels::of_texts(texts));
+        dictionary.place_or_learn(&frame, read).unwrap()
+    }
+
+    #[test]
+    fn memory_is_bounded_by_number_and_by_bytes_and_the_batch_stays() {
+        for (count, remainder) in [(MOST_REMEMBERED + 1, 0), (300, 64 * 1024)] {
+            let mut dictionary = Dictionary::default();
+            for number in 0..count {
+                let place = learn(&mut dictionary, &number.to_string(), remainder);
+                assert_eq!(place as usize, number);
+                assert!(dictionary.held <= MOST_BYTES);
+            }
+            assert!(dictionary.frames.len() < count, "nothing was forgotten");
+            assert_eq!(dictionary.finish_batch().len(), count);
+        }
     }
 }

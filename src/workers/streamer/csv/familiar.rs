@@ -25,6 +25,11 @@ pub(super) struct Fitting {
 }
 
 impl Frame {
+    /// How much memory it takes, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        size_of::<Self>() + self.bytes.len()
+    }
+
     /// Becomes the frame of a record whose fields are found.
     pub(super) fn become_of(&mut self, record: &[u8], fields: &[Field], layout: &Layout) {
         let (first, second) = in_order(layout, fields[layout.timestamp], fields[layout.value]);
