@@ -119,6 +119,7 @@ async fn guarded_redis() -> Option<(RedisServer, Secrets)> {
         password: Some(REDIS_PASSWORD),
         certificates: Some(certificates),
         arguments: vec!["--tls-auth-clients", "yes"],
+        ..RedisOptions::default()
     };
     Some((RedisServer::start_with(options).await?, secrets))
 }

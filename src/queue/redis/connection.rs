@@ -1,5 +1,6 @@
 //! Connections: how they are made, and the shared one for everything but blocking reads.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
@@ -17,6 +18,7 @@ use crate::config::worker::RedisSettings;
 use crate::model::secret::Secret;
 use crate::queue::QueueError;
 
+use super::advice;
 use super::failure::Failure;
 
 /// Longest time to resolve, connect, shake hands and log in.
@@ -135,6 +137,8 @@ fn client_certificate((certificate, key): &(String, Secret<String>)) -> ClientTl
 /// The connection that all callers share. It is made when it is needed and replaced when it broke.
 pub(super) struct Link {
     connector: Connector,
+    /// Servers whose settings were looked at.
+    known: Mutex<BTreeSet<String>>,
     current: Mutex<(u64, Option<MultiplexedConnection>)>,
 }
 
@@ -142,6 +146,7 @@ impl Link {
     pub(super) fn new(connector: Connector) -> Self {
         Self {
             connector,
+            known: Mutex::default(),
             current: Mutex::new((0, None)),
         }
     }
@@ -171,6 +176,8 @@ impl Link {
                 Some(connection) => connection.clone(),
                 None => {
                     let connection = self.connector.connect(Some(ANSWER_LIMIT)).await?;
+                    self.advise(&self.connector.address, connection.clone())
+                        .await;
                     *current = (current.0 + 1, Some(connection.clone()));
                     connection
                 }
@@ -191,5 +198,20 @@ impl Link {
             }
         }
         outcome
+    }
+
+    /// Tells, once per server, what should be set otherwise there. A server that does not answer
+    /// is asked again with the next connection.
+    async fn advise(&self, address: &str, mut connection: MultiplexedConnection) {
+        if self.known.lock().await.contains(address) {
+            return;
+        }
+        let Ok(information) = timeout(ANSWER_LIMIT, advice::ask(&mut connection)).await else {
+            return;
+        };
+        for says in advice::advice(&information) {
+            tracing::warn!(server = address, "Redis: {says}");
+        }
+        self.known.lock().await.insert(address.to_owned());
     }
 }

@@ -32,6 +32,7 @@ use connection::{Connector, Link};
 use consumer::Consumers;
 use drain::Removal;
 
+mod advice;
 mod connection;
 mod consumer;
 mod drain;

@@ -49,20 +49,25 @@ pub(crate) fn program(name: &str, folders: &[&str]) -> Option<PathBuf> {
         .map(|folder| Path::new(folder).join(name))
         .find(|path| path.is_file());
     if found.is_none() {
-        assert!(
-            environment.get("CI") != Some("true"),
-            "`{name}` is not installed, and CI=true forbids to skip"
-        );
-        let test = std::thread::current();
-        // Not eprintln!: the test harness hides that for a test that passes.
-        writeln!(
-            std::io::stderr(),
-            "SKIPPED {}: `{name}` is not installed",
-            test.name().unwrap_or("a test")
-        )
-        .expect("standard error is open");
+        missing(&format!("`{name}`"));
     }
     found
+}
+
+/// Notes visibly that a test is skipped because of what is not installed; panics where `CI=true`.
+fn missing(what: &str) {
+    assert!(
+        Environment::of_process().get("CI") != Some("true"),
+        "{what} is not installed, and CI=true forbids to skip"
+    );
+    let test = std::thread::current();
+    // Not eprintln!: the test harness hides that for a test that passes.
+    writeln!(
+        std::io::stderr(),
+        "SKIPPED {}: {what} is not installed",
+        test.name().unwrap_or("a test")
+    )
+    .expect("standard error is open");
 }
 
 /// Polls until there is an answer; panics at the deadline, naming what it waited for.

@@ -1,5 +1,6 @@
 //! A real redis-server.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -10,11 +11,50 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::{Certificates, Process, free_port, install_tls_provider, program};
+use super::{Certificates, Process, free_port, install_tls_provider, missing, program};
+
+/// Which server is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum RedisKind {
+    /// The installed one: Debian's 7.0.
+    #[default]
+    Installed,
+    /// The oldest that telectl speaks to. It comes without TLS.
+    Redis62,
+    /// The newest that there is a package of. It comes without TLS.
+    Valkey91,
+}
+
+impl RedisKind {
+    /// The path of the server; `None` after a visible note if it cannot be had, or a panic where
+    /// `CI=true`.
+    pub(crate) fn program(self) -> Option<PathBuf> {
+        let name = match self {
+            Self::Installed => return program("redis-server", &[]),
+            Self::Redis62 => "redis-6.2",
+            Self::Valkey91 => "valkey-9.1",
+        };
+        let fetched = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/redis/fetch.sh"))
+            .arg(name)
+            .output()
+            .expect("there is a shell");
+        let path = PathBuf::from(String::from_utf8_lossy(&fetched.stdout).trim());
+        let found = (fetched.status.success() && path.is_file()).then_some(path);
+        if found.is_none() {
+            missing(&format!(
+                "{name} ({})",
+                String::from_utf8_lossy(&fetched.stderr).trim()
+            ));
+        }
+        found
+    }
+}
 
 /// How a server is started.
 #[derive(Default)]
 pub(crate) struct RedisOptions {
+    /// Which server.
+    pub(crate) kind: RedisKind,
     /// Password of the default user.
     pub(crate) password: Option<&'static str>,
     /// Speak TLS, and only TLS, with these certificates.
@@ -25,6 +65,7 @@ pub(crate) struct RedisOptions {
 
 /// A running server without persistence: a restart forgets everything.
 pub(crate) struct RedisServer {
+    server: PathBuf,
     folder: TempDir,
     process: Process,
     options: RedisOptions,
@@ -40,14 +81,15 @@ impl RedisServer {
     /// A server with options; `None` if there is none on this machine.
     pub(crate) async fn start_with(options: RedisOptions) -> Option<Self> {
         install_tls_provider();
-        program("redis-server", &[])?;
+        let server = options.kind.program()?;
         let folder = TempDir::new().expect("a temporary folder");
         if let Some(certificates) = &options.certificates {
             certificates.write_to(folder.path());
         }
         let port = free_port();
-        let process = launch(&folder, &options, port).await;
+        let process = launch(&server, &folder, &options, port).await;
         Some(Self {
+            server,
             folder,
             process,
             options,
@@ -67,7 +109,7 @@ impl RedisServer {
 
     /// Starts it again on the same port, empty.
     pub(crate) async fn start_again(&mut self) {
-        self.process = launch(&self.folder, &self.options, self.port).await;
+        self.process = launch(&self.server, &self.folder, &self.options, self.port).await;
     }
 
     /// Kills it and starts it again on the same port, empty.
@@ -112,9 +154,9 @@ impl RedisServer {
     }
 }
 
-async fn launch(folder: &TempDir, options: &RedisOptions, port: u16) -> Process {
+async fn launch(server: &Path, folder: &TempDir, options: &RedisOptions, port: u16) -> Process {
     let path = folder.path();
-    let mut command = Command::new("redis-server");
+    let mut command = Command::new(server);
     command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
     command.arg("--dir").arg(path);
     if options.certificates.is_some() {
