@@ -125,7 +125,7 @@ async fn guarded_redis() -> Option<(RedisServer, Secrets)> {
 }
 
 fn redis_values(server: &RedisServer) -> Vec<String> {
-    let endpoint = server.settings().endpoint;
+    let endpoint = server.endpoint();
     vec![
         "redis.enabled=false".to_owned(),
         "externalRedis.enabled=true".to_owned(),

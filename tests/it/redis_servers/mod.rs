@@ -1,4 +1,4 @@
-//! The workers as processes on other servers than one Redis of Debian: older and newer ones.
+//! The workers as processes on other servers than one Redis of Debian: older and newer ones, Sentinel, Cluster.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,6 +10,8 @@ use crate::program::LIMIT;
 use crate::servers::eventually;
 use crate::servers::postgres::PostgresServer;
 
+mod cluster;
+mod sentinel;
 mod versions;
 
 /// A streamer of made-up telemetry, a collector, and a database of their own.

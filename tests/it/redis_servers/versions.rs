@@ -13,7 +13,7 @@ async fn a_run(kind: RedisKind) {
     let Some(server) = RedisServer::start_with(options).await else {
         return;
     };
-    let address = server.settings().endpoint.to_string();
+    let address = server.endpoint().to_string();
     let queue = [("REDIS_URL", format!("redis://{address}"))];
     let Some(line) = Line::start(&queue, 20_000, "").await else {
         return;

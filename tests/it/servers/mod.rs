@@ -17,6 +17,8 @@ use telectl::config::environment::Environment;
 pub(crate) mod etcd;
 pub(crate) mod postgres;
 pub(crate) mod redis;
+pub(crate) mod redis_cluster;
+pub(crate) mod sentinels;
 
 /// Longest time that a server may take to answer for the first time.
 pub(crate) const START_LIMIT: Duration = Duration::from_secs(20);

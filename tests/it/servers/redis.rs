@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use telectl::config::worker::RedisSettings;
+use telectl::config::worker::{RedisServers, RedisSettings};
 use telectl::model::endpoint::Endpoint;
 use telectl::model::secret::Secret;
 use tempfile::TempDir;
@@ -59,6 +59,8 @@ pub(crate) struct RedisOptions {
     pub(crate) password: Option<&'static str>,
     /// Speak TLS, and only TLS, with these certificates.
     pub(crate) certificates: Option<Certificates>,
+    /// On which the nodes of a cluster talk to each other.
+    pub(crate) bus_port: Option<u16>,
     /// More lines of configuration, as arguments.
     pub(crate) arguments: Vec<&'static str>,
 }
@@ -121,7 +123,7 @@ impl RedisServer {
     /// What a worker needs to reach it: two shards, takeover after 2 s.
     pub(crate) fn settings(&self) -> RedisSettings {
         RedisSettings {
-            endpoint: Endpoint::new("127.0.0.1", self.port),
+            servers: RedisServers::One(self.endpoint()),
             tls: self.options.certificates.is_some(),
             client: None,
             ca_cert: self
@@ -136,6 +138,11 @@ impl RedisServer {
             shards: 2,
             claim_idle: Duration::from_secs(2),
         }
+    }
+
+    /// Where it listens.
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        Endpoint::new("127.0.0.1", self.port)
     }
 
     /// Runs one command with `redis-cli` and answers what it printed.
@@ -174,6 +181,9 @@ async fn launch(server: &Path, folder: &TempDir, options: &RedisOptions, port: u
     }
     if let Some(password) = options.password {
         command.args(["--requirepass", password]);
+    }
+    if let Some(port) = options.bus_port {
+        command.args(["--cluster-port", &port.to_string()]);
     }
     command.args(&options.arguments);
     let mut process = Process::start(&command, &[], path);
