@@ -50,16 +50,21 @@ pub(super) fn values(set: &RenderedSet, live: &Snapshot, nodes: &[Value]) -> Vec
     found
 }
 
-/// The hosts, known so far, under which the workers of a component register for everybody.
+/// The hosts, known so far, under which the workers of a component register for everybody, or the
+/// nodes of a Redis Cluster are reached.
 pub(super) fn hosts(set: &RenderedSet, component: Component) -> Vec<String> {
     let variables = pods(set, component)
         .flat_map(|pod| pod["containers"][0]["env"].as_array().into_iter().flatten());
     variables
         .filter(|variable| {
             let name = variable["name"].as_str().unwrap_or_default();
-            matches!(name, "SERVICE_ADDRESS" | "EXTERNAL_SERVICE_ADDRESS")
+            matches!(
+                name,
+                "SERVICE_ADDRESS" | "EXTERNAL_SERVICE_ADDRESS" | "ANNOUNCE" | "NODES"
+            )
         })
         .filter_map(|variable| variable["value"].as_str())
+        .flat_map(str::split_whitespace)
         .filter(|address| *address != OWN_NOT_YET_KNOWN)
         .map(|address| {
             // As a certificate says it.
@@ -233,6 +238,23 @@ mod tests {
         assert_eq!(of("streamer.example:8443"), ["streamer.example"]);
         assert_eq!(of("[2001:DB8:0::7]:8443"), ["2001:db8::7"]);
         assert_eq!(of(OWN_NOT_YET_KNOWN), [""; 0]);
+    }
+
+    #[test]
+    fn r30_the_certificate_of_a_redis_cluster_names_its_nodes() {
+        let variables = json!([
+            {"name": "ANNOUNCE", "value": "n0.example:31000 n1.example:31001"},
+            {"name": "NODES", "value": "redis-0.redis-nodes.ns.svc:6379"},
+        ]);
+        let pod = json!({"containers": [{"env": variables}]});
+        let labels = json!({(COMPONENT): "redis"});
+        let mut set = set(service_of_type("ClusterIP"), None);
+        set.manifests.push(Manifest {
+            object: ObjectRef::new(ObjectKind::StatefulSet, "ns", "redis"),
+            value: json!({"spec": {"template": {"metadata": {"labels": labels}, "spec": pod}}}),
+        });
+        let names = ["n0.example", "n1.example", "redis-0.redis-nodes.ns.svc"];
+        assert_eq!(hosts(&set, Component::Redis), names);
     }
 
     #[test]

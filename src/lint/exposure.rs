@@ -116,7 +116,7 @@ fn outgoing(subject: Subject<'_>) -> Vec<Finding> {
     };
     let redis = &values.external_redis;
     let uses_external = values.uses_queue() && !values.deploys_redis();
-    if uses_external && !redis.tls.enabled && leaves(&redis.host) {
+    if uses_external && !redis.tls.enabled && redis.hosts().into_iter().any(leaves) {
         let says = "is false, and Redis is in another cluster";
         plain("externalRedis.tls.enabled", says.to_owned());
     }
@@ -159,9 +159,19 @@ pub(super) fn local_names(subject: Subject<'_>) -> Vec<Finding> {
         let says = format!("is `{host}`, which only its own cluster knows");
         found.push(subject.about_key(&rule::LOCAL_NAME, key, says));
     };
-    let redis = values.external_redis.host.as_str();
-    if values.uses_queue() && !values.deploys_redis() && is_wrong(redis) {
-        local("externalRedis.host", redis);
+    let redis = &values.external_redis;
+    let key = match (redis.sentinel.enabled, redis.cluster.enabled) {
+        (true, _) => "externalRedis.sentinel.nodes",
+        (_, true) => "externalRedis.cluster.nodes",
+        _ => "externalRedis.host",
+    };
+    let uses_external = values.uses_queue() && !values.deploys_redis();
+    for host in redis
+        .hosts()
+        .into_iter()
+        .filter(|host| uses_external && is_wrong(host))
+    {
+        local(key, host);
     }
     let registers = values.discovery.enabled && values.has_workers() && !values.etcd.enabled;
     let endpoints = values.etcd.endpoints.iter().map(|url| host(url));

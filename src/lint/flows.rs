@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::config::worker::REDIS_ADDRESSES;
+
 use super::finding::Finding;
 use super::rule;
 use super::servers::{host, port_named};
@@ -59,7 +61,9 @@ fn flows<'a>(subject: Subject<'a>, pod: Pod<'a>) -> Vec<Flow<'a>> {
         let Some(port) = port else { return };
         flows.push(end(subject, to, host, port));
     };
-    if let Some(url) = pod.variable("REDIS_URL") {
+    let lists = REDIS_ADDRESSES.iter();
+    let lists = lists.filter_map(|name| pod.variable(name));
+    for url in lists.flat_map(|list| list.split(',')) {
         add("Redis", host(url), port(url));
     }
     for url in pod

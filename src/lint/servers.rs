@@ -4,6 +4,7 @@ use std::net::Ipv6Addr;
 
 use serde_json::Value;
 
+use crate::config::worker::REDIS_ADDRESSES;
 use crate::model::component::Component;
 use crate::model::labels::COMPONENT;
 use crate::model::manifest::Manifest;
@@ -40,7 +41,7 @@ pub(super) fn queue_exists(subject: Subject<'_>) -> Vec<Finding> {
     };
     if values.uses_queue()
         && !values.deploys_redis()
-        && values.external_redis.host.is_empty()
+        && values.external_redis.hosts() == [""]
         && !is_told
     {
         missing("redis.enabled", "is false, and externalRedis.host is empty");
@@ -58,7 +59,9 @@ pub(super) fn queue_exists(subject: Subject<'_>) -> Vec<Finding> {
             "is false, and externalDatabase.host is empty",
         );
     }
-    found.extend(without_service(subject, "REDIS_URL"));
+    for variable in REDIS_ADDRESSES {
+        found.extend(without_service(subject, variable));
+    }
     found.extend(without_service(subject, "ETCD_ENDPOINTS"));
     found
 }
@@ -119,7 +122,7 @@ pub(super) fn login(subject: Subject<'_>) -> Vec<Finding> {
     };
     let clients = subject
         .workers()
-        .filter(|pod| pod.has_variable("REDIS_URL"));
+        .filter(|pod| REDIS_ADDRESSES.iter().any(|name| pod.has_variable(name)));
     let without = clients.filter(|pod| asks && !pod.has_variable("REDIS_PASSWORD"));
     found.extend(without.map(|pod| {
         let says = "is not given the password that Redis asks for";

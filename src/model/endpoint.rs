@@ -28,6 +28,21 @@ impl Endpoint {
         Self { host, port }
     }
 
+    /// An endpoint from `host`, `host:port`, `::1`, `[::1]` or `[::1]:port`; `None` if it is none.
+    pub fn parse(text: &str, usual_port: u16) -> Option<Self> {
+        let host = host_of(text);
+        let rest = text.strip_prefix('[').unwrap_or(text);
+        let rest = rest.strip_prefix(host)?;
+        let port = match rest.strip_prefix(']').unwrap_or(rest) {
+            "" => usual_port,
+            rest => rest.strip_prefix(':')?.parse().ok()?,
+        };
+        let is_ipv6 = host.parse::<Ipv6Addr>().is_ok();
+        let is_name = |symbol: char| symbol.is_alphanumeric() || matches!(symbol, '.' | '-' | '_');
+        let is_host = is_ipv6 || (!host.is_empty() && host.chars().all(is_name));
+        is_host.then(|| Self::new(host, port))
+    }
+
     /// The host as it stands in a URL: with brackets if it is an IPv6 address.
     pub fn url_host(&self) -> String {
         if self.host.parse::<Ipv6Addr>().is_ok() {
@@ -73,6 +88,27 @@ mod tests {
             ("[fd00::1]:8081", "fd00::1"),
         ] {
             assert_eq!(host_of(address), host, "{address}");
+        }
+    }
+
+    #[test]
+    fn x09_an_address_may_leave_its_port_out() {
+        for (text, read) in [
+            ("redis.example", Some("redis.example:6379")),
+            ("192.0.2.7:7000", Some("192.0.2.7:7000")),
+            ("fd00::1", Some("[fd00::1]:6379")),
+            ("[fd00::1]", Some("[fd00::1]:6379")),
+            ("[fd00::1]:7000", Some("[fd00::1]:7000")),
+            ("", None),
+            (":7000", None),
+            ("a:b", None),
+            ("a:70000", None),
+            ("redis://a", None),
+            ("[fd00::1]x", None),
+        ] {
+            let endpoint = Endpoint::parse(text, 6379);
+            let written = endpoint.map(|endpoint| endpoint.to_string());
+            assert_eq!(written.as_deref(), read, "{text}");
         }
     }
 

@@ -6,7 +6,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
 use crate::config::worker::RedisSettings;
-use crate::queue::redis::Shard;
+use crate::model::causes::chain;
+use crate::queue::redis::{FailureKind, Located, RedisQueue, Shard};
+use crate::queue::{self, QueueError};
 
 use super::course::{Failure, HOP_LIMIT, Reached, cause_of_io};
 use super::result::Cause;
@@ -48,6 +50,52 @@ where
     })
 }
 
+/// Why something is not in the queue: the cause, and what was seen.
+pub(super) type Refusal = (Cause, String);
+
+/// What an error of the queue means.
+pub(super) fn refusal(error: QueueError) -> Refusal {
+    (cause(&error), chain(&error))
+}
+
+fn cause(error: &QueueError) -> Cause {
+    let QueueError::Unavailable { source, .. } = error else {
+        return Cause::Misconfigured;
+    };
+    let Some(failure) = source.downcast_ref::<queue::redis::Failure>() else {
+        return Cause::Unknown;
+    };
+    match failure.kind {
+        FailureKind::Refused => Cause::Refused,
+        FailureKind::TimedOut => Cause::TimedOut,
+        FailureKind::NameNotFound => Cause::NameNotFound,
+        FailureKind::CertificateNotTrusted => Cause::CertificateNotTrusted,
+        FailureKind::AuthenticationFailed => Cause::AuthenticationFailed,
+        FailureKind::NotPermitted => Cause::PermissionDenied,
+        FailureKind::Loading | FailureKind::TryAgain | FailureKind::NoMaster => Cause::NotReady,
+        // Either takes no writes; the detail tells them apart.
+        FailureKind::OutOfMemory | FailureKind::ReadOnly => Cause::ReadOnly,
+        FailureKind::ConnectionLost => Cause::ConnectionClosed,
+        _ => Cause::ProtocolError,
+    }
+}
+
+/// Which servers have the queue, as sentinels or nodes of a cluster say.
+pub(super) async fn look_up(settings: &RedisSettings) -> Result<Reached<Vec<Located>>, Failure> {
+    let located = match RedisQueue::new(settings) {
+        Ok(queue) => queue.locate().await,
+        Err(error) => Err(error),
+    };
+    let value = located.map_err(|error| {
+        let (cause, detail) = refusal(error);
+        Failure::new(cause, detail)
+    })?;
+    Ok(Reached {
+        value,
+        address: None,
+    })
+}
+
 /// `PING`.
 pub(super) async fn ping(mut session: Session) -> Result<Reached<Session>, Failure> {
     redis::cmd("PING")
@@ -64,7 +112,7 @@ pub(super) async fn ping(mut session: Session) -> Result<Reached<Session>, Failu
 /// Answers the role and how many entries the streams hold.
 pub(super) async fn role(
     mut session: Session,
-    settings: &RedisSettings,
+    shards: &[Shard],
 ) -> Result<Reached<(String, u64)>, Failure> {
     let information = redis::cmd("INFO")
         .arg("replication")
@@ -83,8 +131,7 @@ pub(super) async fn role(
         ));
     }
     let mut entries = 0;
-    for number in 0..settings.shards {
-        let shard = Shard::of(&settings.pipeline, number);
+    for shard in shards {
         let key = shard.stream();
         let length = redis::cmd("XLEN")
             .arg(key)

@@ -17,6 +17,8 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub enum Hop {
     /// Reading the settings from the environment.
     Settings,
+    /// Asking sentinels or nodes of a Redis Cluster which server has the queue.
+    Lookup,
     /// Name to addresses.
     Dns,
     /// A TCP connection.
@@ -38,6 +40,7 @@ impl Hop {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Settings => "settings",
+            Self::Lookup => "look-up",
             Self::Dns => "DNS",
             Self::Tcp => "TCP",
             Self::Tls => "TLS",

@@ -7,7 +7,8 @@ use tokio::net::TcpStream;
 use tokio_util::either::Either;
 use url::Url;
 
-use crate::config::worker::{DatabaseSettings, EtcdSettings, RedisSettings, SslMode};
+use crate::config::worker::{DatabaseSettings, EtcdSettings, RedisServers, RedisSettings, SslMode};
+use crate::queue::redis::{Located, Shard};
 use crate::registry::etcd::with_scheme;
 
 use super::course::{Course, Failure, Reached};
@@ -71,7 +72,7 @@ pub async fn probe(
         }
         Target::Redis(settings) => {
             Box::pin(probe_redis(settings, resolver, &mut course, &mut sight)).await;
-            (TargetKind::Redis, settings.endpoint.to_string())
+            (TargetKind::Redis, settings.servers.to_string())
         }
         Target::Postgresql(settings) => {
             Box::pin(probe_postgresql(
@@ -166,7 +167,53 @@ async fn probe_redis(
     course: &mut Course,
     sight: &mut Sight,
 ) {
-    let endpoint = &settings.endpoint;
+    if let RedisServers::One(endpoint) = &settings.servers {
+        let shards = (0..settings.shards).map(|number| Shard::of(&settings.pipeline, number));
+        let only = Located {
+            endpoint: endpoint.clone(),
+            address: endpoint.to_string(),
+            shards: shards.collect(),
+        };
+        probe_servers(settings, &[only], resolver, course, sight).await;
+        return;
+    }
+    let Some(located) = course.hop(Hop::Lookup, redis::look_up(settings)).await else {
+        return;
+    };
+    let addresses: Vec<&str> = located.iter().map(|one| one.address.as_str()).collect();
+    sight.fact("servers", addresses.join("; "));
+    probe_servers(settings, &located, resolver, course, sight).await;
+}
+
+/// Each server by itself, with the shards that it has.
+async fn probe_servers(
+    settings: &RedisSettings,
+    located: &[Located],
+    resolver: &Resolver,
+    course: &mut Course,
+    sight: &mut Sight,
+) {
+    let mut entries = 0;
+    for one in located {
+        let reached = probe_one(settings, one, resolver, course, sight).await;
+        let Some((role, count)) = reached else {
+            return;
+        };
+        entries += count;
+        sight.fact("role", role);
+    }
+    sight.fact("queue_entries", entries.to_string());
+}
+
+/// One server; answers its role and how many entries its shards have.
+async fn probe_one(
+    settings: &RedisSettings,
+    located: &Located,
+    resolver: &Resolver,
+    course: &mut Course,
+    sight: &mut Sight,
+) -> Option<(String, u64)> {
+    let endpoint = &located.endpoint;
     let stream = connect(&endpoint.host, endpoint.port, resolver, course).await;
     let stream = if settings.tls {
         let policy = TlsPolicy {
@@ -192,13 +239,8 @@ async fn probe_redis(
         })
         .await;
     let session = course.then(Hop::Command, session, redis::ping).await;
-    let role = course
-        .then(Hop::Role, session, |session| redis::role(session, settings))
-        .await;
-    if let Some((role, entries)) = role {
-        sight.fact("role", role);
-        sight.fact("queue_entries", entries.to_string());
-    }
+    let role = |session| redis::role(session, &located.shards);
+    course.then(Hop::Role, session, role).await
 }
 
 async fn probe_postgresql(

@@ -23,7 +23,19 @@ pub const PLACEHOLDER_DATABASE: &str = "database-address-not-given";
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RedisFacts {
+    /// Empty where sentinels or nodes stand for it.
     pub(super) url: String,
+    /// Comma-separated; empty without Sentinel.
+    pub(super) sentinels: String,
+    pub(super) master_name: String,
+    pub(super) sentinel_username: String,
+    /// Empty if sentinels ask for no password.
+    pub(super) sentinel_secret: String,
+    pub(super) sentinel_key: String,
+    /// Empty where it is in the URL.
+    pub(super) database: String,
+    /// Comma-separated; empty without a cluster.
+    pub(super) nodes: String,
     pub(super) tls_text: String,
     pub(super) username: String,
     /// Empty if there is no password.
@@ -37,8 +49,9 @@ pub(super) struct RedisFacts {
     pub(super) pipeline: String,
     pub(super) shards: String,
     pub(super) claim_idle: String,
+    /// Of everything that workers connect to, elsewhere than at the pods here.
     #[serde(skip)]
-    pub(super) port: u16,
+    pub(super) ports: Vec<u16>,
     #[serde(skip)]
     pub(super) is_here: bool,
 }
@@ -114,7 +127,9 @@ impl Facts {
 fn missing(resolved: &Resolved) -> Vec<MissingSetting> {
     let values = &resolved.values;
     let mut missing = Vec::new();
-    if values.uses_queue() && !values.deploys_redis() && values.external_redis.host.is_empty() {
+    let external = &values.external_redis;
+    let is_unknown = external.host.is_empty() && external.addresses().is_none();
+    if values.uses_queue() && !values.deploys_redis() && is_unknown {
         missing.push(MissingSetting {
             key: "externalRedis.host",
             flag: Some("--redis-host"),
@@ -163,6 +178,13 @@ fn any_redis(resolved: &Resolved, auth: &PasswordAuth) -> RedisFacts {
     let values = &resolved.values;
     RedisFacts {
         url: String::new(),
+        sentinels: String::new(),
+        master_name: String::new(),
+        sentinel_username: String::new(),
+        sentinel_secret: String::new(),
+        sentinel_key: String::new(),
+        database: String::new(),
+        nodes: String::new(),
         tls_text: String::new(),
         username: String::new(),
         password_secret: when(auth.enabled, &auth.existing_secret),
@@ -173,7 +195,7 @@ fn any_redis(resolved: &Resolved, auth: &PasswordAuth) -> RedisFacts {
         pipeline: resolved.pipeline().to_owned(),
         shards: values.queue.shards.to_string(),
         claim_idle: values.queue.claim_idle.clone(),
-        port: values.redis.service.port,
+        ports: Vec::new(),
         is_here: true,
     }
 }
@@ -181,12 +203,18 @@ fn any_redis(resolved: &Resolved, auth: &PasswordAuth) -> RedisFacts {
 fn own_redis(resolved: &Resolved) -> RedisFacts {
     let redis = &resolved.values.redis;
     let host = service_host(resolved, Component::Redis);
+    let address = Endpoint::new(host, redis.service.port);
+    let nodes = super::redis::announced(resolved);
+    let usual = Component::Redis.default_port();
     RedisFacts {
-        url: redis_url(
-            redis.tls.enabled,
-            Endpoint::new(host, redis.service.port),
-            0,
-        ),
+        url: when(nodes.is_empty(), &redis_url(redis.tls.enabled, address, 0)),
+        // Under the pods' names they are the pods.
+        ports: if redis.cluster.announce.is_empty() {
+            Vec::new()
+        } else {
+            ports_of(&nodes, usual)
+        },
+        nodes: with_ports(&nodes, usual),
         tls_text: redis.tls.enabled.to_string(),
         ca_secret: when(redis.tls.enabled, &redis.tls.ca_secret),
         ..any_redis(resolved, &redis.auth)
@@ -204,17 +232,58 @@ fn external_redis(resolved: &Resolved) -> RedisFacts {
         _ => or_placeholder(&external.host, PLACEHOLDER_REDIS),
     };
     let address = Endpoint::new(host, external.port);
+    let (sentinel, cluster) = (&external.sentinel, &external.cluster);
+    let mut ports = vec![external.port];
+    let mut addresses = String::new();
+    if let Some((nodes, usual)) = external.addresses() {
+        addresses = with_ports(nodes, usual);
+        ports.extend(ports_of(nodes, usual));
+        ports.sort_unstable();
+        ports.dedup();
+    }
     RedisFacts {
-        url: redis_url(tls.enabled, address, external.database),
+        url: when(
+            addresses.is_empty(),
+            &redis_url(tls.enabled, address, external.database),
+        ),
+        sentinels: when(sentinel.enabled, &addresses),
+        master_name: when(sentinel.enabled, &sentinel.master_name),
+        sentinel_username: when(
+            sentinel.enabled && sentinel.auth.enabled,
+            &sentinel.username,
+        ),
+        sentinel_secret: when(
+            sentinel.enabled && sentinel.auth.enabled,
+            &sentinel.auth.existing_secret,
+        ),
+        sentinel_key: sentinel.auth.existing_secret_password_key.clone(),
+        database: when(sentinel.enabled, &external.database.to_string()),
+        nodes: when(cluster.enabled, &addresses),
         tls_text: tls.enabled.to_string(),
         username: when(external.auth.enabled, &external.username),
         ca_cert: when(tls.enabled, &tls.ca_cert),
         ca_secret: when(tls.enabled && tls.ca_cert.is_empty(), &tls.ca_secret),
         client_secret: when(tls.enabled, &tls.client_secret),
-        port: external.port,
+        ports,
         is_here: false,
         ..any_redis(resolved, &external.auth)
     }
+}
+
+/// Comma-separated addresses, each with its port. What is no address stays as it is written: the
+/// values are checked before.
+fn with_ports(addresses: &[String], usual: u16) -> String {
+    let whole = |address: &String| match Endpoint::parse(address, usual) {
+        Some(endpoint) => endpoint.to_string(),
+        None => address.clone(),
+    };
+    addresses.iter().map(whole).collect::<Vec<_>>().join(",")
+}
+
+fn ports_of(addresses: &[String], usual: u16) -> Vec<u16> {
+    let endpoints = addresses.iter();
+    let endpoints = endpoints.filter_map(|address| Endpoint::parse(address, usual));
+    endpoints.map(|endpoint| endpoint.port).collect()
 }
 
 fn redis_url(tls: bool, address: Endpoint, database: u32) -> String {

@@ -127,8 +127,12 @@ fn egress(resolved: &Resolved, facts: &Facts, component: Component) -> Vec<Value
     };
     let mut rules = vec![names()];
     if queue {
-        let (port, is_here) = (facts.redis.port, facts.redis.is_here);
-        rules.push(to(resolved, is_here.then_some(Component::Redis), &[port]));
+        if facts.redis.is_here {
+            rules.push(to(resolved, Some(Component::Redis), &[]));
+        }
+        if !facts.redis.ports.is_empty() {
+            rules.push(to(resolved, None, &facts.redis.ports));
+        }
     }
     if database {
         rules.push(to_database(resolved, facts));

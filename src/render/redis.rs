@@ -67,6 +67,15 @@ impl Nodes {
     }
 }
 
+/// How clients are told the nodes of the deployed cluster, `host:port`; none if it is none.
+pub(super) fn announced(resolved: &Resolved) -> Vec<String> {
+    if is_cluster(&resolved.values) {
+        Nodes::new(resolved).announced
+    } else {
+        Vec::new()
+    }
+}
+
 /// What the templates of the nodes' Services are filled with: the one that names the pods, and one
 /// per node where others have to reach each.
 pub(super) fn node_services(resolved: &Resolved) -> Vec<Value> {

@@ -205,6 +205,11 @@ fn queue(needs: &mut Needs, facts: &Facts) {
         SecretContent::RedisPassword,
     );
     let authority = SecretContent::CaCertificate(Component::Redis);
+    needs.add(
+        &redis.sentinel_secret,
+        &redis.sentinel_key,
+        SecretContent::Given,
+    );
     needs.add(&redis.ca_secret, "ca.crt", authority);
     // The authority that signs it is the one that its server trusts: not ours.
     needs.add(&redis.client_secret, "tls.crt", SecretContent::Given);

@@ -26,6 +26,7 @@ mod program;
 mod queue;
 mod queue_connection;
 mod redis_probes;
+mod redis_servers;
 mod registry;
 mod registry_access;
 mod registry_command;

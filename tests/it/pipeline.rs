@@ -57,7 +57,7 @@ impl Servers {
         let (user, password) = etcd.login.unwrap();
         vec![
             ("POD_IP", "10.1.2.3".to_owned()),
-            ("REDIS_URL", format!("rediss://{}", redis.endpoint)),
+            ("REDIS_URL", format!("rediss://{}", redis.servers)),
             ("REDIS_PASSWORD", REDIS_PASSWORD.to_owned()),
             ("REDIS_CA_CERT", redis.ca_cert.unwrap()),
             ("DB_HOST", database.endpoint.host),

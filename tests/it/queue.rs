@@ -12,24 +12,42 @@ use tempfile::TempDir;
 
 use crate::conformance::queue as suite;
 use crate::servers::eventually;
-use crate::servers::redis::{RedisOptions, RedisServer};
+use crate::servers::redis::{RedisKind, RedisOptions, RedisServer};
 use suite::{IDLE, entry, receive, sequences, store_token};
 
+/// The suite on every server and on the spool; then the traps of Redis on every server.
 macro_rules! conformance {
-    ($($name:ident),* $(,)?) => {
-        mod on_redis {
+    (everywhere $suite:tt $traps:tt) => {
+        conformance! { on_redis, RedisKind::Installed, $suite $traps }
+        conformance! { on_redis_6_2, RedisKind::Redis62, $suite $traps }
+        conformance! { on_valkey_9_1, RedisKind::Valkey91, $suite $traps }
+        conformance! { on_spool $suite }
+    };
+    ($module:ident, $kind:expr, { $($name:ident,)* } { $($trap:ident,)* }) => {
+        mod $module {
             use super::*;
             $(
                 #[tokio::test]
                 async fn $name() {
-                    let Some(server) = RedisServer::start().await else {
+                    let Some(server) = server($kind, &[]).await else {
                         return;
                     };
                     suite::$name(queue_on(&server)).await;
                 }
             )*
+            $(
+                #[tokio::test]
+                async fn $trap() {
+                    let arguments = ["--maxmemory-policy", "noeviction"];
+                    let Some(server) = server($kind, &arguments).await else {
+                        return;
+                    };
+                    super::$trap(server).await;
+                }
+            )*
         }
-
+    };
+    (on_spool { $($name:ident,)* }) => {
         mod on_spool {
             use super::*;
             $(
@@ -44,17 +62,38 @@ macro_rules! conformance {
 }
 
 conformance! {
-    w08_an_entry_stays_until_it_is_acknowledged,
-    acknowledgements_are_told_until_they_are_forgotten,
-    a_published_entry_can_be_looked_for,
-    consumers_share_the_entries,
-    w09_entries_of_a_silent_consumer_are_taken_over,
-    receiving_waits_for_entries,
-    an_entry_between_two_calls_is_not_lost,
-    w09_a_dead_entry_is_set_aside,
-    w17_a_claim_is_held_by_one,
-    w17_work_is_completed_into_one_store,
-    v10_canaries_take_the_way_of_data_and_leave_nothing,
+    everywhere
+    {
+        w08_an_entry_stays_until_it_is_acknowledged,
+        acknowledgements_are_told_until_they_are_forgotten,
+        a_published_entry_can_be_looked_for,
+        consumers_share_the_entries,
+        w09_entries_of_a_silent_consumer_are_taken_over,
+        receiving_waits_for_entries,
+        an_entry_between_two_calls_is_not_lost,
+        w09_a_dead_entry_is_set_aside,
+        w17_a_claim_is_held_by_one,
+        w17_work_is_completed_into_one_store,
+        v10_canaries_take_the_way_of_data_and_leave_nothing,
+    }
+    {
+        pipelines_share_a_server_and_nothing_else,
+        w19_a_queue_reconnects_and_never_keeps_entries_to_itself,
+        w09_a_killed_consumer_is_taken_over_within_15_seconds,
+        w09_a_restarted_consumer_gets_its_own_pending_entries_first,
+        w09_a_foreign_entry_is_set_aside_and_the_flow_goes_on,
+        w11_a_full_server_refuses_and_nothing_is_dropped,
+        w11_a_full_server_is_emptied,
+    }
+}
+
+async fn server(kind: RedisKind, arguments: &[&'static str]) -> Option<RedisServer> {
+    let options = RedisOptions {
+        kind,
+        arguments: arguments.to_vec(),
+        ..RedisOptions::default()
+    };
+    RedisServer::start_with(options).await
 }
 
 pub(crate) fn settings(server: &RedisServer) -> RedisSettings {
@@ -84,11 +123,7 @@ pub(crate) fn kind(error: &QueueError) -> Option<FailureKind> {
     source.downcast_ref::<Failure>().map(|failure| failure.kind)
 }
 
-#[tokio::test]
-async fn pipelines_share_a_server_and_nothing_else() {
-    let Some(server) = RedisServer::start().await else {
-        return;
-    };
+async fn pipelines_share_a_server_and_nothing_else(server: RedisServer) {
     let queue_of = |pipeline: &str| {
         RedisQueue::new(&RedisSettings {
             pipeline: pipeline.to_owned(),
@@ -130,11 +165,7 @@ async fn w08_an_embedded_queue_delivers_again_what_was_not_acknowledged() {
     assert_eq!(sequences(&again), sequences(&received[1..]));
 }
 
-#[tokio::test]
-async fn w19_a_queue_reconnects_and_never_keeps_entries_to_itself() {
-    let Some(mut server) = RedisServer::start().await else {
-        return;
-    };
+async fn w19_a_queue_reconnects_and_never_keeps_entries_to_itself(mut server: RedisServer) {
     let queue = queue_on(&server);
     let before = queue.publish(entry(0)).await.unwrap();
     let pending = receive(&queue, "a", 1).await;
@@ -172,11 +203,7 @@ async fn w19_a_queue_reconnects_and_never_keeps_entries_to_itself() {
     queue.acknowledge(&pending, &store_token()).await.unwrap();
 }
 
-#[tokio::test]
-async fn w09_a_killed_consumer_is_taken_over_within_15_seconds() {
-    let Some(server) = RedisServer::start().await else {
-        return;
-    };
+async fn w09_a_killed_consumer_is_taken_over_within_15_seconds(server: RedisServer) {
     let as_deployed = RedisSettings {
         claim_idle: Duration::from_secs(8),
         ..server.settings()
@@ -199,11 +226,7 @@ async fn w09_a_killed_consumer_is_taken_over_within_15_seconds() {
     }
 }
 
-#[tokio::test]
-async fn w09_a_restarted_consumer_gets_its_own_pending_entries_first() {
-    let Some(server) = RedisServer::start().await else {
-        return;
-    };
+async fn w09_a_restarted_consumer_gets_its_own_pending_entries_first(server: RedisServer) {
     let patient = RedisSettings {
         claim_idle: Duration::from_secs(3600),
         ..server.settings()
@@ -219,11 +242,7 @@ async fn w09_a_restarted_consumer_gets_its_own_pending_entries_first() {
     assert_eq!(sequences(&receive(&after, "a", 6).await), (0..6).collect());
 }
 
-#[tokio::test]
-async fn w09_a_foreign_entry_is_set_aside_and_the_flow_goes_on() {
-    let Some(server) = RedisServer::start().await else {
-        return;
-    };
+async fn w09_a_foreign_entry_is_set_aside_and_the_flow_goes_on(server: RedisServer) {
     let queue = queue_on(&server);
     server.cli(&["XADD", "tele:{lab.0}", "*", "hello", "world"]);
     server.cli(&[
@@ -256,15 +275,7 @@ async fn w09_a_foreign_entry_is_set_aside_and_the_flow_goes_on() {
     );
 }
 
-#[tokio::test]
-async fn w11_a_full_server_refuses_and_nothing_is_dropped() {
-    let options = RedisOptions {
-        arguments: vec!["--maxmemory-policy", "noeviction"],
-        ..RedisOptions::default()
-    };
-    let Some(server) = RedisServer::start_with(options).await else {
-        return;
-    };
+async fn w11_a_full_server_refuses_and_nothing_is_dropped(server: RedisServer) {
     let queue = queue_on(&server);
     queue.publish(entry(0)).await.unwrap();
     server.cli(&["CONFIG", "SET", "maxmemory", "1mb"]);
@@ -289,15 +300,7 @@ async fn w11_a_full_server_refuses_and_nothing_is_dropped() {
 }
 
 /// What makes room has to work where there is none, also for collectors that were never there.
-#[tokio::test]
-async fn w11_a_full_server_is_emptied() {
-    let options = RedisOptions {
-        arguments: vec!["--maxmemory-policy", "noeviction"],
-        ..RedisOptions::default()
-    };
-    let Some(server) = RedisServer::start_with(options).await else {
-        return;
-    };
+async fn w11_a_full_server_is_emptied(server: RedisServer) {
     let queue = queue_on(&server);
     for sequence in 0..4 {
         queue.publish(entry(sequence)).await.unwrap();

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use telectl::config::worker::RedisSettings;
+use telectl::config::worker::{RedisServers, RedisSettings};
 use telectl::model::endpoint::Endpoint;
 use telectl::model::secret::Secret;
 use telectl::queue::redis::{FailureKind, RedisQueue};
@@ -13,6 +13,10 @@ use crate::conformance::queue::{IDLE, entry, receive};
 use crate::queue::{chain, kind, settings};
 use crate::servers::redis::{RedisOptions, RedisServer};
 use crate::servers::{Certificates, free_port};
+
+fn one(host: &str, port: u16) -> RedisServers {
+    RedisServers::One(Endpoint::new(host, port))
+}
 
 async fn refusal(settings: &RedisSettings) -> QueueError {
     let queue = RedisQueue::new(settings).expect("sound settings");
@@ -86,7 +90,7 @@ async fn w06_w07_redis_with_tls_a_private_authority_a_password_and_a_database() 
 fn w06_tls_is_never_unverified() {
     let sound = RedisSettings {
         pipeline: "lab".to_owned(),
-        endpoint: Endpoint::new("127.0.0.1", 6379),
+        servers: one("127.0.0.1", 6379),
         tls: true,
         ca_cert: Some(Certificates::for_names(&["127.0.0.1"]).ca),
         username: None,
@@ -149,7 +153,7 @@ async fn w19_causes_of_an_unreachable_server_are_told_apart() {
     );
 
     let mut nowhere = reachable.clone();
-    nowhere.endpoint.host = "no-such-host.invalid".to_owned();
+    nowhere.servers = one("no-such-host.invalid", 6379);
     let error = refusal(&nowhere).await;
     assert_eq!(
         kind(&error),
@@ -159,9 +163,10 @@ async fn w19_causes_of_an_unreachable_server_are_told_apart() {
     );
 
     let mut silent = reachable;
-    silent.endpoint.port = free_port();
+    let port = free_port();
+    silent.servers = one("127.0.0.1", port);
     // Accepts connections (the kernel does) and never says a word.
-    let _listener = TcpListener::bind(("127.0.0.1", silent.endpoint.port)).unwrap();
+    let _listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     let begun = Instant::now();
     let error = refusal(&silent).await;
     assert_eq!(

@@ -68,7 +68,7 @@ async fn a_changed_password_makes_redis_unready_and_never_starts_it_again() {
     let Some(mut server) = RedisServer::start_with(options).await else {
         return;
     };
-    let port = server.settings().endpoint.port;
+    let port = server.endpoint().port;
     assert_eq!(states(port, "canary-new"), [true, true, true]);
     assert_eq!(states(port, "canary-old"), [true, true, false]);
     server.stop();

@@ -220,7 +220,7 @@ async fn x08_show_asks_the_advertised_address_of_a_real_worker() {
     };
     let spool = TempDir::new().unwrap();
     let port = free_port().to_string();
-    let redis_url = format!("redis://127.0.0.1:{}", redis.settings().endpoint.port);
+    let redis_url = format!("redis://127.0.0.1:{}", redis.endpoint().port);
     let url = server.settings().endpoints.join(",");
     let worker = Program::start(
         &["worker", "streamer"],

@@ -96,12 +96,39 @@ fn r30_every_node_is_reached_from_outside_under_what_clients_are_told() {
 }
 
 #[test]
-fn r30_a_cluster_that_cannot_work_is_refused() {
-    let workers = refused(Profile::SameCluster, &[CLUSTER]);
-    assert!(
-        workers.contains("the workers speak to one Redis only"),
-        "{workers}"
+fn r30_workers_beside_a_cluster_are_told_its_nodes() {
+    let set = preview(Profile::SameCluster, &[CLUSTER]);
+    for worker in ["streamer", "collector"] {
+        let variables = environment(pod_of(&set, worker));
+        let namespace = Profile::SameCluster.default_namespace();
+        let node = |number| format!("redis-{number}.redis-nodes.{namespace}.svc:6379");
+        let nodes: Vec<String> = (0..3).map(node).collect();
+        assert_eq!(
+            variables["REDIS_CLUSTER_NODES"]["value"],
+            json!(nodes.join(","))
+        );
+        assert!(!variables.contains_key("REDIS_URL"), "{worker}");
+        let policy = &object(&set, ObjectKind::NetworkPolicy, worker)["spec"]["egress"];
+        assert!(policy.to_string().contains("6379"), "{policy}");
+    }
+    // They are reached under what clients are told, wherever that is.
+    let announced = [
+        CLUSTER,
+        "redis.cluster.nodeService.type=NodePort",
+        "redis.cluster.announce={n0:31000,n1:31001,n2:31002}",
+    ];
+    let set = preview(Profile::SameCluster, &announced);
+    let variables = environment(pod_of(&set, "streamer"));
+    assert_eq!(
+        variables["REDIS_CLUSTER_NODES"]["value"],
+        "n0:31000,n1:31001,n2:31002"
     );
+    let policy = object(&set, ObjectKind::NetworkPolicy, "streamer").to_string();
+    assert!(policy.contains("31002"), "{policy}");
+}
+
+#[test]
+fn r30_a_cluster_that_cannot_work_is_refused() {
     let few = refused(Profile::Shared, &[CLUSTER, "redis.cluster.masters=2"]);
     assert!(few.contains("at least 3 masters"), "{few}");
     let short = refused(Profile::Shared, &[CLUSTER, "redis.cluster.announce={a,b}"]);

@@ -109,6 +109,83 @@ externalRedis:
 }
 
 #[test]
+fn r17_sentinels_stand_for_the_host() {
+    let text = "
+externalRedis:
+  port: 6380
+  username: worker
+  database: 3
+  tls: {enabled: true, caSecret: their-ca}
+  auth: {enabled: true, existingSecret: redis-login, existingSecretPasswordKey: pw}
+  sentinel:
+    enabled: true
+    masterName: queue
+    nodes: [s0.example.com, 's1.example.com:26380']
+    username: watcher
+    auth: {enabled: true, existingSecret: sentinel-login, existingSecretPasswordKey: word}
+";
+    let set = from_file(Profile::Edge, text);
+    let streamer = pod(&set, "streamer");
+    let variables = environment(streamer);
+    let value = |name: &str| variables[name]["value"].as_str().unwrap_or_default();
+    assert_eq!(
+        value("REDIS_SENTINELS"),
+        "s0.example.com:26379,s1.example.com:26380"
+    );
+    assert_eq!(value("REDIS_MASTER_NAME"), "queue");
+    assert_eq!(value("REDIS_DATABASE"), "3");
+    assert_eq!(value("REDIS_TLS_ENABLED"), "true");
+    assert_eq!(value("REDIS_SENTINEL_USERNAME"), "watcher");
+    assert_eq!(
+        reference(streamer, "REDIS_SENTINEL_PASSWORD"),
+        pair("sentinel-login", "word")
+    );
+    assert_eq!(
+        reference(streamer, "REDIS_PASSWORD"),
+        pair("redis-login", "pw")
+    );
+    assert!(!variables.contains_key("REDIS_URL"));
+    assert!(set.secrets.iter().any(|need| need.name == "sentinel-login"));
+    let policy = object(&set, ObjectKind::NetworkPolicy, "streamer").to_string();
+    for port in ["26379", "26380", "6380"] {
+        assert!(policy.contains(port), "{port}: {policy}");
+    }
+}
+
+#[test]
+fn r17_nodes_of_a_cluster_stand_for_the_host() {
+    let sets = [
+        "externalRedis.cluster.enabled=true",
+        "externalRedis.cluster.nodes={n0.example.com:7000,n1.example.com}",
+    ];
+    let set = preview(Profile::Edge, &sets);
+    let variables = environment(pod(&set, "streamer"));
+    assert_eq!(
+        variables["REDIS_CLUSTER_NODES"]["value"],
+        "n0.example.com:7000,n1.example.com:6379"
+    );
+    assert!(!variables.contains_key("REDIS_URL"));
+    let policy = object(&set, ObjectKind::NetworkPolicy, "streamer").to_string();
+    assert!(
+        policy.contains("7000") && policy.contains("6379"),
+        "{policy}"
+    );
+    for (more, says) in [
+        (
+            "externalRedis.database=3",
+            "`externalRedis.database` must be 0",
+        ),
+        ("externalRedis.sentinel.enabled=true", "choose one"),
+        ("externalRedis.cluster.nodes={a:b}", "has `a:b`"),
+        ("externalRedis.cluster.nodes=[]", "must name at least one"),
+        ("externalRedis.serviceName=redis", "which nobody uses"),
+    ] {
+        let text = refused(Profile::Edge, &[sets[0], sets[1], more]);
+        assert!(text.contains(says), "{more}: {text}");
+    }
+}
+
+#[test]
 fn r17_an_unverified_certificate_is_refused_with_the_reason() {
     let text = refused(Profile::Edge, &["externalRedis.tls.skipVerify=true"]);
     assert!(

@@ -119,12 +119,13 @@ async fn guarded_redis() -> Option<(RedisServer, Secrets)> {
         password: Some(REDIS_PASSWORD),
         certificates: Some(certificates),
         arguments: vec!["--tls-auth-clients", "yes"],
+        ..RedisOptions::default()
     };
     Some((RedisServer::start_with(options).await?, secrets))
 }
 
 fn redis_values(server: &RedisServer) -> Vec<String> {
-    let endpoint = server.settings().endpoint;
+    let endpoint = server.endpoint();
     vec![
         "redis.enabled=false".to_owned(),
         "externalRedis.enabled=true".to_owned(),

@@ -74,7 +74,7 @@ async fn w18_sigterm_deregisters_and_ends_with_0_and_no_secret_is_logged() {
         free_port().to_string(),
         format!(
             "redis://:canary-91ab-redis@127.0.0.1:{}",
-            redis.settings().endpoint.port
+            redis.endpoint().port
         ),
     );
     let endpoints = etcd.settings().endpoints.join(",");

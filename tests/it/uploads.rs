@@ -42,10 +42,7 @@ impl Uploading {
         let mut variables = vec![
             ("CLUSTER_ID", "edge".to_owned()),
             ("POD_NAME", "worker-0".to_owned()),
-            (
-                "REDIS_URL",
-                format!("redis://{}", redis.settings().endpoint),
-            ),
+            ("REDIS_URL", format!("redis://{}", redis.endpoint())),
             ("DB_HOST", database.endpoint.host.clone()),
             ("DB_PORT", database.endpoint.port.to_string()),
             ("DB_NAME", database.name.clone()),

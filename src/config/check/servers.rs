@@ -2,7 +2,8 @@
 
 use super::exposure::is_host;
 use super::{Broken, Quantity};
-use crate::config::values::{Postgresql, RedisArchitecture, Values};
+use crate::config::values::{ExternalRedis, Postgresql, RedisArchitecture, Values};
+use crate::model::endpoint::Endpoint;
 
 /// What telectl itself has to say in `postgresql.conf`.
 const RESERVED: [&str; 9] = [
@@ -32,6 +33,7 @@ pub(super) fn check(values: &Values, broken: &mut Vec<Broken>) {
 
 fn redis(values: &Values, broken: &mut Vec<Broken>) {
     let external = &values.external_redis;
+    instead_of_host(external, broken);
     if external.tls.skip_verify {
         let text = "must be false: whoever answers could then read the password and the data; \
                     give the authority's certificate with externalRedis.tls.caCert or caSecret";
@@ -54,17 +56,61 @@ fn redis(values: &Values, broken: &mut Vec<Broken>) {
     }
 }
 
-/// Redis Cluster. The workers would be told that an entry is on another node, and not go there.
+/// Sentinels, or nodes of a cluster, stand for the host.
+fn instead_of_host(external: &ExternalRedis, broken: &mut Vec<Broken>) {
+    let (sentinel, cluster) = (&external.sentinel, &external.cluster);
+    let mut add = |key: &str, text: &str| {
+        broken.push((format!("externalRedis.{key}"), text.to_owned()));
+    };
+    if sentinel.enabled && cluster.enabled {
+        add(
+            "cluster.enabled",
+            "is true, and so is externalRedis.sentinel.enabled: choose one",
+        );
+    }
+    if sentinel.enabled && sentinel.master_name.is_empty() {
+        add(
+            "sentinel.masterName",
+            "must be given while externalRedis.sentinel.enabled is true",
+        );
+    }
+    if cluster.enabled && external.database != 0 {
+        add(
+            "database",
+            "must be 0: a Redis Cluster has no other database",
+        );
+    }
+    let Some((nodes, usual)) = external.addresses() else {
+        return;
+    };
+    let key = if sentinel.enabled {
+        "sentinel.nodes"
+    } else {
+        "cluster.nodes"
+    };
+    if nodes.is_empty() {
+        add(key, "must name at least one host:port");
+    }
+    for node in nodes {
+        if Endpoint::parse(node, usual).is_none() {
+            add(key, &format!("has `{node}`, which is no host or host:port"));
+        }
+    }
+    if !external.service_name.is_empty() {
+        add(
+            "serviceName",
+            "stands for externalRedis.host, which nobody uses: leave it empty",
+        );
+    }
+}
+
+/// Redis Cluster.
 fn cluster(values: &Values, broken: &mut Vec<Broken>) {
     let redis = &values.redis;
     if redis.architecture == RedisArchitecture::Standalone {
         return;
     }
     let mut add = |key: &str, text: String| broken.push((key.to_owned(), text));
-    if values.uses_queue() {
-        let text = "is cluster, and the workers speak to one Redis only: use standalone for them";
-        add("redis.architecture", text.to_owned());
-    }
     let cluster = &redis.cluster;
     if cluster.masters < 3 {
         let text = format!("is {}; a cluster has at least 3 masters", cluster.masters);

@@ -20,9 +20,9 @@ pub use ingress::{Ingress, IngressHost, IngressPath, IngressTls, PathType};
 pub use operation::{Backup, BackupStorage, BackupStorageType, Monitoring, ServiceMonitor};
 pub use scaling::{Autoscaling, AutoscalingOverride, Budget, BudgetOverride};
 pub use server::{
-    CaSource, Etcd, EtcdTls, ExternalDatabase, ExternalRedis, PasswordAuth, Persistence,
-    Postgresql, PostgresqlAuth, PostgresqlPrimary, Redis, RedisArchitecture, RedisCluster,
-    RedisMaster, RedisNodeService, ServerTls,
+    CaSource, Etcd, EtcdTls, ExternalDatabase, ExternalRedis, ExternalRedisCluster, PasswordAuth,
+    Persistence, Postgresql, PostgresqlAuth, PostgresqlPrimary, Redis, RedisArchitecture,
+    RedisCluster, RedisMaster, RedisNodeService, RedisSentinel, ServerTls,
 };
 pub use worker::{
     Advertise, CollectorConfig, CsvSource, CsvSourceType, GatewayAuth, GatewayConfig,

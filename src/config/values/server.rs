@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::model::endpoint::host_of;
+
 use super::{Resources, Service, ServiceType, Texts};
 
 /// A volume.
@@ -233,6 +235,63 @@ pub struct ExternalRedis {
     pub tls: CaSource,
     /// Password.
     pub auth: PasswordAuth,
+    /// Sentinels that name the server, instead of the host.
+    pub sentinel: RedisSentinel,
+    /// Nodes of a Redis Cluster, instead of the host.
+    pub cluster: ExternalRedisCluster,
+}
+
+impl ExternalRedis {
+    /// The sentinels or nodes that stand for the host, with the port of those that name none.
+    pub fn addresses(&self) -> Option<(&[String], u16)> {
+        if self.sentinel.enabled {
+            Some((&self.sentinel.nodes, SENTINEL_PORT))
+        } else {
+            let nodes = self.cluster.enabled.then_some(&*self.cluster.nodes);
+            nodes.map(|nodes| (nodes, self.port))
+        }
+    }
+
+    /// The hosts that workers are told.
+    pub fn hosts(&self) -> Vec<&str> {
+        match self.addresses() {
+            None => vec![&*self.host],
+            Some((nodes, _)) => nodes.iter().map(|node| host_of(node)).collect(),
+        }
+    }
+}
+
+/// Where sentinels usually listen.
+const SENTINEL_PORT: u16 = 26_379;
+
+/// Redis Sentinel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RedisSentinel {
+    /// Whether sentinels name the server.
+    pub enabled: bool,
+    /// The name by which they know it.
+    #[serde(default)]
+    pub master_name: String,
+    /// `host` or `host:port` of each sentinel.
+    #[serde(default)]
+    pub nodes: Vec<String>,
+    /// User at the sentinels; empty for their `default`.
+    #[serde(default)]
+    pub username: String,
+    /// Password at the sentinels.
+    pub auth: PasswordAuth,
+}
+
+/// A Redis Cluster elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExternalRedisCluster {
+    /// Whether the queue is a cluster.
+    pub enabled: bool,
+    /// `host` or `host:port` of some nodes; the others are learnt.
+    #[serde(default)]
+    pub nodes: Vec<String>,
 }
 
 /// TLS of a queue elsewhere.

@@ -11,9 +11,11 @@ use crate::model::secret::Secret;
 
 mod generate;
 mod parse;
+mod redis;
 mod streamer;
 
 pub use parse::{listen_port, parse_duration, parse_origins};
+pub use redis::{ADDRESSES as REDIS_ADDRESSES, RedisServers, SentinelSettings};
 
 /// Every variable that a worker understands, and what it means.
 pub const VARIABLES: &[(&str, &str)] = &[
@@ -64,9 +66,36 @@ pub const VARIABLES: &[(&str, &str)] = &[
         "REDIS_URL",
         "redis:// or rediss://[user[:password]@]host[:port][/database]",
     ),
+    (
+        "REDIS_SENTINELS",
+        "instead of REDIS_URL: host:port of the sentinels that name the server, comma-separated",
+    ),
+    (
+        "REDIS_MASTER_NAME",
+        "the name by which the sentinels know the server",
+    ),
+    (
+        "REDIS_SENTINEL_USERNAME",
+        "user at the sentinels, if they ask for one",
+    ),
+    (
+        "REDIS_SENTINEL_PASSWORD",
+        "password at the sentinels, if they ask for one",
+    ),
+    (
+        "REDIS_CLUSTER_NODES",
+        "instead of REDIS_URL: host:port of nodes of a Redis Cluster, comma-separated",
+    ),
+    (
+        "REDIS_DATABASE",
+        "number of the database, if it is not in REDIS_URL",
+    ),
     ("REDIS_USERNAME", "user, if it is not in REDIS_URL"),
     ("REDIS_PASSWORD", "password, if it is not in REDIS_URL"),
-    ("REDIS_TLS_ENABLED", "true makes redis:// mean rediss://"),
+    (
+        "REDIS_TLS_ENABLED",
+        "true makes redis:// mean rediss://; sentinels and nodes then speak TLS, too",
+    ),
     (
         "REDIS_CA_CERT",
         "PEM text of the authority that signed the server's certificate",
@@ -247,7 +276,7 @@ pub struct AdvertiseSettings {
 #[derive(Debug, Clone)]
 pub struct RedisSettings {
     /// Where.
-    pub endpoint: Endpoint,
+    pub servers: RedisServers,
     /// Whether to speak TLS.
     pub tls: bool,
     /// PEM text of the authority; the built-in roots of nobody if unset: TLS then fails clearly.

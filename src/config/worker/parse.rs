@@ -4,8 +4,6 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use percent_encoding::percent_decode_str;
-
 use crate::config::environment::Environment;
 use crate::model::component::Component;
 use crate::model::endpoint::Endpoint;
@@ -13,11 +11,11 @@ use crate::model::secret::Secret;
 
 use super::{
     AdvertiseSettings, CollectorSettings, CorsOrigins, DatabaseSettings, EtcdSettings,
-    GatewaySettings, IdentitySettings, RedisSettings, SettingError, SslMode, VARIABLES,
+    GatewaySettings, IdentitySettings, SettingError, SslMode, VARIABLES,
 };
 
 /// The pipeline of workers that are told of none: the namespace that the profiles use.
-const DEFAULT_PIPELINE: &str = "telemetry-system";
+pub(super) const DEFAULT_PIPELINE: &str = "telemetry-system";
 
 fn meaning(name: &str) -> &'static str {
     VARIABLES
@@ -91,7 +89,7 @@ pub(super) fn secret(environment: &Environment, name: &str) -> Option<Secret<Str
 }
 
 /// A secret and what it belongs to: neither means anything without the other.
-fn pair(
+pub(super) fn pair(
     environment: &Environment,
     public: &'static str,
     private: &'static str,
@@ -158,49 +156,6 @@ impl AdvertiseSettings {
                 let is_secured = environment.get("HTTP_TLS_DIR").is_some();
                 is_secured.then(|| "https".to_owned())
             }),
-        })
-    }
-}
-
-impl RedisSettings {
-    /// From `REDIS_URL` and the variables beside it.
-    pub fn from_environment(environment: &Environment) -> Result<Self, SettingError> {
-        const FORM: SettingError = SettingError::Malformed {
-            name: "REDIS_URL",
-            expected: "redis://host:port/database or rediss://host:port/database",
-        };
-        let url = url::Url::parse(required(environment, "REDIS_URL")?).map_err(|_| FORM)?;
-        if !matches!(url.scheme(), "redis" | "rediss") {
-            return Err(FORM);
-        }
-        let host = url.host_str().ok_or(FORM)?;
-        let path = url.path().trim_matches('/');
-        let database = if path.is_empty() {
-            0
-        } else {
-            path.parse().map_err(|_| FORM)?
-        };
-        let in_url = |part: &str| {
-            let decoded = percent_decode_str(part).decode_utf8_lossy();
-            (!part.is_empty()).then(|| decoded.into_owned())
-        };
-        Ok(Self {
-            endpoint: Endpoint::new(host, url.port().unwrap_or(6379)),
-            tls: url.scheme() == "rediss" || flag(environment, "REDIS_TLS_ENABLED")?,
-            ca_cert: text(environment, "REDIS_CA_CERT"),
-            username: in_url(url.username()).or_else(|| text(environment, "REDIS_USERNAME")),
-            password: url
-                .password()
-                .and_then(in_url)
-                .map(Secret::new)
-                .or_else(|| secret(environment, "REDIS_PASSWORD")),
-            database,
-            client: pair(environment, "REDIS_CLIENT_CERT", "REDIS_CLIENT_KEY")?,
-            pipeline: text(environment, "PIPELINE").unwrap_or_else(|| DEFAULT_PIPELINE.to_owned()),
-            shards: parsed(environment, "QUEUE_SHARDS", "a number of streams from 1 on")?
-                .unwrap_or(2)
-                .max(1),
-            claim_idle: duration(environment, "CLAIM_IDLE")?.unwrap_or(Duration::from_secs(8)),
         })
     }
 }
@@ -324,43 +279,7 @@ fn origin(word: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn redis_credentials_are_taken_from_the_url_or_from_beside_it() {
-        let environment =
-            Environment::from([("REDIS_URL", "rediss://worker:p%40ss+1@redis.example:6380/3")]);
-        let settings = RedisSettings::from_environment(&environment).unwrap();
-        assert_eq!(settings.endpoint, Endpoint::new("redis.example", 6380));
-        assert!(settings.tls);
-        assert_eq!(settings.database, 3);
-        assert_eq!(settings.username.as_deref(), Some("worker"));
-        assert_eq!(settings.password, Some(Secret::from("p@ss+1")));
-
-        let environment = Environment::from([
-            ("REDIS_URL", "redis://[fd00::1]"),
-            ("REDIS_PASSWORD", "other"),
-            ("REDIS_TLS_ENABLED", "true"),
-        ]);
-        let settings = RedisSettings::from_environment(&environment).unwrap();
-        assert_eq!(settings.endpoint.to_string(), "[fd00::1]:6379");
-        assert!(settings.tls);
-        assert_eq!(settings.password, Some(Secret::from("other")));
-    }
-
-    #[test]
-    fn a_password_in_the_url_may_have_any_character() {
-        for (written, meant) in [
-            ("a&b=c", "a&b=c"),
-            ("&", "&"),
-            ("%26%25+%20", "&%+ "),
-            ("a=", "a="),
-        ] {
-            let url = format!("redis://:{written}@redis.example");
-            let environment = Environment::from([("REDIS_URL", url.as_str())]);
-            let settings = RedisSettings::from_environment(&environment).unwrap();
-            assert_eq!(settings.password, Some(Secret::from(meant)), "{written}");
-        }
-    }
+    use crate::config::worker::RedisSettings;
 
     #[test]
     fn a_missing_or_malformed_variable_is_named() {

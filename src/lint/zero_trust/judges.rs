@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::config::worker::REDIS_ADDRESSES;
 use crate::lint::finding::Finding;
 use crate::lint::subject::{Pod, Subject, items, selects};
 use crate::lint::{exposure, secrets};
@@ -56,7 +57,10 @@ fn connections<'a>(subject: Subject<'a>) -> impl Iterator<Item = (Pod<'a>, Serve
     let of_pod = |pod: Pod<'a>| {
         let known = Server::ALL.into_iter();
         known
-            .filter(move |server| pod.has_variable(server.address()))
+            .filter(move |server| {
+                let mut names = server.addresses().iter();
+                names.any(|name| pod.has_variable(name))
+            })
             .map(move |server| (pod, server))
     };
     subject.workers().flat_map(of_pod)
@@ -73,12 +77,12 @@ enum Server {
 impl Server {
     const ALL: [Self; 3] = [Self::Redis, Self::Etcd, Self::Database];
 
-    /// The variable with its address.
-    const fn address(self) -> &'static str {
+    /// The variables with its address: one of these.
+    const fn addresses(self) -> &'static [&'static str] {
         match self {
-            Self::Redis => "REDIS_URL",
-            Self::Etcd => "ETCD_ENDPOINTS",
-            Self::Database => "DB_HOST",
+            Self::Redis => &REDIS_ADDRESSES,
+            Self::Etcd => &["ETCD_ENDPOINTS"],
+            Self::Database => &["DB_HOST"],
         }
     }
 

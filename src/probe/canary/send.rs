@@ -9,15 +9,13 @@ use crate::model::canary::{Canary, CanaryId};
 use crate::model::causes::chain;
 use crate::model::time::EventTime;
 use crate::probe::dns::Resolver;
+use crate::probe::redis::{Refusal, refusal};
 use crate::probe::result::{Cause, TargetReport};
 use crate::probe::target::{Target, probe};
-use crate::queue::redis::{Failure, FailureKind, RedisQueue};
-use crate::queue::{Entry, Published, Queue, QueueError, codec};
+use crate::queue::redis::RedisQueue;
+use crate::queue::{Entry, Published, Queue, codec};
 
 use super::report::{Sending, SentCanary};
-
-/// Why a canary is not in the queue: the cause, and what was seen.
-type Refusal = (Cause, String);
 
 /// Looks at Redis hop by hop and, if that is well, publishes the canaries one after the other:
 /// number `n` (from 0) into shard `n` modulo the number of shards. Nothing is tried twice: what is
@@ -85,32 +83,6 @@ async fn publish(queue: &impl Queue, canary: &Canary) -> Result<Sending, Refusal
 fn time_of(position: &str) -> Option<Timestamp> {
     let milliseconds = position.split('-').next()?.parse().ok()?;
     Timestamp::from_millisecond(milliseconds).ok()
-}
-
-fn refusal(error: QueueError) -> Refusal {
-    (cause(&error), chain(&error))
-}
-
-fn cause(error: &QueueError) -> Cause {
-    let QueueError::Unavailable { source, .. } = error else {
-        return Cause::Misconfigured;
-    };
-    let Some(failure) = source.downcast_ref::<Failure>() else {
-        return Cause::Unknown;
-    };
-    match failure.kind {
-        FailureKind::Refused => Cause::Refused,
-        FailureKind::TimedOut => Cause::TimedOut,
-        FailureKind::NameNotFound => Cause::NameNotFound,
-        FailureKind::CertificateNotTrusted => Cause::CertificateNotTrusted,
-        FailureKind::AuthenticationFailed => Cause::AuthenticationFailed,
-        FailureKind::NotPermitted => Cause::PermissionDenied,
-        FailureKind::Loading => Cause::NotReady,
-        // Either takes no writes; the detail tells them apart.
-        FailureKind::OutOfMemory | FailureKind::ReadOnly => Cause::ReadOnly,
-        FailureKind::ConnectionLost => Cause::ConnectionClosed,
-        _ => Cause::ProtocolError,
-    }
 }
 
 #[cfg(test)]

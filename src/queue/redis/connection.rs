@@ -1,43 +1,99 @@
-//! Connections: how they are made, and the shared one for everything but blocking reads.
+//! Connections to one server: how they are made, and what is known of them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
 use ::redis::io::tcp::TcpSettings;
 use ::redis::{
     AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo as _,
-    RedisConnectionInfo, RedisResult, TlsCertificates,
+    RedisConnectionInfo, RedisResult, TlsCertificates, cmd,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::config::worker::RedisSettings;
+use crate::model::endpoint::Endpoint;
 use crate::model::secret::Secret;
-use crate::queue::QueueError;
 
-use super::failure::Failure;
+use super::failure::{Failure, Trouble};
 
 /// Longest time to resolve, connect, shake hands and log in.
-const CONNECT_LIMIT: Duration = Duration::from_secs(3);
-/// Longest time from a command to its answer. A batch of some 200 KiB needs time on a slow line.
-const ANSWER_LIMIT: Duration = Duration::from_secs(8);
+pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 
-/// Makes connections.
+/// A connection, and the server at its other end.
 #[derive(Clone)]
-pub(super) struct Connector {
-    client: Client,
-    address: String,
+pub(super) struct Connection {
+    redis: MultiplexedConnection,
+    server: Server,
+    /// Whether each command has to say that it comes because of an `ASK`.
+    asking: bool,
 }
 
-impl Connector {
-    pub(super) fn new(settings: &RedisSettings) -> Result<Self, QueueError> {
-        let address = settings.endpoint.to_string();
-        let misconfigured = |reason| QueueError::Misconfigured {
-            address: address.clone(),
-            reason,
-        };
+/// A server, and how it was learnt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Server {
+    pub(super) endpoint: Endpoint,
+    /// Who named it; `None` if the settings do.
+    pub(super) learnt: Option<Arc<str>>,
+}
+
+impl Server {
+    /// As errors name it.
+    pub(super) fn address(&self) -> String {
+        match &self.learnt {
+            None => self.endpoint.to_string(),
+            Some(learnt) => format!("{} ({learnt})", self.endpoint),
+        }
+    }
+
+    /// Something went wrong there.
+    pub(super) fn trouble(&self, failure: impl Into<Failure>) -> Trouble {
+        Trouble {
+            address: self.address(),
+            failure: failure.into(),
+        }
+    }
+}
+
+impl Connection {
+    pub(super) const fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// The connection for one command, one transaction or one script.
+    pub(super) async fn ready(&mut self) -> RedisResult<MultiplexedConnection> {
+        if self.asking {
+            let command = cmd("ASKING");
+            command.query_async::<()>(&mut self.redis).await?;
+        }
+        Ok(self.redis.clone())
+    }
+
+    /// The same for commands that come because of an `ASK`. It has to be nobody else's.
+    pub(super) fn asking(self) -> Self {
+        Self {
+            asking: true,
+            ..self
+        }
+    }
+
+    /// Whether it may be used for commands that come because of an `ASK`, and no others.
+    pub(super) const fn is_asking(&self) -> bool {
+        self.asking
+    }
+}
+
+/// How to log in, and how to know a server.
+pub(super) struct Dialer {
+    login: RedisConnectionInfo,
+    certificates: Option<TlsCertificates>,
+}
+
+impl Dialer {
+    /// For the servers of the queue.
+    pub(super) fn new(settings: &RedisSettings) -> Result<Self, &'static str> {
         let mut login = RedisConnectionInfo::default().set_db(settings.database);
         if let Some(username) = &settings.username {
             login = login.set_username(username);
@@ -45,9 +101,40 @@ impl Connector {
         if let Some(password) = &settings.password {
             login = login.set_password(password.expose());
         }
-        let host = settings.endpoint.host.clone();
-        let port = settings.endpoint.port;
-        let to = if settings.tls {
+        let certificates = settings.tls.then(|| certificates(settings)).transpose()?;
+        let dialer = Self {
+            login,
+            certificates,
+        };
+        // Whether the certificates can be used does not depend on the server.
+        let anywhere = Endpoint::new("localhost", 6379);
+        let client = dialer.client(&anywhere);
+        client.map_err(|_| "REDIS_CA_CERT, REDIS_CLIENT_CERT or REDIS_CLIENT_KEY is not valid")?;
+        Ok(dialer)
+    }
+
+    /// For sentinels: the same certificates, another login.
+    pub(super) fn with_login(
+        &self,
+        username: Option<&str>,
+        password: Option<&Secret<String>>,
+    ) -> Self {
+        let mut login = RedisConnectionInfo::default();
+        if let Some(username) = username {
+            login = login.set_username(username);
+        }
+        if let Some(password) = password {
+            login = login.set_password(password.expose());
+        }
+        Self {
+            login,
+            certificates: self.certificates.clone(),
+        }
+    }
+
+    fn client(&self, endpoint: &Endpoint) -> RedisResult<Client> {
+        let (host, port) = (endpoint.host.clone(), endpoint.port);
+        let to = if self.certificates.is_some() {
             ConnectionAddr::TcpTls {
                 host,
                 port,
@@ -58,54 +145,45 @@ impl Connector {
             ConnectionAddr::Tcp(host, port)
         };
         let info = to
-            .into_connection_info()
-            .map_err(|_| misconfigured("the address is not valid"))?
-            .set_redis_settings(login)
+            .into_connection_info()?
+            .set_redis_settings(self.login.clone())
             .set_tcp_settings(TcpSettings::default().set_nodelay(true));
-        let client = if settings.tls {
-            let root_cert = Some(authority(settings).map_err(misconfigured)?);
-            let client_tls = settings.client.as_ref().map(client_certificate);
-            Client::build_with_tls(
-                info,
-                TlsCertificates {
-                    client_tls,
-                    root_cert,
-                },
-            )
-        } else {
-            Client::open(info)
-        };
-        let client = client.map_err(|_| {
-            misconfigured("REDIS_CA_CERT, REDIS_CLIENT_CERT or REDIS_CLIENT_KEY is not valid")
-        })?;
-        Ok(Self { client, address })
+        match &self.certificates {
+            Some(certificates) => Client::build_with_tls(info, certificates.clone()),
+            None => Client::open(info),
+        }
     }
 
     /// A new connection that waits for an answer at most for `answer_limit`, or for ever: then the
     /// caller has a deadline.
-    pub(super) async fn connect(
+    pub(super) async fn dial(
         &self,
+        server: &Server,
         answer_limit: Option<Duration>,
-    ) -> Result<MultiplexedConnection, Failure> {
+    ) -> Result<Connection, Trouble> {
+        let client = self.client(&server.endpoint);
+        let client = client.map_err(|error| server.trouble(error))?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_LIMIT))
             .set_response_timeout(answer_limit);
-        let connecting = self
-            .client
-            .get_multiplexed_async_connection_with_config(&config);
+        let connecting = client.get_multiplexed_async_connection_with_config(&config);
         match timeout(CONNECT_LIMIT, connecting).await {
-            Ok(connected) => Ok(connected?),
-            Err(_) => Err(Failure::timed_out()),
+            Ok(Ok(redis)) => Ok(Connection {
+                redis,
+                server: server.clone(),
+                asking: false,
+            }),
+            Ok(Err(error)) => Err(server.trouble(error)),
+            Err(_) => Err(server.trouble(Failure::timed_out())),
         }
     }
+}
 
-    pub(super) fn unavailable(&self, action: &str, failure: Failure) -> QueueError {
-        QueueError::Unavailable {
-            address: self.address.clone(),
-            action: action.to_owned(),
-            source: failure.into(),
-        }
-    }
+fn certificates(settings: &RedisSettings) -> Result<TlsCertificates, &'static str> {
+    Ok(TlsCertificates {
+        client_tls: settings.client.as_ref().map(client_certificate),
+        root_cert: Some(authority(settings)?),
+    })
 }
 
 /// The authority's certificates. Without any, nothing could be verified, and an unverified
@@ -129,67 +207,5 @@ fn client_certificate((certificate, key): &(String, Secret<String>)) -> ClientTl
     ClientTlsConfig {
         client_cert: certificate.clone().into_bytes(),
         client_key: key.expose().clone().into_bytes(),
-    }
-}
-
-/// The connection that all callers share. It is made when it is needed and replaced when it broke.
-pub(super) struct Link {
-    connector: Connector,
-    current: Mutex<(u64, Option<MultiplexedConnection>)>,
-}
-
-impl Link {
-    pub(super) fn new(connector: Connector) -> Self {
-        Self {
-            connector,
-            current: Mutex::new((0, None)),
-        }
-    }
-
-    pub(super) fn connector(&self) -> &Connector {
-        &self.connector
-    }
-
-    /// Runs commands on the shared connection, within a deadline.
-    pub(super) async fn run<T>(
-        &self,
-        action: &str,
-        commands: impl AsyncFnOnce(MultiplexedConnection) -> RedisResult<T>,
-    ) -> Result<T, QueueError> {
-        self.attempt(commands)
-            .await
-            .map_err(|failure| self.connector.unavailable(action, failure))
-    }
-
-    async fn attempt<T>(
-        &self,
-        commands: impl AsyncFnOnce(MultiplexedConnection) -> RedisResult<T>,
-    ) -> Result<T, Failure> {
-        let (number, connection) = {
-            let mut current = self.current.lock().await;
-            let connection = match &current.1 {
-                Some(connection) => connection.clone(),
-                None => {
-                    let connection = self.connector.connect(Some(ANSWER_LIMIT)).await?;
-                    *current = (current.0 + 1, Some(connection.clone()));
-                    connection
-                }
-            };
-            (current.0, connection)
-        };
-        let outcome = match timeout(ANSWER_LIMIT, commands(connection)).await {
-            Ok(outcome) => outcome.map_err(Failure::from),
-            Err(_) => Err(Failure::timed_out()),
-        };
-        if let Err(failure) = &outcome
-            && failure.breaks_connection()
-        {
-            let mut current = self.current.lock().await;
-            // Somebody else may have replaced it already.
-            if current.0 == number {
-                current.1 = None;
-            }
-        }
-        outcome
     }
 }

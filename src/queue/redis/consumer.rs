@@ -10,18 +10,19 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ::redis::aio::MultiplexedConnection;
-use ::redis::{Value, cmd};
+use ::redis::{Cmd, RedisResult, Value, cmd};
 use futures::FutureExt;
 use futures::future::{BoxFuture, select_all};
 use tokio::time::{timeout, timeout_at};
 
 use crate::queue::{Delivery, QueueError};
 
-use super::connection::{Connector, Link};
+use super::connection::Connection;
 use super::drain::{self, Removal};
 use super::entry::{self, Field, Received, of_read, of_takeover};
-use super::failure::Failure;
+use super::failure::{Failure, Trouble};
+use super::link::{Link, MOST_WAYS};
+use super::route::Connector;
 use super::{GROUP, Shard};
 
 /// How long the server holds a read open. Short, because a server whose data was deleted notices
@@ -82,13 +83,14 @@ impl Consumer {
     ) -> Result<Vec<Delivery>, QueueError> {
         let deadline = Instant::now() + wait;
         loop {
-            self.take_over(link, limit).await?;
+            // A shard that does not answer does not hold up the others.
+            let taken_over = self.take_over(link, limit).await;
             let harvested = self.harvest(link).await;
             let deliveries = self.take_ready(limit);
             if !deliveries.is_empty() {
                 return Ok(deliveries);
             }
-            harvested?;
+            taken_over.and(harvested)?;
             if Instant::now() >= deadline {
                 return Ok(Vec::new());
             }
@@ -98,12 +100,13 @@ impl Consumer {
 
     /// Takes what reads under way have brought meanwhile, without waiting.
     async fn harvest(&mut self, link: &Link) -> Result<(), QueueError> {
+        let mut outcome = Ok(());
         for lane in &mut self.lanes {
             if let Some(read) = lane.read.as_mut().and_then(FutureExt::now_or_never) {
-                lane.finish(link, read).await?;
+                outcome = outcome.and(lane.finish(link, read).await);
             }
         }
-        Ok(())
+        outcome
     }
 
     /// Reads until something comes, it is time to look for silent consumers, or the deadline
@@ -145,42 +148,19 @@ impl Consumer {
 
     /// Takes over entries that were delivered too long ago, where it is time to look.
     async fn take_over(&mut self, link: &Link, limit: usize) -> Result<(), QueueError> {
+        let mut outcome = Ok(());
         for lane in &mut self.lanes {
-            if Instant::now() < lane.next_look {
-                continue;
+            if Instant::now() >= lane.next_look {
+                let taken = lane.take_over(link, &self.name, self.idle, limit);
+                outcome = outcome.and(taken.await);
             }
-            let idle = u64::try_from(self.idle.as_millis()).unwrap_or(u64::MAX);
-            let mut command = cmd("XAUTOCLAIM");
-            command
-                .arg(lane.shard.stream())
-                .arg(GROUP)
-                .arg(&self.name)
-                .arg(idle)
-                .arg(&lane.cursor)
-                .arg("COUNT")
-                .arg(limit);
-            let reply = link
-                .run("take entries over", async |mut connection| {
-                    match command.query_async(&mut connection).await {
-                        // The group is made by the read.
-                        Err(error) if error.code() == Some("NOGROUP") => Ok(Value::Nil),
-                        answer => answer,
-                    }
-                })
-                .await?;
-            let (cursor, received) = of_takeover(reply, lane.shard.number);
-            if cursor == "0-0" {
-                lane.next_look = Instant::now() + self.idle / LOOKS_PER_IDLE;
-            }
-            lane.cursor = cursor;
-            lane.accept(link, received).await?;
         }
-        Ok(())
+        outcome
     }
 }
 
-/// What a read ends with: the connection to go on with, and the server's answer.
-type Read = Result<(MultiplexedConnection, Value), Failure>;
+/// What a read ends with: the connection to go on with, if it is one, and the server's answer.
+type Read = Result<(Option<Connection>, Value), Trouble>;
 
 /// The way to one shard.
 struct Lane {
@@ -189,7 +169,7 @@ struct Lane {
     /// The read under way.
     read: Option<BoxFuture<'static, Read>>,
     /// The connection between two reads.
-    connection: Option<MultiplexedConnection>,
+    connection: Option<Connection>,
     /// Received and not handed out yet.
     ready: VecDeque<Delivery>,
     /// From where on own pending entries are read; `None` once there are no more.
@@ -227,21 +207,53 @@ impl Lane {
         })
     }
 
+    /// Takes over entries that were delivered too long ago.
+    async fn take_over(
+        &mut self,
+        link: &Link,
+        consumer: &str,
+        idle: Duration,
+        limit: usize,
+    ) -> Result<(), QueueError> {
+        let milliseconds = u64::try_from(idle.as_millis()).unwrap_or(u64::MAX);
+        let mut command = cmd("XAUTOCLAIM");
+        command
+            .arg(self.shard.stream())
+            .arg(GROUP)
+            .arg(consumer)
+            .arg(milliseconds)
+            .arg(&self.cursor)
+            .arg("COUNT")
+            .arg(limit);
+        let reply = match link.attempt(self.shard.stream(), &command).await {
+            Ok(reply) => reply,
+            // The group is made by the read.
+            Err(trouble) if trouble.failure.code() == Some("NOGROUP") => Value::Nil,
+            Err(trouble) => return Err(trouble.unavailable("take entries over")),
+        };
+        let (cursor, received) = of_takeover(reply, self.shard.number);
+        if cursor == "0-0" {
+            self.next_look = Instant::now() + idle / LOOKS_PER_IDLE;
+        }
+        self.cursor = cursor;
+        self.accept(link, received).await
+    }
+
     /// Takes what a read brought.
     async fn finish(&mut self, link: &Link, read: Read) -> Result<(), QueueError> {
         self.read = None;
         match read {
             Ok((connection, reply)) => {
-                self.connection = Some(connection);
+                self.connection = connection;
                 let received = of_read(reply, self.shard.number);
                 if self.own.is_some() {
                     self.own = received.last().map(position);
                 }
                 self.accept(link, received).await
             }
-            Err(failure) => {
+            Err(trouble) => {
                 self.own = Some("0-0".to_owned());
-                Err(link.connector().unavailable("deliver entries", failure))
+                Err(trouble.unavailable("deliver entries"))
             }
         }
     }
@@ -282,10 +294,9 @@ async fn set_aside(
         told: None,
         dead: dead.unwrap_or_default(),
     };
-    link.run("set an entry aside", async |mut connection| {
-        drain::remove(&mut connection, shard, &[removal], None).await
-    })
-    .await
+    let removal = drain::remove(shard, &[removal], None);
+    link.run(shard.stream(), "set an entry aside", &removal)
+        .await
 }
 
 fn position(received: &Received) -> String {
@@ -307,15 +318,10 @@ struct Reader {
 impl Reader {
     /// Reads entries that the consumer already has, after the position `own`, or waits for new
     /// ones.
-    async fn read(
-        self,
-        connection: Option<MultiplexedConnection>,
-        own: Option<String>,
-        limit: usize,
-    ) -> Read {
+    async fn read(self, connection: Option<Connection>, own: Option<String>, limit: usize) -> Read {
         let mut connection = match connection {
             Some(connection) => connection,
-            None => self.connector.connect(None).await?,
+            None => self.connector.connect(&self.stream, None).await?,
         };
         let mut command = cmd("XREADGROUP");
         command.arg("GROUP").arg(GROUP).arg(&self.consumer);
@@ -325,18 +331,38 @@ impl Reader {
         }
         command.arg("STREAMS").arg(&self.stream);
         command.arg(own.as_deref().unwrap_or(">"));
-        let reading = async {
-            match command.query_async(&mut connection).await {
-                Err(error) if error.code() == Some("NOGROUP") => {
-                    drain::make_group(&mut connection, &self.stream).await?;
-                    command.query_async(&mut connection).await
+        let mut ways = 0;
+        loop {
+            let reading = self.ask(&mut connection, &command);
+            let failure = match timeout(BLOCK + SLACK, reading).await {
+                Ok(Ok(reply)) => {
+                    // Where a slot is still moving to, the next read may have no business.
+                    let kept = (!connection.is_asking()).then_some(connection);
+                    return Ok((kept, reply));
                 }
-                answer => answer,
+                Ok(Err(error)) => Failure::from(error),
+                Err(_) => Failure::timed_out(),
+            };
+            ways += 1;
+            let follows = self.connector.is_cluster() && ways < MOST_WAYS;
+            let Some(redirection) = failure.redirection().filter(|_| follows) else {
+                return Err(connection.server().trouble(failure));
+            };
+            let from = connection.server();
+            connection = self.connector.follow(&redirection, from, None).await?;
+        }
+    }
+
+    /// The answer to a read; the group is made if it is not there.
+    async fn ask(&self, connection: &mut Connection, command: &Cmd) -> RedisResult<Value> {
+        match command.query_async(&mut connection.ready().await?).await {
+            Err(error) if error.code() == Some("NOGROUP") => {
+                let make = drain::make_group(&self.stream);
+                make.invoke_async::<()>(&mut connection.ready().await?)
+                    .await?;
+                command.query_async(&mut connection.ready().await?).await
             }
-        };
-        match timeout(BLOCK + SLACK, reading).await {
-            Ok(reply) => Ok((connection, reply?)),
-            Err(_) => Err(Failure::timed_out()),
+            answer => answer,
         }
     }
 }

@@ -6,9 +6,7 @@
 
 use std::sync::LazyLock;
 
-use ::redis::Script;
-use ::redis::aio::MultiplexedConnection;
-use ::redis::{FromRedisValue, RedisResult};
+use ::redis::{Script, ScriptInvocation};
 
 use crate::model::source::{BatchId, IncarnationId, StoreToken};
 
@@ -62,12 +60,11 @@ pub(super) struct Removal<'a> {
 
 /// Removes entries of one shard, all or none; their streamers are told that `store` has them. What
 /// goes to the dead list needs the memory that the entry had.
-pub(super) async fn remove(
-    connection: &mut MultiplexedConnection,
+pub(super) fn remove(
     shard: &Shard,
     removals: &[Removal<'_>],
     store: Option<&StoreToken>,
-) -> RedisResult<()> {
+) -> ScriptInvocation<'static> {
     let mut call = REMOVE.key(shard.stream());
     call.key(shard.dead());
     call.arg(GROUP).arg(MEMORY.as_secs());
@@ -91,37 +88,26 @@ pub(super) async fn remove(
         };
         call.arg(&removal.dead);
     }
-    call.invoke_async(connection).await
+    call
 }
 
-/// The token of a shard's data set and what an incarnation is told there.
-pub(super) async fn told<T: FromRedisValue>(
-    connection: &mut MultiplexedConnection,
-    shard: &Shard,
-    incarnation: &IncarnationId,
-) -> RedisResult<T> {
+/// Tells the token of a shard's data set and what an incarnation is told there.
+pub(super) fn told(shard: &Shard, incarnation: &IncarnationId) -> ScriptInvocation<'static> {
     let mut call = TOLD.key(shard.token());
     call.key(shard.acknowledged(incarnation));
-    call.invoke_async(connection).await
+    call
 }
 
 /// Sets a key to a value.
-pub(super) async fn replace(
-    connection: &mut MultiplexedConnection,
-    key: &str,
-    value: &str,
-) -> RedisResult<()> {
-    REPLACE.key(key).arg(value).invoke_async(connection).await
+pub(super) fn replace(key: &str, value: &str) -> ScriptInvocation<'static> {
+    let mut call = REPLACE.key(key);
+    call.arg(value);
+    call
 }
 
 /// Makes the group of a stream, if it lacks it.
-pub(super) async fn make_group(
-    connection: &mut MultiplexedConnection,
-    stream: &str,
-) -> RedisResult<()> {
-    MAKE_GROUP
-        .key(stream)
-        .arg(GROUP)
-        .invoke_async(connection)
-        .await
+pub(super) fn make_group(stream: &str) -> ScriptInvocation<'static> {
+    let mut call = MAKE_GROUP.key(stream);
+    call.arg(GROUP);
+    call
 }

@@ -7,6 +7,9 @@ use std::sync::Arc;
 
 use ::redis::{ErrorKind, RedisError};
 
+use crate::model::endpoint::Endpoint;
+use crate::queue::QueueError;
+
 /// The cause of a failure, as far as a remedy depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -30,6 +33,12 @@ pub enum FailureKind {
     Loading,
     /// The server is a replica, or not allowed to write.
     ReadOnly,
+    /// The key is on another server: this one is part of a Redis Cluster.
+    Elsewhere,
+    /// The keys are on two servers, as long as they move.
+    TryAgain,
+    /// Nobody has the key, or nobody says who.
+    NoMaster,
     /// The connection broke.
     ConnectionLost,
     /// Anything else; the source says what.
@@ -48,6 +57,11 @@ impl fmt::Display for FailureKind {
             Self::OutOfMemory => "server is out of memory",
             Self::Loading => "server is still loading its data",
             Self::ReadOnly => "server is read-only",
+            Self::Elsewhere => {
+                "the key is on another server of a Redis Cluster (REDIS_CLUSTER_NODES names one)"
+            }
+            Self::TryAgain => "the keys are just being moved to another server",
+            Self::NoMaster => "no server is known to be in charge",
             Self::ConnectionLost => "connection lost",
             Self::Other => "command failed",
         })
@@ -60,8 +74,49 @@ impl fmt::Display for FailureKind {
 pub struct Failure {
     /// The cause.
     pub kind: FailureKind,
-    /// What the driver says; `None` where our own deadline passed.
+    /// More than the kind says.
+    says: Option<String>,
+    /// What the driver says; `None` where we found it out ourselves.
     source: Option<RedisError>,
+}
+
+/// A failure, and where it was.
+pub(super) struct Trouble {
+    /// The server, and how it was learnt.
+    pub(super) address: String,
+    pub(super) failure: Failure,
+}
+
+impl Trouble {
+    pub(super) fn unavailable(self, action: &str) -> QueueError {
+        QueueError::Unavailable {
+            address: self.address,
+            action: action.to_owned(),
+            source: self.failure.into(),
+        }
+    }
+}
+
+/// Where a server says that a key is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Redirection {
+    /// There from now on.
+    Moved(Endpoint),
+    /// There for this command: the slot is moving.
+    Ask(Endpoint),
+}
+
+impl Redirection {
+    /// From a code and `SLOT HOST:PORT`. The host may be empty: that of the server that says so.
+    fn read(code: &str, detail: &str) -> Option<Self> {
+        let (host, port) = detail.split_whitespace().nth(1)?.rsplit_once(':')?;
+        let endpoint = Endpoint::new(host, port.parse().ok()?);
+        match code {
+            "MOVED" => Some(Self::Moved(endpoint)),
+            "ASK" => Some(Self::Ask(endpoint)),
+            _ => None,
+        }
+    }
 }
 
 impl Failure {
@@ -69,8 +124,30 @@ impl Failure {
     pub(super) const fn timed_out() -> Self {
         Self {
             kind: FailureKind::TimedOut,
+            says: None,
             source: None,
         }
+    }
+
+    /// What we found out ourselves.
+    pub(super) const fn told(kind: FailureKind, says: String) -> Self {
+        Self {
+            kind,
+            says: Some(says),
+            source: None,
+        }
+    }
+
+    /// The server's word for it.
+    pub(super) fn code(&self) -> Option<&str> {
+        self.source.as_ref()?.code()
+    }
+
+    /// Where the server says that the key is, also within a transaction that it refused for that.
+    pub(super) fn redirection(&self) -> Option<Redirection> {
+        let errors = self.source.clone()?.into_server_errors()?;
+        let mut errors = errors.iter();
+        errors.find_map(|(_, error)| Redirection::read(error.code(), error.details()?))
     }
 
     /// Whether the connection has to be replaced.
@@ -78,7 +155,7 @@ impl Failure {
         match &self.source {
             None => true,
             // Another server may be the one to write to by now.
-            Some(_) if self.kind == FailureKind::ReadOnly => true,
+            Some(_) if matches!(self.kind, FailureKind::ReadOnly | FailureKind::NoMaster) => true,
             Some(error) => error.is_io_error() || error.is_unrecoverable_error(),
         }
     }
@@ -86,7 +163,10 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.kind.fmt(formatter)
+        match &self.says {
+            Some(says) => formatter.write_str(says),
+            None => self.kind.fmt(formatter),
+        }
     }
 }
 
@@ -100,6 +180,7 @@ impl From<RedisError> for Failure {
     fn from(error: RedisError) -> Self {
         Self {
             kind: kind(&error),
+            says: None,
             source: Some(error),
         }
     }
@@ -108,6 +189,20 @@ impl From<RedisError> for Failure {
 fn kind(error: &RedisError) -> FailureKind {
     if is_about_certificate(error) {
         return FailureKind::CertificateNotTrusted;
+    }
+    let codes = error.clone().into_server_errors();
+    let has = |wanted: &[&str]| {
+        let mut codes = codes.iter().flat_map(|errors| errors.iter());
+        codes.any(|(_, error)| wanted.contains(&error.code()))
+    };
+    if has(&["MOVED", "ASK"]) {
+        return FailureKind::Elsewhere;
+    }
+    if has(&["TRYAGAIN"]) {
+        return FailureKind::TryAgain;
+    }
+    if has(&["CLUSTERDOWN", "MASTERDOWN", "UNBLOCKED"]) {
+        return FailureKind::NoMaster;
     }
     let text = error.to_string();
     let says = |words: &str| text.contains(words);

@@ -18,26 +18,31 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use ::redis::{Script, pipe};
+use ::redis::{Script, cmd, pipe};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use crate::config::worker::RedisSettings;
+use crate::model::endpoint::Endpoint;
 use crate::model::source::{BatchId, IncarnationId, StoreToken};
 
 use super::{
     Acknowledgements, Claim, DataSetToken, Delivery, Depth, Entry, Published, Queue, QueueError,
 };
-use connection::{Connector, Link};
 use consumer::Consumers;
 use drain::Removal;
+use link::Link;
+use route::Connector;
 
+mod advice;
 mod connection;
 mod consumer;
 mod drain;
 mod entry;
 mod failure;
 mod keys;
+mod link;
+mod route;
 
 pub use failure::{Failure, FailureKind};
 pub use keys::Shard;
@@ -80,6 +85,17 @@ static DEPTH: LazyLock<Script> = LazyLock::new(|| {
 #[derive(Clone)]
 pub struct RedisQueue(Arc<Shared>);
 
+/// A server, and the shards that it has.
+#[derive(Debug, Clone)]
+pub struct Located {
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// The same, with who says so.
+    pub address: String,
+    /// What it has.
+    pub shards: Vec<Shard>,
+}
+
 struct Shared {
     link: Link,
     shards: Vec<Shard>,
@@ -97,12 +113,36 @@ impl RedisQueue {
         let shards: Vec<Shard> = numbers
             .map(|number| Shard::of(&settings.pipeline, number))
             .collect();
+        let store = keys::store(&settings.pipeline);
+        let places = shards.iter().map(|shard| shard.stream().to_owned());
+        let places = places.chain([store.clone()]);
         Ok(Self(Arc::new(Shared {
             consumers: Consumers::new(connector.clone(), shards.clone(), settings.claim_idle),
-            link: Link::new(connector),
-            store: keys::store(&settings.pipeline),
+            link: Link::new(connector, places),
+            store,
             shards,
         })))
+    }
+
+    /// The servers that have the shards now, as sentinels or nodes of a cluster say.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`] if nobody says it.
+    pub async fn locate(&self) -> Result<Vec<Located>, QueueError> {
+        let mut located: Vec<Located> = Vec::new();
+        for shard in &self.0.shards {
+            let server = self.0.link.locate(shard.stream()).await?;
+            let mut known = located.iter_mut();
+            match known.find(|known| known.endpoint == server.endpoint) {
+                Some(known) => known.shards.push(shard.clone()),
+                None => located.push(Located {
+                    address: server.address(),
+                    endpoint: server.endpoint,
+                    shards: vec![shard.clone()],
+                }),
+            }
+        }
+        Ok(located)
     }
 
     /// The shard of a number that is spread evenly.
@@ -112,14 +152,15 @@ impl RedisQueue {
         &shards[(number % shards.len() as u64) as usize]
     }
 
-    /// Where the claim on `key` is kept.
-    fn claim_key(&self, key: &str) -> String {
+    /// Where the claim on `key` is kept: the shard and its key there.
+    fn claim_key(&self, key: &str) -> (&Shard, String) {
         let hash = Sha256::digest(key.as_bytes());
         let number = hash
             .iter()
             .take(8)
             .fold(0, |number, byte| (number << 8) | u64::from(*byte));
-        self.shard(number).claim(&hash[..16])
+        let shard = self.shard(number);
+        (shard, shard.claim(&hash[..16]))
     }
 }
 
@@ -155,9 +196,7 @@ impl Queue for RedisQueue {
         let (position, token): (String, String) = self
             .0
             .link
-            .run("publish", async |mut connection| {
-                pipeline.query_async(&mut connection).await
-            })
+            .run(shard.stream(), "publish", &pipeline)
             .await?;
         Ok(Published {
             shard: shard.number,
@@ -175,12 +214,11 @@ impl Queue for RedisQueue {
             sequences: BTreeMap::new(),
         };
         for shard in &self.0.shards {
+            let told = drain::told(shard, incarnation);
             let (token, sequences): (Option<String>, BTreeMap<u64, String>) = self
                 .0
                 .link
-                .run("read acknowledgements", async |mut connection| {
-                    drain::told(&mut connection, shard, incarnation).await
-                })
+                .run(shard.stream(), "read acknowledgements", &told)
                 .await?;
             let stores = sequences
                 .into_iter()
@@ -213,9 +251,7 @@ impl Queue for RedisQueue {
                 .ignore();
             self.0
                 .link
-                .run("forget acknowledgements", async |mut connection| {
-                    pipeline.query_async::<()>(&mut connection).await
-                })
+                .run::<()>(shard.stream(), "forget acknowledgements", &pipeline)
                 .await?;
         }
         Ok(())
@@ -223,14 +259,10 @@ impl Queue for RedisQueue {
 
     async fn is_present(&self, id: &BatchId, position: &str) -> Result<bool, QueueError> {
         let stream = self.shard(id.sequence).stream();
-        let count: u64 = self
-            .0
-            .link
-            .run("look for an entry", async |mut connection| {
-                let mut call = COUNT_AT.key(stream);
-                call.arg(position).invoke_async(&mut connection).await
-            })
-            .await?;
+        let mut call = COUNT_AT.key(stream);
+        call.arg(position);
+        let link = &self.0.link;
+        let count: u64 = link.run(stream, "look for an entry", &call).await?;
         Ok(count > 0)
     }
 
@@ -241,18 +273,13 @@ impl Queue for RedisQueue {
         time: Duration,
         store: Option<&StoreToken>,
     ) -> Result<Claim, QueueError> {
-        let key = self.claim_key(key);
+        let (shard, key) = self.claim_key(key);
         let done = store.map(completed).unwrap_or_default();
         let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1);
-        let answer: u8 = self
-            .0
-            .link
-            .run("claim work", async |mut connection| {
-                let mut call = CLAIM.key(&key);
-                call.arg(format!("owner {owner}")).arg(time).arg(&done);
-                call.invoke_async(&mut connection).await
-            })
-            .await?;
+        let mut call = CLAIM.key(key);
+        call.arg(format!("owner {owner}")).arg(time).arg(done);
+        let link = &self.0.link;
+        let answer: u8 = link.run(shard.stream(), "claim work", &call).await?;
         Ok(match answer {
             0 => Claim::Mine,
             1 => Claim::Theirs,
@@ -261,38 +288,31 @@ impl Queue for RedisQueue {
     }
 
     async fn complete_claim(&self, key: &str, store: &StoreToken) -> Result<(), QueueError> {
+        let (shard, key) = self.claim_key(key);
         let mut pipeline = pipe();
         pipeline
-            .set_ex(self.claim_key(key), completed(store), MEMORY.as_secs())
+            .set_ex(key, completed(store), MEMORY.as_secs())
             .ignore();
         self.0
             .link
-            .run("complete a claim", async |mut connection| {
-                pipeline.query_async(&mut connection).await
-            })
+            .run(shard.stream(), "complete a claim", &pipeline)
             .await
     }
 
     async fn announce_store(&self, store: &StoreToken) -> Result<(), QueueError> {
+        let call = drain::replace(&self.0.store, &store.0);
         self.0
             .link
-            .run("note which store is filled", async |mut connection| {
-                drain::replace(&mut connection, &self.0.store, &store.0).await
-            })
+            .run(&self.0.store, "note which store is filled", &call)
             .await
     }
 
     async fn announced_store(&self) -> Result<Option<StoreToken>, QueueError> {
-        let store: Option<String> = self
-            .0
-            .link
-            .run("tell which store is filled", async |mut connection| {
-                let mut command = ::redis::cmd("GET");
-                command
-                    .arg(&self.0.store)
-                    .query_async(&mut connection)
-                    .await
-            })
+        let mut command = cmd("GET");
+        command.arg(&self.0.store);
+        let link = &self.0.link;
+        let store: Option<String> = link
+            .run(&self.0.store, "tell which store is filled", &command)
             .await?;
         Ok(store.map(StoreToken))
     }
@@ -320,11 +340,10 @@ impl Queue for RedisQueue {
         }
         for (shard, removals) in by_shard {
             let shard = self.shard(shard.into());
+            let removal = drain::remove(shard, &removals, Some(store));
             self.0
                 .link
-                .run("acknowledge", async |mut connection| {
-                    drain::remove(&mut connection, shard, &removals, Some(store)).await
-                })
+                .run::<()>(shard.stream(), "acknowledge", &removal)
                 .await?;
         }
         Ok(())
@@ -341,25 +360,22 @@ impl Queue for RedisQueue {
             dead: entry::dead(delivery, reason),
             ..acknowledged(delivery)
         };
+        let removal = drain::remove(shard, &[removal], Some(store));
         self.0
             .link
-            .run("set an entry aside", async |mut connection| {
-                drain::remove(&mut connection, shard, &[removal], Some(store)).await
-            })
+            .run(shard.stream(), "set an entry aside", &removal)
             .await
     }
 
     async fn depth(&self) -> Result<Depth, QueueError> {
         let mut depth = Depth::default();
         for shard in &self.0.shards {
+            let mut call = DEPTH.key(shard.stream());
+            call.key(shard.dead()).arg(GROUP);
             let (entries, pending, dead, age): (u64, u64, u64, i64) = self
                 .0
                 .link
-                .run("tell its depth", async |mut connection| {
-                    let mut call = DEPTH.key(shard.stream());
-                    call.key(shard.dead()).arg(GROUP);
-                    call.invoke_async(&mut connection).await
-                })
+                .run(shard.stream(), "tell its depth", &call)
                 .await?;
             depth.entries += entries;
             depth.pending += pending;
@@ -374,11 +390,14 @@ impl Queue for RedisQueue {
     }
 
     async fn ping(&self) -> Result<(), QueueError> {
-        self.0
-            .link
-            .run("answer", async |mut connection| {
-                ::redis::cmd("PING").query_async(&mut connection).await
-            })
-            .await
+        // Elsewhere than in a cluster, one server has all of them.
+        let all = self.0.link.servers_at_most();
+        for shard in self.0.shards.iter().take(all) {
+            self.0
+                .link
+                .run::<()>(shard.stream(), "answer", &cmd("PING"))
+                .await?;
+        }
+        Ok(())
     }
 }

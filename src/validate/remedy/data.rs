@@ -100,7 +100,7 @@ fn compare((_, edge, flight): Scene<'_>, central: &SiteFacts) -> Remedy {
         let mut found = workloads.filter(|workload| workload.namespace == namespace);
         found.next().map(|workload| {
             format!(
-                "{} set env {} --list | grep -E '^(REDIS_URL|PIPELINE)='",
+                "{} set env {} --list | grep -E '^(REDIS_(URL|SENTINELS|MASTER_NAME|CLUSTER_NODES)|PIPELINE)='",
                 kubectl(site, namespace),
                 argument(workload)
             )

@@ -10,6 +10,7 @@ mod network;
 
 use std::borrow::Cow;
 
+use crate::config::worker::REDIS_ADDRESSES;
 use crate::model::component::Component;
 use crate::model::shell::quoted;
 use crate::probe::{Cause, TargetKind, TargetReport};
@@ -179,9 +180,17 @@ impl<'a> Case<'a> {
     }
 
     /// The variables that configure the target: address, password, authority.
-    const fn variables(&self) -> (&'static str, &'static str, &'static str) {
+    fn variables(&self) -> (&'static str, &'static str, &'static str) {
         match self.target.kind {
-            TargetKind::Redis => ("REDIS_URL", "REDIS_PASSWORD", "REDIS_CA_CERT"),
+            TargetKind::Redis => {
+                let is_set = |name: &&str| {
+                    let workload = self.workload();
+                    workload.is_some_and(|workload| workload.variable(name).is_some())
+                };
+                let address = REDIS_ADDRESSES.into_iter().find(is_set);
+                let address = address.unwrap_or("REDIS_URL");
+                (address, "REDIS_PASSWORD", "REDIS_CA_CERT")
+            }
             TargetKind::Postgresql => ("DB_HOST", "DB_PASSWORD", "DB_CA_CERT"),
             TargetKind::Etcd => ("ETCD_ENDPOINTS", "ETCD_CLIENT_CERT", "ETCD_CA_CERT"),
             TargetKind::ClusterDns | TargetKind::Http => ("", "", ""),

@@ -50,10 +50,7 @@ impl Lab {
         let database = self.database.clone();
         vec![
             ("POD_IP", "10.1.2.3".to_owned()),
-            (
-                "REDIS_URL",
-                format!("redis://{}", self.redis.settings().endpoint),
-            ),
+            ("REDIS_URL", format!("redis://{}", self.redis.endpoint())),
             ("PIPELINE", "lab".to_owned()),
             ("DB_HOST", database.endpoint.host),
             ("DB_PORT", database.endpoint.port.to_string()),

@@ -18,7 +18,7 @@ use crate::servers::redis::RedisServer;
 /// As the sender's pod reports it: through its log.
 async fn sent(server: &RedisServer, password: &str, ids: &[CanaryId]) -> CanaryReport {
     let settings = server.settings();
-    let url = format!("redis://{}", settings.endpoint);
+    let url = format!("redis://{}", settings.servers);
     let environment = Environment::from([
         ("REDIS_URL", url.as_str()),
         ("REDIS_PASSWORD", password),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::A;
 use hickory_proto::rr::{RData, Record, RecordType};
-use telectl::config::worker::RedisSettings;
+use telectl::config::worker::{RedisServers, RedisSettings};
 use telectl::model::endpoint::Endpoint;
 use telectl::probe::dns::Resolver;
 use telectl::probe::{Cause, Hop, Outcome, Target, probe};
@@ -47,7 +47,7 @@ async fn name_server(otherwise: ResponseCode) -> (SocketAddr, JoinSet<()>) {
 
 fn redis_at(host: &str) -> Target {
     Target::Redis(RedisSettings {
-        endpoint: Endpoint::new(host, 1),
+        servers: RedisServers::One(Endpoint::new(host, 1)),
         tls: false,
         ca_cert: None,
         username: None,

@@ -1,13 +1,18 @@
 //! Redis, reachable and not.
 
-use telectl::config::worker::RedisSettings;
+use telectl::config::worker::{RedisServers, RedisSettings};
 use telectl::model::endpoint::Endpoint;
 use telectl::model::secret::Secret;
 use telectl::probe::{Cause, Hop, Outcome, Target};
+use telectl::queue::Queue as _;
+use telectl::queue::redis::RedisQueue;
 use tokio::net::{TcpListener, TcpSocket};
 
 use super::{assert_passed, failure, probed};
-use crate::servers::redis::{RedisOptions, RedisServer};
+use crate::conformance::queue::entry;
+use crate::servers::redis::{RedisKind, RedisOptions, RedisServer};
+use crate::servers::redis_cluster::RedisCluster;
+use crate::servers::sentinels::Sentinels;
 
 pub(super) const PASSWORD: &str = "canary-redis-password";
 
@@ -33,10 +38,73 @@ async fn v08_every_hop_to_redis_passes_and_is_timed() {
     );
     assert_eq!(
         report.address(),
-        Some(format!("127.0.0.1:{}", server.settings().endpoint.port).as_str())
+        Some(format!("127.0.0.1:{}", server.endpoint().port).as_str())
     );
     assert!(report.latency_ms() > 0.0);
     assert_eq!(report.facts["role"], "master");
+}
+
+#[tokio::test]
+async fn v08_the_master_that_sentinels_name_is_probed() {
+    let Some(sentinels) = Sentinels::start(RedisKind::Installed).await else {
+        return;
+    };
+    let report = probed(Target::Redis(sentinels.settings())).await;
+    assert_passed(&report);
+    let hops: Vec<Hop> = report.hops.iter().map(|hop| hop.hop).collect();
+    assert_eq!(
+        hops,
+        [
+            Hop::Lookup,
+            Hop::Tcp,
+            Hop::Authentication,
+            Hop::Command,
+            Hop::Role
+        ]
+    );
+    let master = sentinels.servers[0].endpoint().to_string();
+    let named = &report.facts["servers"];
+    assert!(named.starts_with(&master), "{named}");
+    assert!(named.contains("`lab`, says sentinel 127.0.0.1:"), "{named}");
+
+    let mut settings = sentinels.settings();
+    if let RedisServers::Sentinel(sentinel) = &mut settings.servers {
+        sentinel.master = "another".to_owned();
+    }
+    let report = probed(Target::Redis(settings)).await;
+    let (hop, cause, detail) = failure(&report);
+    assert_eq!((hop, cause), (Hop::Lookup, Cause::NotReady), "{detail}");
+    assert!(detail.contains("it knows no master `another`"), "{detail}");
+
+    let mut settings = sentinels.settings();
+    if let RedisServers::Sentinel(sentinel) = &mut settings.servers {
+        sentinel.password = Some(Secret::from("canary-wrong-password"));
+    }
+    let report = probed(Target::Redis(settings)).await;
+    let (hop, _, detail) = failure(&report);
+    assert_eq!(hop, Hop::Lookup);
+    assert!(detail.contains("authentication failed"), "{detail}");
+    assert!(!detail.contains("canary"), "{detail}");
+}
+
+#[tokio::test]
+async fn v08_every_node_of_a_cluster_with_a_shard_is_probed() {
+    let Some(cluster) = RedisCluster::start().await else {
+        return;
+    };
+    let mut settings = cluster.settings("lab");
+    settings.shards = 8;
+    let queue = RedisQueue::new(&settings).expect("sound settings");
+    for sequence in 0..8 {
+        queue.publish(entry(sequence)).await.expect("published");
+    }
+    let report = probed(Target::Redis(settings)).await;
+    assert_passed(&report);
+    assert_eq!(report.facts["queue_entries"], "8");
+    let hops = report.hops.iter();
+    let roles = hops.filter(|hop| hop.hop == Hop::Role).count();
+    assert_eq!(roles, report.facts["servers"].split("; ").count());
+    assert!(roles > 1, "{:?}", report.facts);
 }
 
 #[tokio::test]
@@ -97,7 +165,7 @@ async fn v08_a_replica_is_read_only() {
 
 fn settings_at(port: u16) -> RedisSettings {
     RedisSettings {
-        endpoint: Endpoint::new("127.0.0.1", port),
+        servers: RedisServers::One(Endpoint::new("127.0.0.1", port)),
         tls: false,
         ca_cert: None,
         username: None,

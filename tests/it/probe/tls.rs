@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use telectl::config::worker::RedisSettings;
+use telectl::config::worker::{RedisServers, RedisSettings};
 use telectl::model::endpoint::Endpoint;
 use telectl::probe::{Cause, Hop, Target};
 use tokio::io::AsyncWriteExt as _;
@@ -86,7 +86,7 @@ async fn v08_a_server_without_tls_fails_the_handshake() {
 
 fn redis_at(port: u16, certificates: &Certificates) -> Target {
     Target::Redis(RedisSettings {
-        endpoint: Endpoint::new("127.0.0.1", port),
+        servers: RedisServers::One(Endpoint::new("127.0.0.1", port)),
         tls: true,
         ca_cert: Some(certificates.ca.clone()),
         username: None,

@@ -17,6 +17,8 @@ use telectl::config::environment::Environment;
 pub(crate) mod etcd;
 pub(crate) mod postgres;
 pub(crate) mod redis;
+pub(crate) mod redis_cluster;
+pub(crate) mod sentinels;
 
 /// Longest time that a server may take to answer for the first time.
 pub(crate) const START_LIMIT: Duration = Duration::from_secs(20);
@@ -49,20 +51,25 @@ pub(crate) fn program(name: &str, folders: &[&str]) -> Option<PathBuf> {
         .map(|folder| Path::new(folder).join(name))
         .find(|path| path.is_file());
     if found.is_none() {
-        assert!(
-            environment.get("CI") != Some("true"),
-            "`{name}` is not installed, and CI=true forbids to skip"
-        );
-        let test = std::thread::current();
-        // Not eprintln!: the test harness hides that for a test that passes.
-        writeln!(
-            std::io::stderr(),
-            "SKIPPED {}: `{name}` is not installed",
-            test.name().unwrap_or("a test")
-        )
-        .expect("standard error is open");
+        missing(&format!("`{name}`"));
     }
     found
+}
+
+/// Notes visibly that a test is skipped because of what is not installed; panics where `CI=true`.
+fn missing(what: &str) {
+    assert!(
+        Environment::of_process().get("CI") != Some("true"),
+        "{what} is not installed, and CI=true forbids to skip"
+    );
+    let test = std::thread::current();
+    // Not eprintln!: the test harness hides that for a test that passes.
+    writeln!(
+        std::io::stderr(),
+        "SKIPPED {}: {what} is not installed",
+        test.name().unwrap_or("a test")
+    )
+    .expect("standard error is open");
 }
 
 /// Polls until there is an answer; panics at the deadline, naming what it waited for.

@@ -1,30 +1,73 @@
 //! A real redis-server.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use telectl::config::worker::RedisSettings;
+use telectl::config::worker::{RedisServers, RedisSettings};
 use telectl::model::endpoint::Endpoint;
 use telectl::model::secret::Secret;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::{Certificates, Process, free_port, install_tls_provider, program};
+use super::{Certificates, Process, free_port, install_tls_provider, missing, program};
+
+/// Which server is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum RedisKind {
+    /// The installed one: Debian's 7.0.
+    #[default]
+    Installed,
+    /// The oldest that telectl speaks to. It comes without TLS.
+    Redis62,
+    /// The newest that there is a package of. It comes without TLS.
+    Valkey91,
+}
+
+impl RedisKind {
+    /// The path of the server; `None` after a visible note if it cannot be had, or a panic where
+    /// `CI=true`.
+    pub(crate) fn program(self) -> Option<PathBuf> {
+        let name = match self {
+            Self::Installed => return program("redis-server", &[]),
+            Self::Redis62 => "redis-6.2",
+            Self::Valkey91 => "valkey-9.1",
+        };
+        let fetched = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/redis/fetch.sh"))
+            .arg(name)
+            .output()
+            .expect("there is a shell");
+        let path = PathBuf::from(String::from_utf8_lossy(&fetched.stdout).trim());
+        let found = (fetched.status.success() && path.is_file()).then_some(path);
+        if found.is_none() {
+            missing(&format!(
+                "{name} ({})",
+                String::from_utf8_lossy(&fetched.stderr).trim()
+            ));
+        }
+        found
+    }
+}
 
 /// How a server is started.
 #[derive(Default)]
 pub(crate) struct RedisOptions {
+    /// Which server.
+    pub(crate) kind: RedisKind,
     /// Password of the default user.
     pub(crate) password: Option<&'static str>,
     /// Speak TLS, and only TLS, with these certificates.
     pub(crate) certificates: Option<Certificates>,
+    /// On which the nodes of a cluster talk to each other.
+    pub(crate) bus_port: Option<u16>,
     /// More lines of configuration, as arguments.
     pub(crate) arguments: Vec<&'static str>,
 }
 
 /// A running server without persistence: a restart forgets everything.
 pub(crate) struct RedisServer {
+    server: PathBuf,
     folder: TempDir,
     process: Process,
     options: RedisOptions,
@@ -40,14 +83,15 @@ impl RedisServer {
     /// A server with options; `None` if there is none on this machine.
     pub(crate) async fn start_with(options: RedisOptions) -> Option<Self> {
         install_tls_provider();
-        program("redis-server", &[])?;
+        let server = options.kind.program()?;
         let folder = TempDir::new().expect("a temporary folder");
         if let Some(certificates) = &options.certificates {
             certificates.write_to(folder.path());
         }
         let port = free_port();
-        let process = launch(&folder, &options, port).await;
+        let process = launch(&server, &folder, &options, port).await;
         Some(Self {
+            server,
             folder,
             process,
             options,
@@ -67,7 +111,7 @@ impl RedisServer {
 
     /// Starts it again on the same port, empty.
     pub(crate) async fn start_again(&mut self) {
-        self.process = launch(&self.folder, &self.options, self.port).await;
+        self.process = launch(&self.server, &self.folder, &self.options, self.port).await;
     }
 
     /// Kills it and starts it again on the same port, empty.
@@ -79,7 +123,7 @@ impl RedisServer {
     /// What a worker needs to reach it: two shards, takeover after 2 s.
     pub(crate) fn settings(&self) -> RedisSettings {
         RedisSettings {
-            endpoint: Endpoint::new("127.0.0.1", self.port),
+            servers: RedisServers::One(self.endpoint()),
             tls: self.options.certificates.is_some(),
             client: None,
             ca_cert: self
@@ -94,6 +138,11 @@ impl RedisServer {
             shards: 2,
             claim_idle: Duration::from_secs(2),
         }
+    }
+
+    /// Where it listens.
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        Endpoint::new("127.0.0.1", self.port)
     }
 
     /// Runs one command with `redis-cli` and answers what it printed.
@@ -112,9 +161,9 @@ impl RedisServer {
     }
 }
 
-async fn launch(folder: &TempDir, options: &RedisOptions, port: u16) -> Process {
+async fn launch(server: &Path, folder: &TempDir, options: &RedisOptions, port: u16) -> Process {
     let path = folder.path();
-    let mut command = Command::new("redis-server");
+    let mut command = Command::new(server);
     command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
     command.arg("--dir").arg(path);
     if options.certificates.is_some() {
@@ -132,6 +181,9 @@ async fn launch(folder: &TempDir, options: &RedisOptions, port: u16) -> Process 
     }
     if let Some(password) = options.password {
         command.args(["--requirepass", password]);
+    }
+    if let Some(port) = options.bus_port {
+        command.args(["--cluster-port", &port.to_string()]);
     }
     command.args(&options.arguments);
     let mut process = Process::start(&command, &[], path);

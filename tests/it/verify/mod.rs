@@ -123,10 +123,7 @@ impl Pipeline {
     fn environment(&self) -> Vec<(&'static str, String)> {
         let database = self.database.clone();
         vec![
-            (
-                "REDIS_URL",
-                format!("redis://{}", self.redis.settings().endpoint),
-            ),
+            ("REDIS_URL", format!("redis://{}", self.redis.endpoint())),
             ("DB_HOST", database.endpoint.host),
             ("DB_PORT", database.endpoint.port.to_string()),
             ("DB_NAME", database.name),
