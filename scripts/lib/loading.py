@@ -21,15 +21,15 @@ class Loading:
         if int(rows) != self.rows or abs(float(total) - self.total) > abs(self.total) * 1e-9:
             raise Failed(f"{what} is void: {found} in place of {self.rows}|{self.total}")
 
-    def telectl(self):
-        """The collector is there, as in a cluster; the clock runs from the streamer's start until
+    def telectl(self, more=None):
+        """`more` are variables of the collector, which is there, as in a cluster; the clock runs from the streamer's start until
         the last row is committed."""
         servers = self.servers
         servers.fresh_database()
         servers.redis.cli("FLUSHALL")
         spool = servers.folder / "spool"
         shutil.rmtree(spool, ignore_errors=True)
-        collector = servers.worker("collector", "collector-0", {})
+        collector = servers.worker("collector", "collector-0", more or {})
         eventually("the collector", collector.is_ready)
         servers.psql("CHECKPOINT")
         pids = {"collector": collector.pid, "Redis": servers.redis.pid}

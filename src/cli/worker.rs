@@ -194,7 +194,9 @@ impl Settings {
                 Work::Streamer(settings, queue(&redis)?, uploads)
             }
             Self::Collector(settings, redis, database) => {
-                let (queue, store) = (queue(&redis)?, store(&database)?);
+                let queue = queue(&redis)?;
+                let store = PostgresStore::kept(&database, settings.upkeep.clone())
+                    .map_err(|error| CliError::from_error(ExitCode::Usage, &error))?;
                 let pipeline = redis.pipeline;
                 Work::Collector(settings, queue, store, Peers { registry, pipeline })
             }

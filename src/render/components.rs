@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::Resolved;
-use crate::config::values::{Persistence, PullPolicy, Resources, Service, Texts, Values};
+use crate::config::values::{Ingest, Persistence, PullPolicy, Resources, Service, Texts, Values};
 use crate::model::component::Component;
 
 use super::engine::Engine;
@@ -291,6 +291,8 @@ fn worker(resolved: &Resolved, facts: &Facts, component: Component) -> Value {
                     "batchSize": config.batch_size.to_string(),
                     "pollInterval": config.poll_interval,
                     "commitInterval": config.commit_interval,
+                    "isIngestMax": config.ingest == Ingest::Max,
+                    "ingestQuiet": config.ingest_quiet,
                 },
             })
         }

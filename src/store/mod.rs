@@ -62,6 +62,13 @@ pub struct Stored {
     pub token: StoreToken,
 }
 
+/// What was done to the store's partitions.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Upkeep {
+    /// Days (as `2025-07-18`) that were indexed by series, in this order.
+    pub indexed: Vec<String>,
+}
+
 /// A GPU that the store knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Gpu {
@@ -327,6 +334,12 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// it.
     fn origins(&self, digest: &str)
     -> impl Future<Output = Result<Vec<Origin>, StoreError>> + Send;
+
+    /// Does what is due to its partitions, for as long as that takes; nobody who stores or reads waits
+    /// for it. Nothing if somebody else is at it, or if there are none.
+    fn upkeep(&self) -> impl Future<Output = Result<Upkeep, StoreError>> + Send {
+        async { Ok(Upkeep::default()) }
+    }
 
     /// Whether it answers and has its tables.
     fn ping(&self) -> impl Future<Output = Result<(), StoreError>> + Send;

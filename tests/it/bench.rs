@@ -46,6 +46,7 @@ fn w22_a_round_of_the_bench_tells_rates_costs_and_ratios() {
     assert_eq!(summary["rows"], 20_000);
     let measured = [
         &summary["times_as_fast"]["raw \\copy"][0],
+        &summary["ingest_max_times_as_fast"]["raw \\copy"][0],
         &summary["rows_per_second"]["telectl"],
         &summary["cpu_seconds_per_million_rows"]["workers"],
         &summary["cpu_seconds_per_million_rows"]["PostgreSQL"],

@@ -58,6 +58,7 @@ mod sources;
 mod store;
 mod store_data;
 mod store_fixture;
+mod store_ingest;
 mod store_postgres;
 mod streamer;
 mod streamer_harness;

@@ -1,7 +1,7 @@
 //! Both stores pass the conformance suite.
 
 use crate::conformance::store as suite;
-use crate::store_fixture::{InPostgres, InSqlite, StoreFixture as _};
+use crate::store_fixture::{InOpenDays, InPostgres, InSqlite, StoreFixture as _};
 
 /// One test per claim and store.
 macro_rules! claims {
@@ -11,6 +11,16 @@ macro_rules! claims {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $claim() {
                 if let Some(fixture) = InPostgres::$make().await {
+                    suite::$claim(&fixture).await;
+                }
+            })*
+        }
+
+        mod postgres_with_open_days {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $claim() {
+                if let Some(fixture) = InOpenDays::$make().await {
                     suite::$claim(&fixture).await;
                 }
             })*

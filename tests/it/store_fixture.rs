@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use telectl::config::worker::DatabaseSettings;
+use telectl::config::worker::{DatabaseSettings, IngestProfile, UpkeepSettings};
 use telectl::store::Store;
 use telectl::store::postgres::PostgresStore;
 use telectl::store::sqlite::SqliteStore;
@@ -54,6 +54,60 @@ pub(crate) struct InPostgres {
     pub(crate) server: Arc<PostgresServer>,
     /// The database.
     pub(crate) settings: DatabaseSettings,
+}
+
+impl InPostgres {
+    /// The store, with its partitions kept in some way.
+    pub(crate) fn kept(&self, upkeep: UpkeepSettings) -> PostgresStore {
+        PostgresStore::kept(&self.settings, upkeep).expect("the settings are complete")
+    }
+
+    /// A session of somebody else that runs statements meanwhile; it ends with the answer.
+    pub(crate) fn in_background(&self, statements: &str) -> Session {
+        Session(self.server.session(&self.settings.name, statements))
+    }
+}
+
+/// A session that ends with this.
+pub(crate) struct Session(std::process::Child);
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// The same, where days stay open: there is no index by series.
+pub(crate) struct InOpenDays(InPostgres);
+
+impl StoreFixture for InOpenDays {
+    type Store = PostgresStore;
+
+    const SCHEMA_STEPS: u64 = InPostgres::SCHEMA_STEPS;
+
+    async fn unprepared() -> Option<Self> {
+        InPostgres::unprepared().await.map(Self)
+    }
+
+    fn open(&self) -> PostgresStore {
+        self.0.kept(UpkeepSettings {
+            ingest: IngestProfile::Max,
+            ..UpkeepSettings::default()
+        })
+    }
+
+    fn sql(&self, statement: &str) -> String {
+        self.0.sql(statement)
+    }
+
+    async fn settle(&self) {
+        self.0.settle().await;
+    }
+
+    fn age_canary(&self, id: &str, hours: u32) {
+        self.0.age_canary(id, hours);
+    }
 }
 
 impl StoreFixture for InPostgres {

@@ -200,6 +200,10 @@ fn durations(values: &Values, broken: &mut Vec<Broken>) {
             "collector.config.pollInterval",
             &values.collector.config.poll_interval,
         ),
+        (
+            "collector.config.ingestQuiet",
+            &values.collector.config.ingest_quiet,
+        ),
         ("queue.claimIdle", &values.queue.claim_idle),
         ("discovery.leaseTTL", &values.discovery.lease_ttl),
     ];

@@ -26,7 +26,7 @@ pub use server::{
 };
 pub use worker::{
     Advertise, CollectorConfig, CsvSource, CsvSourceType, GatewayAuth, GatewayConfig,
-    ImageOverride, Resources, Service, ServiceType, Spool, StreamerConfig, Upload, Worker,
+    ImageOverride, Ingest, Resources, Service, ServiceType, Spool, StreamerConfig, Upload, Worker,
     WorkerTls,
 };
 

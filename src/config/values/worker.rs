@@ -205,8 +205,22 @@ pub struct CollectorConfig {
     /// Pause between transactions; empty for none.
     #[serde(default)]
     pub commit_interval: String,
+    /// What the store does first with rows that arrive.
+    pub ingest: Ingest,
+    /// How long nothing must have arrived for a day until it is closed, for example `1h`.
+    pub ingest_quiet: String,
     /// `error`, `warn`, `info`, `debug` or `trace`.
     pub log_level: String,
+}
+
+/// What the store does first with rows that arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ingest {
+    /// Index every row by its series at once.
+    Default,
+    /// Index a day by series once it is closed.
+    Max,
 }
 
 /// What a gateway does.

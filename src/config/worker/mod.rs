@@ -13,9 +13,11 @@ mod generate;
 mod parse;
 mod redis;
 mod streamer;
+mod upkeep;
 
 pub use parse::{listen_port, parse_duration, parse_origins};
 pub use redis::{ADDRESSES as REDIS_ADDRESSES, RedisServers, SentinelSettings};
+pub use upkeep::{IngestProfile, UpkeepSettings};
 
 /// Every variable that a worker understands, and what it means.
 pub const VARIABLES: &[(&str, &str)] = &[
@@ -177,6 +179,14 @@ pub const VARIABLES: &[(&str, &str)] = &[
     (
         "COMMIT_INTERVAL",
         "pause between transactions; unpaced if unset",
+    ),
+    (
+        "INGEST",
+        "default, or max: a day of samples is indexed by series once nothing arrives for it any more",
+    ),
+    (
+        "INGEST_QUIET",
+        "how long nothing must have arrived for a day until it is indexed with INGEST=max; 1h if unset",
     ),
     (
         "BATCH_SIZE",
@@ -424,6 +434,8 @@ pub struct CollectorSettings {
     pub poll_interval: Duration,
     /// Pause after every transaction; unpaced if unset. Slows the flow down on purpose.
     pub pace: Option<Duration>,
+    /// How the partitions of the store are kept.
+    pub upkeep: UpkeepSettings,
 }
 
 /// What a gateway does.

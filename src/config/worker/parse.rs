@@ -11,7 +11,7 @@ use crate::model::secret::Secret;
 
 use super::{
     AdvertiseSettings, CollectorSettings, CorsOrigins, DatabaseSettings, EtcdSettings,
-    GatewaySettings, IdentitySettings, SettingError, SslMode, VARIABLES,
+    GatewaySettings, IdentitySettings, SettingError, SslMode, UpkeepSettings, VARIABLES,
 };
 
 /// The pipeline of workers that are told of none: the namespace that the profiles use.
@@ -225,6 +225,7 @@ impl CollectorSettings {
             poll_interval: duration(environment, "POLL_INTERVAL")?
                 .unwrap_or(Duration::from_secs(1)),
             pace: duration(environment, "COMMIT_INTERVAL")?,
+            upkeep: UpkeepSettings::from_environment(environment)?,
         })
     }
 }

@@ -30,8 +30,29 @@ const SESSION: &str = "
     SELECT set_config('synchronous_commit', 'on', false)
         WHERE current_setting('synchronous_commit') IN ('off', 'local')";
 
+/// As above, for work that takes as long as it takes and for which nobody waits. What it needs a lock
+/// for that others would wait behind, it gives up soon, and tries again another time.
+const KEEPER_SESSION: &str = "
+    SET statement_timeout = '12h';
+    SET lock_timeout = '2s';
+    SET idle_in_transaction_session_timeout = '60s';
+    SET timezone = 'UTC'";
+
 /// A pool that has no connection yet.
 pub(super) fn pool(settings: &DatabaseSettings) -> Result<Pool, StoreError> {
+    sessions(settings, CONNECTIONS, SESSION)
+}
+
+/// Room for the one connection of the upkeep.
+pub(super) fn keeper(settings: &DatabaseSettings) -> Result<Pool, StoreError> {
+    sessions(settings, 1, KEEPER_SESSION)
+}
+
+fn sessions(
+    settings: &DatabaseSettings,
+    most: usize,
+    session: &'static str,
+) -> Result<Pool, StoreError> {
     let config = config(settings);
     let recycling = ManagerConfig {
         recycling_method: RecyclingMethod::Fast,
@@ -46,13 +67,13 @@ pub(super) fn pool(settings: &DatabaseSettings) -> Result<Pool, StoreError> {
         recycle: Some(CONNECT_LIMIT),
     };
     Pool::builder(manager)
-        .max_size(CONNECTIONS)
+        .max_size(most)
         .timeouts(limits)
         .runtime(Runtime::Tokio1)
-        .post_create(Hook::async_fn(|client, _| {
+        .post_create(Hook::async_fn(move |client, _| {
             Box::pin(async move {
                 client
-                    .batch_execute(SESSION)
+                    .batch_execute(session)
                     .await
                     .map_err(HookError::Backend)
             })

@@ -6,7 +6,7 @@ use std::time::Duration;
 use deadpool_postgres::{Object, Pool};
 use jiff::Timestamp;
 
-use crate::config::worker::DatabaseSettings;
+use crate::config::worker::{DatabaseSettings, UpkeepSettings};
 use crate::model::batch::{Batch, SignedOff};
 use crate::model::canary::CanaryId;
 use crate::model::source::{BatchId, StoreToken};
@@ -16,7 +16,7 @@ use super::proof::file::Origin;
 use super::proof::{Proof, Question};
 use super::{
     Additions, AdditionsQuery, AggregateQuery, Bucket, Freshness, Gpu, Host, Reading,
-    SourceProgress, Statistics, Store, StoreError, Stored, TelemetryPoint, TelemetryQuery,
+    SourceProgress, Statistics, Store, StoreError, Stored, TelemetryPoint, TelemetryQuery, Upkeep,
 };
 
 mod additions;
@@ -27,6 +27,7 @@ mod connection;
 pub mod copy;
 mod fault;
 mod freshness;
+mod indexes;
 mod ledger;
 mod live;
 mod partitions;
@@ -36,6 +37,7 @@ mod schema;
 mod tls;
 mod token;
 mod transaction;
+mod upkeep;
 mod write;
 
 use catalogue::Catalogue;
@@ -57,6 +59,9 @@ pub struct PostgresStore(Arc<Inner>);
 struct Inner {
     address: String,
     pool: Pool,
+    /// One connection for work that takes long, so that nobody waits for it.
+    keeper: Pool,
+    upkeep: UpkeepSettings,
     catalogue: Mutex<Catalogue>,
 }
 
@@ -84,9 +89,19 @@ impl PostgresStore {
     /// # Errors
     /// [`StoreError::Trust`] if the certificate authority is missing or unusable.
     pub fn new(settings: &DatabaseSettings) -> Result<Self, StoreError> {
+        Self::kept(settings, UpkeepSettings::default())
+    }
+
+    /// The same, for who stores: how the partitions are to be kept.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn kept(settings: &DatabaseSettings, upkeep: UpkeepSettings) -> Result<Self, StoreError> {
         Ok(Self(Arc::new(Inner {
             address: settings.endpoint.to_string(),
             pool: connection::pool(settings)?,
+            keeper: connection::keeper(settings)?,
+            upkeep,
             catalogue: Mutex::default(),
         })))
     }
@@ -147,7 +162,11 @@ impl Store for PostgresStore {
     async fn migrate(&self) -> Result<StoreToken, StoreError> {
         let result = match self.client().await {
             Ok(mut client) => {
-                let work = schema::migrate(&mut client, &self.0.address);
+                let work = async {
+                    let token = schema::migrate(&mut client, &self.0.address).await?;
+                    indexes::prepare(&mut client, self.0.upkeep.ingest).await?;
+                    Ok(token)
+                };
                 let result = tokio::time::timeout(MIGRATE_LIMIT, work).await;
                 self.settle(client, MIGRATE_LIMIT, result)
             }
@@ -260,6 +279,12 @@ impl Store for PostgresStore {
         proof::origins(self, digest)
             .await
             .map_err(self.fails("look for a source"))
+    }
+
+    async fn upkeep(&self) -> Result<Upkeep, StoreError> {
+        upkeep::upkeep(self)
+            .await
+            .map_err(self.fails("keep its partitions"))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

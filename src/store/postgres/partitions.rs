@@ -6,11 +6,14 @@ use deadpool_postgres::Object;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
+use crate::config::worker::IngestProfile;
+
 use super::Known;
 use super::fault::Fault;
+use super::indexes;
 
 /// Key of the advisory lock under which partitions are made.
-const PARTITION_LOCK: i64 = 0x7465_6c65_6374_6c02;
+pub(super) const PARTITION_LOCK: i64 = 0x7465_6c65_6374_6c02;
 
 /// Makes the partitions of these days (since the epoch) that are missing.
 pub(super) async fn ensure(
@@ -26,7 +29,7 @@ pub(super) async fn ensure(
             .collect()
     };
     for day in unknown {
-        make(client, day).await?;
+        make(client, day, known.store.0.upkeep.ingest).await?;
         known.catalogue().days.insert(day);
     }
     Ok(())
@@ -34,7 +37,7 @@ pub(super) async fn ensure(
 
 /// First a table of its own, then attached: that takes no lock that writers of other days or
 /// readers would wait for.
-async fn make(client: &mut Object, day: i64) -> Result<(), Fault> {
+async fn make(client: &mut Object, day: i64, ingest: IngestProfile) -> Result<(), Fault> {
     let Some((name, from, to)) = place(day) else {
         return Err(Fault::Pool(format!("day {day} has no date")));
     };
@@ -51,9 +54,15 @@ async fn make(client: &mut Object, day: i64) -> Result<(), Fault> {
         )
         .await?;
     if !attached.get::<_, bool>(0) {
+        // Where all of `sample` is indexed, the copy is, too, and a partition has to be.
+        let index = match indexes::whole(&transaction).await? {
+            Some(_) => String::new(),
+            None => indexes::definition(&name, ingest),
+        };
         transaction
             .batch_execute(&format!(
                 "CREATE TABLE {name} (LIKE sample INCLUDING ALL);
+                 {index};
                  ALTER TABLE sample ATTACH PARTITION {name}
                      FOR VALUES FROM ('{from} 00:00:00+00') TO ('{to} 00:00:00+00');"
             ))

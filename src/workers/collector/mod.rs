@@ -33,6 +33,7 @@ mod canaries;
 mod demand;
 pub mod freshness;
 mod inbox;
+mod keeping;
 mod latency;
 mod life;
 mod meters;
@@ -97,7 +98,7 @@ pub async fn run<Q: Queue, S: Store>(
         stop,
     };
     if collector.prepare().await? {
-        tokio::join!(collector.collect(), collector.watch());
+        tokio::join!(collector.collect(), collector.watch(), collector.keep());
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 
 use crate::config::worker::{
     AdvertiseSettings, CollectorSettings, GatewaySettings, IdentitySettings, SourceSettings,
-    StreamerSettings,
+    StreamerSettings, UpkeepSettings,
 };
 use crate::model::component::Component;
 use crate::queue::embedded::SpoolQueue;
@@ -177,6 +177,7 @@ fn start_collector(
         batch_size: 20_000,
         poll_interval: Duration::from_millis(200),
         pace: None,
+        upkeep: UpkeepSettings::default(),
     };
     let streamers = Streamers::of(CLUSTER, vitals);
     let (told, stop) = (vitals.clone(), supervisor.token(Phase::Work));

@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use telectl::config::worker::{AdvertiseSettings, CollectorSettings, IdentitySettings};
+use telectl::config::worker::{
+    AdvertiseSettings, CollectorSettings, IdentitySettings, UpkeepSettings,
+};
 use telectl::model::batch::{Batch, Message};
 use telectl::model::source::IncarnationId;
 use telectl::queue::embedded::SpoolQueue;
@@ -48,6 +50,7 @@ impl Running {
             batch_size: 100,
             poll_interval: Duration::from_millis(200),
             pace,
+            upkeep: UpkeepSettings::default(),
         };
         let task = tokio::spawn(async move {
             let identity = identity(id);

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -136,19 +136,31 @@ impl PostgresServer {
 
     /// Runs statements as superuser; answers the fields of the result, unaligned.
     pub(crate) fn sql(&self, database: &str, statements: &str) -> String {
-        let output = Command::new(self.programs.join("psql"))
-            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"])
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
-            .args(["-U", USER, "-d", database, "-c", statements])
-            .env("PGPASSWORD", PASSWORD)
-            .output()
-            .expect("psql runs");
+        let output = self.psql(database, statements).output();
+        let output = output.expect("psql runs");
         assert!(
             output.status.success(),
             "{statements}: {}",
             String::from_utf8_lossy(&output.stderr)
         );
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// The same beside whatever else is done.
+    pub(crate) fn session(&self, database: &str, statements: &str) -> Child {
+        let mut command = self.psql(database, statements);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().expect("psql runs")
+    }
+
+    fn psql(&self, database: &str, statements: &str) -> Command {
+        let mut command = Command::new(self.programs.join("psql"));
+        command
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"])
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
+            .args(["-U", USER, "-d", database, "-c", statements])
+            .env("PGPASSWORD", PASSWORD);
+        command
     }
 }
 
