@@ -22,8 +22,8 @@ class Loading:
             raise Failed(f"{what} is void: {found} in place of {self.rows}|{self.total}")
 
     def telectl(self, more=None):
-        """`more` are variables of the collector, which is there, as in a cluster; the clock runs from the streamer's start until
-        the last row is committed."""
+        """The collector is there, as in a cluster (`more` are variables of it); the clock runs from the
+        streamer's start until the last row is committed."""
         servers = self.servers
         servers.fresh_database()
         servers.redis.cli("FLUSHALL")
