@@ -75,6 +75,9 @@ struct StreamerArgs {
         default_missing_value = "default"
     )]
     generate: Option<String>,
+    /// Follow `CSV_FILE` (a file, a folder or a pattern) as it grows, instead of reading it once
+    #[arg(long, conflicts_with = "generate")]
+    follow: bool,
 }
 
 /// What a worker does, once its settings are known.
@@ -127,7 +130,9 @@ fn environment(worker: &Worker, session: &Session) -> Environment {
     match worker {
         Worker::Streamer(StreamerArgs {
             generate: Some(what),
+            ..
         }) => variables.with("GENERATE", what),
+        Worker::Streamer(StreamerArgs { follow: true, .. }) => variables.with("FOLLOW", "true"),
         _ => variables,
     }
 }

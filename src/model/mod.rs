@@ -9,6 +9,7 @@ pub mod consent;
 pub mod endpoint;
 pub mod exit;
 pub mod freshness;
+pub mod growing;
 pub mod labels;
 pub mod likeness;
 pub mod limits;

@@ -44,6 +44,7 @@ pub(super) fn streamer(values: &Values) -> Value {
         "spoolLimit": limit.whole().to_string(),
         "upload": upload(&config.upload),
         "generate": generate(&config.csv_source),
+        "follow": follow(&config.csv_source),
         "volume": volume,
         "download": download(&config.csv_source),
         "mountPath": config.csv_source.mount_path,
@@ -106,6 +107,16 @@ fn generate(source: &CsvSource) -> &str {
         CsvSourceType::Generated => &source.generate,
         _ => "",
     }
+}
+
+/// How files are followed; empty if they are not.
+fn follow(source: &CsvSource) -> Value {
+    let linger = if source.follow {
+        source.follow_linger.as_str()
+    } else {
+        ""
+    };
+    json!({ "linger": linger, "grace": source.follow_grace })
 }
 
 fn first(chosen: &str, other: &str) -> String {

@@ -18,6 +18,7 @@ mod hands;
 mod kubeconfig;
 mod layers;
 mod lint;
+mod live;
 mod log_level;
 mod observed;
 mod pipeline;

@@ -75,6 +75,30 @@ fn w21_made_up_telemetry_needs_no_file_and_nonsense_is_refused() {
 }
 
 #[test]
+fn files_of_a_claim_are_followed_and_nothing_else_is() {
+    let follow = "streamer.config.csvSource.follow=true";
+    let claim = "streamer.config.csvSource.type=pvc";
+    let set = preview(Profile::Dev, &[follow, claim]);
+    let pod = &object(&set, ObjectKind::StatefulSet, "streamer")["spec"]["template"]["spec"];
+    let variables = environment(pod);
+    let told = ["FOLLOW", "FOLLOW_LINGER", "FOLLOW_GRACE"].map(|name| &variables[name]["value"]);
+    assert_eq!(told, ["true", "500ms", "10s"]);
+    let set = preview(Profile::Dev, &[claim]);
+    let pod = &object(&set, ObjectKind::StatefulSet, "streamer")["spec"]["template"]["spec"];
+    assert!(!environment(pod).contains_key("FOLLOW"));
+    for (wrong, part) in [
+        ("csvSource.type=embedded", "csvSource.type pvc"),
+        ("loopMode=true", "excludes streamer.config.loopMode"),
+        ("csvSource.followLinger=1ms", "from 10ms on"),
+        ("csvSource.followGrace=soon", "for example 10s"),
+    ] {
+        let wrong = format!("streamer.config.{wrong}");
+        let error = refused(Profile::Dev, &[follow, claim, &wrong]);
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
 fn w16_uploads_have_limits_that_fit_onto_the_volume_and_a_token_by_reference() {
     let on = "streamer.config.upload.enabled=true";
     let secret = "streamer.config.upload.existingSecret=upload-auth";

@@ -202,6 +202,7 @@ fn file(report: &FileReport) -> Value {
         "digest": report.digest,
         "size": report.size,
         "known": report.reading.is_some(),
+        "compared_to": report.reading.as_ref().map(|reading| reading.size),
         "rows": total.map(|total| total.rows),
         "values": total.map(|total| total.values),
         "sum": total.map(|total| total.sum),

@@ -13,8 +13,9 @@ use clap::{Args, Subcommand, ValueEnum};
 use crate::config::environment::Environment;
 use crate::config::worker::{DatabaseSettings, SettingError};
 use crate::model::exit::ExitCode;
+use crate::model::growing;
 use crate::store::postgres::PostgresStore;
-use crate::store::proof::file::{self, FileError, Reading};
+use crate::store::proof::file::{self, FileError, Origin, Reading};
 use crate::store::proof::{Comparison, Proof, Question};
 use crate::store::{Store as _, StoreError};
 
@@ -25,6 +26,8 @@ use super::time::time;
 
 /// What the server has longer than the command, whose own words about the time are the better ones.
 const AFTERWARDS: Duration = Duration::from_secs(5);
+/// How often a file is read again that grew meanwhile.
+const ATTEMPTS: usize = 5;
 
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
@@ -93,6 +96,13 @@ impl FileReport {
         self.reading.is_none() || self.clusters.iter().any(differs)
     }
 
+    /// Whether the store had as much of a growing file as was read.
+    fn is_level(&self) -> bool {
+        let is_growing = self.reading.as_ref().is_some_and(|one| one.is_growing);
+        let unfinished = |(_, found): &(String, Comparison)| *found == Comparison::Unfinished;
+        !(is_growing && self.clusters.iter().any(unfinished))
+    }
+
     fn is_proven(&self) -> bool {
         let same = |(_, found): &(String, Comparison)| matches!(found, Comparison::Same { .. });
         self.reading.is_some() && self.clusters.iter().all(same)
@@ -153,6 +163,22 @@ async fn prove(
     args: &DataArgs,
 ) -> Result<(Proof, Vec<FileReport>), CliError> {
     let begun = Instant::now();
+    let mut proven = prove_once(store, args, begun).await?;
+    for _ in 1..ATTEMPTS {
+        // More was stored of a growing file after it was read here.
+        if proven.1.iter().all(FileReport::is_level) {
+            break;
+        }
+        proven = prove_once(store, args, begun).await?;
+    }
+    Ok(proven)
+}
+
+async fn prove_once(
+    store: &PostgresStore,
+    args: &DataArgs,
+    begun: Instant,
+) -> Result<(Proof, Vec<FileReport>), CliError> {
     let mut files = Vec::new();
     let mut questions = Vec::new();
     for path in &args.file {
@@ -190,8 +216,15 @@ async fn examine(
     store: &PostgresStore,
     path: &Path,
 ) -> Result<(FileReport, BTreeSet<String>), CliError> {
-    let (size, digest) = blocking(path, |path| file::identify(&path)).await?;
-    let origins = store.origins(&digest).await.map_err(refused)?;
+    let (size, mut digest) = blocking(path, |path| file::identify(&path)).await?;
+    let mut origins = store.origins(&digest).await.map_err(refused)?;
+    let is_whole = !origins.is_empty();
+    if !is_whole && let Some(head) = blocking(path, |path| file::head(&path)).await? {
+        origins = growing_origins(store, &head).await?;
+        if let Some(origin) = origins.first() {
+            digest.clone_from(&origin.source.digest);
+        }
+    }
     let mut quarantined: Vec<_> = origins.iter().flat_map(|one| &one.quarantined).collect();
     quarantined.sort_by_key(|place| place.offset);
     quarantined.dedup_by_key(|place| place.offset);
@@ -199,8 +232,15 @@ async fn examine(
     let reading = match origins.as_slice() {
         [] => None,
         [first, ..] => {
-            let (name, digest) = (first.source.name.clone(), digest.clone());
-            let read = move |path: PathBuf| file::read(&path, &name, &digest, &quarantined);
+            let source = first.source.clone();
+            let reach = origins.iter().map(|one| one.reach).max().unwrap_or(0);
+            let read = move |path: PathBuf| {
+                if is_whole {
+                    file::read(&path, &source.name, &source.digest, &quarantined)
+                } else {
+                    file::read_beginning(&path, &source, reach, &quarantined)
+                }
+            };
             Some(blocking(path, read).await?)
         }
     };
@@ -214,6 +254,20 @@ async fn examine(
     };
     let clusters = origins.into_iter().map(|one| one.source.cluster);
     Ok((report, clusters.collect()))
+}
+
+/// The sources that are growing files with this head: the latest of those that began alike.
+async fn growing_origins(store: &PostgresStore, head: &[u8]) -> Result<Vec<Origin>, CliError> {
+    let mut latest = Vec::new();
+    for generation in 0.. {
+        let digest = growing::digest(head, generation);
+        let origins = store.origins(&digest).await.map_err(refused)?;
+        if origins.is_empty() {
+            break;
+        }
+        latest = origins;
+    }
+    Ok(latest)
 }
 
 /// Reads a file beside the clock, which ends the command when its time is over.

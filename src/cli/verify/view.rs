@@ -180,17 +180,22 @@ fn besides(proof: &Proof) -> String {
 fn of_file(file: &FileReport) -> String {
     let mut text = format!("file: {}\n", file.path.display());
     let digest = format!("{} ({} bytes)", file.digest, grouped(file.size));
-    line(&mut text, "SHA-256", &digest);
+    let is_growing = file.reading.as_ref().is_some_and(|one| one.is_growing);
+    let heading = if is_growing { "head" } else { "SHA-256" };
+    line(&mut text, heading, &digest);
     match &file.reading {
         None => line(&mut text, "differs", &words::unknown(file)),
         Some(reading) => {
             let total = &reading.total;
-            let said = format!(
+            let mut said = format!(
                 "{} rows of {} series, sum {}",
                 grouped(total.rows),
                 grouped(reading.series()),
                 total.sum
             );
+            if reading.is_growing {
+                said.push_str(&format!(", up to byte {}", grouped(reading.size)));
+            }
             line(&mut text, "has", &said);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Broken, Quantity, parse_duration};
 use crate::config::values::{BackupStorageType, CsvSourceType, Values};
-use crate::config::worker::GenerateSettings;
+use crate::config::worker::{FollowSettings, GenerateSettings};
 
 /// Most bytes that the API server takes in a ConfigMap, keys and texts together.
 const CONFIG_MAP_LIMIT: usize = 1 << 20;
@@ -31,9 +31,44 @@ pub(super) fn check(values: &Values, broken: &mut Vec<Broken>) {
     if values.streamer.enabled && values.streamer.config.upload.enabled {
         upload(values, broken);
     }
+    if values.streamer.enabled && source.follow {
+        follow(values, broken);
+    }
     monitoring(values, broken);
     if values.backup.enabled {
         backup(values, broken);
+    }
+}
+
+/// Only a volume has files that others write to.
+fn follow(values: &Values, broken: &mut Vec<Broken>) {
+    let config = &values.streamer.config;
+    let source = &config.csv_source;
+    let mut refuse = |key: &str, text: &str| {
+        let key = format!("streamer.config.csvSource.{key}");
+        broken.push((key, text.to_owned()));
+    };
+    if source.kind != CsvSourceType::Pvc {
+        refuse(
+            "follow",
+            "needs streamer.config.csvSource.type pvc: nothing else grows",
+        );
+    }
+    if config.loop_mode {
+        refuse(
+            "follow",
+            "excludes streamer.config.loopMode: a growing file is read once, as it grows",
+        );
+    }
+    match parse_duration(&source.follow_linger) {
+        Some(linger) if linger >= FollowSettings::SHORTEST_LINGER => {}
+        _ => refuse(
+            "followLinger",
+            "must be a time from 10ms on, for example 500ms",
+        ),
+    }
+    if parse_duration(&source.follow_grace).is_none() {
+        refuse("followGrace", "must be a time, for example 10s");
     }
 }
 

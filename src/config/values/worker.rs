@@ -146,6 +146,13 @@ pub struct CsvSource {
     pub ca_secret: String,
     /// What to make up, as `hosts=2,gpus=8,rows=100000,interval=1s`.
     pub generate: String,
+    /// Whether the files of the claim grow and are followed.
+    #[serde(default)]
+    pub follow: bool,
+    /// Time between two looks at what is followed, for example `500ms`.
+    pub follow_linger: String,
+    /// How long a followed file that was renamed or deleted has to be quiet before it is signed off.
+    pub follow_grace: String,
 }
 
 /// Where the streamer's file comes from.

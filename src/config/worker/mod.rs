@@ -162,6 +162,19 @@ pub const VARIABLES: &[(&str, &str)] = &[
         "token that an upload has to show; uploads come from the pod itself only if unset",
     ),
     (
+        "FOLLOW",
+        "true follows CSV_FILE as it grows: a file, a folder or a pattern",
+    ),
+    (
+        "FOLLOW_LINGER",
+        "time between two looks at what is followed; 500ms if unset",
+    ),
+    (
+        "FOLLOW_GRACE",
+        "how long a followed file that was renamed or deleted has to be quiet before it is signed \
+         off; 10s if unset",
+    ),
+    (
         "GENERATE",
         "telemetry to make up instead of reading CSV_FILE, for example \
          hosts=2,gpus=8,rows=100000,interval=1s",
@@ -231,6 +244,14 @@ pub enum SettingError {
         name: &'static str,
         /// What it means.
         meaning: &'static str,
+    },
+    /// Two that exclude each other are set.
+    #[error("environment variables `{one}` and `{other}` exclude each other: unset one of them")]
+    Conflict {
+        /// One.
+        one: &'static str,
+        /// The other.
+        other: &'static str,
     },
     /// It is not what it has to be.
     #[error("environment variable `{name}` must be {expected}")]
@@ -361,8 +382,21 @@ pub enum SourceSettings {
     Nothing,
     /// A file, the files of a folder, or those that a pattern in the last part of the path names.
     Files(PathBuf),
+    /// Files that grow, at the same places.
+    Followed(FollowSettings),
     /// Telemetry that is made up.
     Generated(GenerateSettings),
+}
+
+/// Files to follow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FollowSettings {
+    /// A file, a folder, or a pattern in the last part of the path.
+    pub path: PathBuf,
+    /// Time between two looks, which is how long a new line waits at most.
+    pub linger: Duration,
+    /// How long a file that was renamed or deleted has to be quiet before it is signed off.
+    pub grace: Duration,
 }
 
 /// What may be uploaded to a streamer.

@@ -1,23 +1,36 @@
 //! What a streamer's variables say about its sources.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::config::environment::Environment;
 
 use super::parse::{duration, flag, parsed, required, secret, text};
 use super::{
-    FetchSettings, GenerateSettings, SettingError, SourceSettings, StreamerSettings, UploadSettings,
+    FetchSettings, FollowSettings, GenerateSettings, SettingError, SourceSettings,
+    StreamerSettings, UploadSettings,
 };
 
+impl FollowSettings {
+    /// Shortest time between two looks: below it, looking would be most of the work.
+    pub const SHORTEST_LINGER: Duration = Duration::from_millis(10);
+}
+
 fn source(environment: &Environment) -> Result<SourceSettings, SettingError> {
+    let follows = flag(environment, "FOLLOW")?;
     match environment.get("GENERATE") {
         None if environment.get("CSV_FILE").is_none() && uploads(environment)?.is_some() => {
             Ok(SourceSettings::Nothing)
         }
+        None if follows => follow(environment).map(SourceSettings::Followed),
         None => Ok(SourceSettings::Files(PathBuf::from(required(
             environment,
             "CSV_FILE",
         )?))),
+        Some(_) if follows => Err(SettingError::Conflict {
+            one: "GENERATE",
+            other: "FOLLOW",
+        }),
         Some(text) => match GenerateSettings::parse(text) {
             Some(settings) => Ok(SourceSettings::Generated(settings)),
             None => Err(SettingError::Malformed {
@@ -26,6 +39,27 @@ fn source(environment: &Environment) -> Result<SourceSettings, SettingError> {
             }),
         },
     }
+}
+
+fn follow(environment: &Environment) -> Result<FollowSettings, SettingError> {
+    if flag(environment, "LOOP_MODE")? {
+        return Err(SettingError::Conflict {
+            one: "FOLLOW",
+            other: "LOOP_MODE",
+        });
+    }
+    let linger = duration(environment, "FOLLOW_LINGER")?;
+    if linger.is_some_and(|linger| linger < FollowSettings::SHORTEST_LINGER) {
+        return Err(SettingError::Malformed {
+            name: "FOLLOW_LINGER",
+            expected: "a time from 10ms on, for example 500ms",
+        });
+    }
+    Ok(FollowSettings {
+        path: PathBuf::from(required(environment, "CSV_FILE")?),
+        linger: linger.unwrap_or(Duration::from_millis(500)),
+        grace: duration(environment, "FOLLOW_GRACE")?.unwrap_or(Duration::from_secs(10)),
+    })
 }
 
 fn uploads(environment: &Environment) -> Result<Option<UploadSettings>, SettingError> {
@@ -97,5 +131,35 @@ impl FetchSettings {
             file: PathBuf::from(required(environment, "CSV_FILE")?),
             ca_cert: text(environment, "SOURCE_CA_CERT"),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_followed_is_named_once_and_not_looped() {
+        let settings = |name, value| {
+            let variables = [("CSV_FILE", "/data"), ("FOLLOW", "true"), (name, value)];
+            StreamerSettings::from_environment(&Environment::from(variables))
+        };
+        let followed = settings("LOOP_MODE", "false").unwrap().source;
+        let SourceSettings::Followed(follow) = followed else {
+            panic!("it is to be followed");
+        };
+        assert_eq!(follow.path, PathBuf::from("/data"));
+        assert_eq!(
+            (follow.linger, follow.grace),
+            (Duration::from_millis(500), Duration::from_secs(10))
+        );
+        for (name, value, part) in [
+            ("GENERATE", "default", "`GENERATE` and `FOLLOW` exclude"),
+            ("LOOP_MODE", "true", "`FOLLOW` and `LOOP_MODE` exclude"),
+            ("FOLLOW_LINGER", "1ms", "from 10ms on"),
+        ] {
+            let error = settings(name, value).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
     }
 }

@@ -258,7 +258,9 @@ async fn series(
 /// Every source and pass with this content.
 pub(super) async fn origins(store: &PostgresStore, digest: &str) -> Result<Vec<Origin>, Fault> {
     const PASSES: &str = "
-        SELECT id, pass, cluster, name, digest
+        SELECT id, pass, cluster, name, digest,
+               coalesce((SELECT max(upper(range)) FROM ledger
+                         WHERE ledger.source_id = id AND ledger.pass = known.pass), 0)::bigint
         FROM source JOIN (SELECT source_id, pass FROM ledger
                           UNION SELECT source_id, pass FROM signed_off) AS known ON id = source_id
         WHERE digest = $1
@@ -278,6 +280,7 @@ pub(super) async fn origins(store: &PostgresStore, digest: &str) -> Result<Vec<O
         origins.push(Origin {
             source: identity(&row, 2),
             pass: PassId(pass),
+            reach: count(&row, 5),
             quarantined: places.collect(),
         });
     }

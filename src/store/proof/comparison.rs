@@ -20,7 +20,8 @@ pub enum Comparison {
         /// Series.
         series: u64,
     },
-    /// Not every pass of it is complete, so there is nothing to compare yet.
+    /// Not every pass of it is complete, so there is nothing to compare yet; or it grows faster than it
+    /// can be compared.
     Unfinished,
     /// Another source of the cluster has samples of the same series at the same times.
     Shared,
@@ -66,7 +67,7 @@ impl Reading {
         let of_file: Vec<&SourceProof> = here()
             .filter(|one| one.source.digest == self.digest)
             .collect();
-        if of_file.iter().any(|one| one.state() == State::Growing) {
+        if of_file.iter().any(|one| self.is_behind(one)) {
             return Comparison::Unfinished;
         }
         if let Some(no_row) = &self.no_row {
@@ -82,6 +83,12 @@ impl Reading {
         let mut neighbours = here().filter(|one| one.source.digest != self.digest);
         let is_shared = neighbours.any(|one| meet(one.times, self.times));
         self.by_series(cluster, of_file.len() as u64, answer, is_shared)
+    }
+
+    /// Whether the store may have less than what was read here, or more.
+    fn is_behind(&self, source: &SourceProof) -> bool {
+        let is_level = source.tiling.gaps == 0 && source.tiling.reach == self.size;
+        source.state() == State::Growing && !(self.is_growing && is_level)
     }
 
     /// Compares series by series. Where others have samples at the same times, a series may have more.
@@ -257,5 +264,28 @@ mod tests {
             "{told:?}"
         );
         assert!(told.is_contradiction());
+    }
+
+    #[test]
+    fn v17_a_growing_file_is_compared_up_to_where_the_store_has_it() {
+        let mut grown = reading(TEXT);
+        grown.is_growing = true;
+        let values = answer(&grown, &[1.0, 2.0]);
+        let mut of_it = source(&grown.digest, None, grown.times);
+        of_it.tiling.reach = grown.size;
+        let compare = |of_it: &SourceProof, values: &[(i64, Sums)]| {
+            grown.compare(&proof(vec![of_it.clone()]), "edge", values)
+        };
+        let same = Comparison::Same {
+            passes: 1,
+            series: 1,
+        };
+        assert_eq!(compare(&of_it, &values), same);
+        let fewer = answer(&grown, &[1.0]);
+        assert!(compare(&of_it, &fewer).is_contradiction());
+        of_it.tiling.gaps = 1;
+        assert_eq!(compare(&of_it, &values), Comparison::Unfinished);
+        (of_it.tiling.gaps, of_it.tiling.reach) = (0, grown.size + 1);
+        assert_eq!(compare(&of_it, &values), Comparison::Unfinished);
     }
 }

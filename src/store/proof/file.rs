@@ -14,6 +14,7 @@ use csv::{ByteRecord, ReaderBuilder};
 use sha2::{Digest as _, Sha256};
 
 use crate::model::batch::SeriesLabels;
+use crate::model::growing;
 use crate::model::source::{PassId, SourceId};
 use crate::store::series_id;
 
@@ -29,6 +30,8 @@ pub struct Origin {
     pub source: SourceId,
     /// Which reading.
     pub pass: PassId,
+    /// One past the last byte that the ledger has of it.
+    pub reach: u64,
     /// What was quarantined of it, in the order of the file.
     pub quarantined: Vec<QuarantinedPlace>,
 }
@@ -76,8 +79,10 @@ pub struct NoRow {
 pub struct Reading {
     /// SHA-256, hexadecimal.
     pub digest: String,
-    /// Bytes.
+    /// Bytes; of a growing file, those that were read.
     pub size: u64,
+    /// Whether it is the beginning of a growing file.
+    pub is_growing: bool,
     /// All rows together.
     pub total: Sums,
     /// Records that are no rows although the store has them as such.
@@ -160,6 +165,52 @@ pub fn read(
     }
     reading.size = size;
     reading.digest = now;
+    Ok(reading)
+}
+
+/// The head by which a growing file is known; `None` if it has none. Blocks.
+///
+/// # Errors
+/// [`FileError::Unreadable`].
+pub fn head(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
+    let failed = unreadable(path);
+    let file = File::open(path).map_err(&failed)?;
+    let mut bytes = Vec::new();
+    let longest = growing::LONGEST_HEAD as u64;
+    file.take(longest).read_to_end(&mut bytes).map_err(failed)?;
+    let length = growing::head_length(&bytes);
+    Ok(length.map(|length| {
+        bytes.truncate(length);
+        bytes
+    }))
+}
+
+/// Reads a growing file up to a byte, which is as far as the store has it. Blocks.
+///
+/// # Errors
+/// [`FileError`].
+pub fn read_beginning(
+    path: &Path,
+    of: &SourceId,
+    reach: u64,
+    quarantined: &[QuarantinedPlace],
+) -> Result<Reading, FileError> {
+    let failed = unreadable(path);
+    let open = || File::open(path).map(|file| file.take(reach));
+    let before = head(path)?;
+    let file = BufReader::new(open().map_err(&failed)?);
+    let mut reading = rows(file, (path, &of.name), quarantined)?;
+    let again = BufReader::new(Masked::new(open().map_err(&failed)?, quarantined));
+    reading.locate(again).map_err(&failed)?;
+    let size = std::fs::metadata(path).map_err(&failed)?.len();
+    if head(path)? != before || size < reach {
+        return Err(FileError::Changed {
+            path: path.to_owned(),
+        });
+    }
+    reading.size = reach;
+    reading.is_growing = true;
+    reading.digest.clone_from(&of.digest);
     Ok(reading)
 }
 

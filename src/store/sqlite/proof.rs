@@ -190,7 +190,9 @@ fn series(
 pub(super) fn origins(connection: &mut Connection, digest: &str) -> Result<Vec<Origin>, Fault> {
     let transaction = connection.transaction()?;
     let mut passes = transaction.prepare_cached(
-        "SELECT id, pass, cluster, name, digest
+        "SELECT id, pass, cluster, name, digest,
+                coalesce((SELECT max(\"end\") FROM ledger
+                          WHERE ledger.source_id = id AND ledger.pass = known.pass), 0)
          FROM source JOIN (SELECT source_id, pass FROM ledger
                            UNION SELECT source_id, pass FROM signed_off) AS known
                      ON id = source_id
@@ -203,8 +205,11 @@ pub(super) fn origins(connection: &mut Connection, digest: &str) -> Result<Vec<O
          ORDER BY \"offset\"",
     )?;
     let mut origins = Vec::new();
-    for found in passes.query_map([digest], |row| Ok((key(row)?, identity(row, 2)?)))? {
-        let ((id, pass), source) = found?;
+    let all = passes.query_map([digest], |row| {
+        Ok((key(row)?, identity(row, 2)?, count(row, 5)?))
+    })?;
+    for found in all {
+        let ((id, pass), source, reach) = found?;
         let places = quarantined.query_map(params![id, pass], |row| {
             Ok(QuarantinedPlace {
                 offset: count(row, 0)?,
@@ -214,6 +219,7 @@ pub(super) fn origins(connection: &mut Connection, digest: &str) -> Result<Vec<O
         origins.push(Origin {
             source,
             pass: PassId(pass),
+            reach,
             quarantined: places.collect::<Result<_, _>>()?,
         });
     }

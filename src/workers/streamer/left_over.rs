@@ -145,12 +145,12 @@ impl<Q: Queue> Reading<'_, Q> {
                 Left::Chunk(_, range) => Piece::Chunk(range),
                 Left::SignOff(_) => Piece::SignOff,
             };
-            let note = self.note(&one.source, &one.pass, piece);
+            let note = self.note(&one.source.id, &one.pass, piece);
             match self.claim(&note).await {
                 Some(Claim::Completed) => {}
                 Some(Claim::Mine) => {
                     let made = match one.left {
-                        Left::SignOff(totals) => self.sign_off(note, &one.source, totals).await,
+                        Left::SignOff(totals) => self.sign_off(note, one.source.size, totals).await,
                         Left::Chunk(place, range) => {
                             self.make_left((&one, place, range), &mut opened).await
                         }
@@ -199,7 +199,7 @@ impl<Q: Queue> Reading<'_, Q> {
             chunk = place.index,
             "took over a chunk that nobody worked on"
         );
-        let note = self.note(source, &one.pass, Piece::Chunk(range));
+        let note = self.note(&source.id, &one.pass, Piece::Chunk(range));
         self.make_batch(note, chunk).await
     }
 }

@@ -33,6 +33,12 @@ pub(super) struct Meter {
     pub(super) acknowledged: Counter,
     /// Files that cannot be streamed.
     pub(super) sources_set_aside: Gauge,
+    /// Files that are followed.
+    pub(super) followed_files: Gauge,
+    /// Bytes of them that were not read yet at the last look, lines without an end included.
+    pub(super) followed_behind_bytes: Gauge,
+    /// Files that cannot be followed.
+    pub(super) followed_set_aside: Gauge,
     /// Bytes of the spool.
     pub(super) spool_bytes: Gauge,
     /// Messages in the spool that are not acknowledged.
@@ -63,6 +69,7 @@ impl Meter {
             "Files that cannot be streamed and are left out until they change",
             self.sources_set_aside.clone(),
         );
+        self.register_followed(registry);
         registry.register(
             "telectl_streamer_spool_bytes",
             "Size of the spool in bytes",
@@ -82,6 +89,24 @@ impl Meter {
             "message_queue_connection_status",
             QUEUE_STATUS_HELP,
             self.connected.clone(),
+        );
+    }
+
+    fn register_followed(&self, registry: &mut Registry) {
+        registry.register(
+            "telectl_streamer_followed_files",
+            "Growing files that this streamer follows",
+            self.followed_files.clone(),
+        );
+        registry.register(
+            "telectl_streamer_followed_behind_bytes",
+            "Bytes of them that were not read yet at the last look, a line without an end included",
+            self.followed_behind_bytes.clone(),
+        );
+        registry.register(
+            "telectl_streamer_followed_set_aside",
+            "Files that cannot be followed for now",
+            self.followed_set_aside.clone(),
         );
     }
 

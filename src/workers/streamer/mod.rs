@@ -21,6 +21,7 @@ use crate::queue::spool::SpoolError;
 
 mod announced;
 pub mod csv;
+mod follow;
 mod health;
 mod left_over;
 mod meter;
@@ -63,8 +64,11 @@ pub enum StreamerError {
     #[error("`{}` grew after it was streamed, and would be stored a second time: write what is new \
              into a file of its own", .0.display())]
     Grew(PathBuf),
-    /// What was made up cannot be noted.
-    #[error("cannot remember in `{}` what was made up", path.display())]
+    /// A file has no two lines by which it could be known.
+    #[error("`{}` has no two lines within its first 2 MiB: it is no growing CSV file", .0.display())]
+    NoHead(PathBuf),
+    /// What has to outlive the process cannot be noted.
+    #[error("cannot remember in `{}` how far it went", path.display())]
     Remember {
         /// The file.
         path: PathBuf,
@@ -88,7 +92,11 @@ impl StreamerError {
     const fn is_of_source(&self) -> bool {
         matches!(
             self,
-            Self::Read(_) | Self::Source { .. } | Self::SourceChanged(_) | Self::Grew(_)
+            Self::Read(_)
+                | Self::Source { .. }
+                | Self::SourceChanged(_)
+                | Self::Grew(_)
+                | Self::NoHead(_)
         )
     }
 

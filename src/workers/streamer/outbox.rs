@@ -44,6 +44,8 @@ struct Shared {
     waiting: Notify,
     /// Something was acknowledged.
     freed: Notify,
+    /// Held from naming a message until it is written.
+    writing: tokio::sync::Mutex<()>,
 }
 
 /// Every message of the spool is waiting, published, or on the way: then it is in neither set.
@@ -84,6 +86,7 @@ impl Outbox {
             meter,
             waiting: Notify::new(),
             freed: Notify::new(),
+            writing: tokio::sync::Mutex::new(()),
         }));
         outbox.with(|_| ());
         Ok(outbox)
@@ -140,18 +143,26 @@ impl Outbox {
     pub(super) async fn room(&self) {
         loop {
             let freed = self.0.freed.notified();
-            let limit = self.0.limit;
-            let has_room =
-                self.with(|inner| inner.spool.size() < limit || inner.spool.undone_count() == 0);
-            if has_room {
+            if self.has_room() {
                 return;
             }
             freed.await;
         }
     }
 
-    /// The bytes of the next message. `make` gets its name; [`Self::append`] has to follow before
-    /// the next call.
+    /// Whether the spool is below its limit, or holds nothing that could be acknowledged.
+    pub(super) fn has_room(&self) -> bool {
+        let limit = self.0.limit;
+        self.with(|inner| inner.spool.size() < limit || inner.spool.undone_count() == 0)
+    }
+
+    /// Waits until nobody else is about to write a message.
+    pub(super) async fn writing(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.writing.lock().await
+    }
+
+    /// The bytes of the next message. `make` gets its name; [`Self::append`] has to follow while
+    /// [`Self::writing`] is held.
     pub(super) async fn encode(
         &self,
         make: impl FnOnce(BatchId) -> Message + Send + 'static,

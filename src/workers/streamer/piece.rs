@@ -9,6 +9,8 @@ use crate::model::source::{ByteRange, PassId, SourceId};
 pub(super) enum Piece {
     /// To make a batch of these bytes.
     Chunk(ByteRange),
+    /// To make a batch of these bytes of a source that one streamer has for itself.
+    Stretch(ByteRange),
     /// To sign the source off.
     SignOff,
 }
@@ -25,15 +27,18 @@ impl Note {
     /// The name of the piece among all streamers.
     pub(super) fn key(&self) -> String {
         let piece = match self.piece {
-            Piece::Chunk(ByteRange { start, end }) => format!("{start}-{end}"),
+            Piece::Chunk(ByteRange { start, end }) | Piece::Stretch(ByteRange { start, end }) => {
+                format!("{start}-{end}")
+            }
             Piece::SignOff => "end".to_owned(),
         };
         format!("{}/{}/{piece}", self.source, self.pass.0)
     }
 
-    /// Whether other streamers work on the same pieces: in loop mode every pass is one streamer's.
+    /// Whether other streamers work on the same pieces: in loop mode every pass is one streamer's, and
+    /// a live source has one streamer at a time.
     pub(super) fn is_shared(&self) -> bool {
-        self.pass == PassId::once()
+        self.pass == PassId::once() && !matches!(self.piece, Piece::Stretch(_))
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::batch::{Batch, Message, SignedOff};
-use crate::model::source::{BatchId, PassId};
+use crate::model::source::{BatchId, PassId, SourceId};
 use crate::queue::{Claim, Queue};
 use crate::workers::vitals::Vitals;
 
@@ -70,8 +70,16 @@ const EXAMPLES: usize = 10;
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Totals {
     pub(super) chunks: u64,
-    rows: u64,
-    quarantined: u64,
+    pub(super) rows: u64,
+    pub(super) quarantined: u64,
+}
+
+impl Totals {
+    pub(super) fn add(&mut self, chunk: &Chunk) {
+        self.chunks += 1;
+        self.rows += chunk.rows.len() as u64;
+        self.quarantined += chunk.quarantined.len() as u64;
+    }
 }
 
 impl<Q: Queue> Reading<'_, Q> {
@@ -83,7 +91,7 @@ impl<Q: Queue> Reading<'_, Q> {
         left: &mut LeftOver,
     ) -> Result<Flow, StreamerError> {
         let mut reader = self.open(source).await?;
-        self.tell_ignored(source, reader.ignored_columns());
+        self.tell_ignored(&source.id, reader.ignored_columns());
         let mut totals = Totals::default();
         let mut theirs = left.of(source, pass);
         loop {
@@ -93,11 +101,9 @@ impl<Q: Queue> Reading<'_, Q> {
             let (reader_back, chunk) = read_chunk(reader, source).await?;
             reader = reader_back;
             let Some(chunk) = chunk else { break };
-            totals.chunks += 1;
-            totals.rows += chunk.rows.len() as u64;
-            totals.quarantined += chunk.quarantined.len() as u64;
+            totals.add(&chunk);
             self.show(totals, "reading");
-            let note = self.note(source, pass, Piece::Chunk(chunk.range));
+            let note = self.note(&source.id, pass, Piece::Chunk(chunk.range));
             match self.decide(&note, chunk.place.index).await {
                 Decision::Make => {
                     if self.make_batch(note, chunk).await? == Flow::Stopped {
@@ -108,9 +114,9 @@ impl<Q: Queue> Reading<'_, Q> {
                 Decision::Done => {}
             }
         }
-        let note = self.note(source, pass, Piece::SignOff);
+        let note = self.note(&source.id, pass, Piece::SignOff);
         match self.decide(&note, totals.chunks).await {
-            Decision::Make => return self.sign_off(note, source, totals).await,
+            Decision::Make => return self.sign_off(note, source.size, totals).await,
             Decision::Leave => theirs.add(Left::SignOff(totals)),
             Decision::Done => {}
         }
@@ -130,9 +136,9 @@ impl<Q: Queue> Reading<'_, Q> {
         .await
     }
 
-    pub(super) fn note(&self, source: &Source, pass: &PassId, piece: Piece) -> Note {
+    pub(super) fn note(&self, source: &SourceId, pass: &PassId, piece: Piece) -> Note {
         Note {
-            source: source.id.clone(),
+            source: source.clone(),
             pass: pass.clone(),
             piece,
         }
@@ -222,11 +228,11 @@ impl<Q: Queue> Reading<'_, Q> {
     pub(super) async fn sign_off(
         &self,
         note: Note,
-        source: &Source,
+        size: u64,
         totals: Totals,
     ) -> Result<Flow, StreamerError> {
         let streamer = self.streamer.to_owned();
-        let (origin, pass, size) = (note.source.clone(), note.pass.clone(), source.size);
+        let (origin, pass) = (note.source.clone(), note.pass.clone());
         let make = move |id| {
             tracing::debug!(batch = %id, source = %origin, rows = totals.rows, "read to the end");
             Message::SignedOff(SignedOff {
@@ -248,6 +254,7 @@ impl<Q: Queue> Reading<'_, Q> {
         note: Note,
         make: impl FnOnce(BatchId) -> Message + Send + 'static,
     ) -> Result<Flow, StreamerError> {
+        let _writing = self.outbox.writing().await;
         let payload = self.outbox.encode(make).await?;
         loop {
             let kept = self.outbox.append(note.clone(), payload.clone()).await;
@@ -261,11 +268,11 @@ impl<Q: Queue> Reading<'_, Q> {
     }
 
     /// Tells which columns are for no metric, so that nobody looks for them later.
-    fn tell_ignored(&self, source: &Source, columns: &[String]) {
+    pub(super) fn tell_ignored(&self, source: &SourceId, columns: &[String]) {
         self.vitals.detail("columns_ignored", columns.to_vec());
         if !columns.is_empty() {
             let columns = columns.join(", ");
-            tracing::warn!(source = %source.id, columns, "columns that are for no known metric are left out");
+            tracing::warn!(%source, columns, "columns that are for no known metric are left out");
         }
     }
 

@@ -3,15 +3,17 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use futures::future::try_join;
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::worker::{IdentitySettings, StreamerSettings};
+use crate::config::worker::{IdentitySettings, SourceSettings, StreamerSettings};
 use crate::queue::Queue;
 use crate::workers::vitals::Vitals;
 
 use super::announced::Announced;
 use super::csv::Limits;
+use super::follow::follow;
 use super::health::Health;
 use super::meter::Meter;
 use super::outbox::Outbox;
@@ -83,7 +85,12 @@ pub async fn run<Q: Queue>(
         owner: &identity.id,
     };
     let work = async {
-        stream(&reading, settings, identity, uploads).await?;
+        let finite = stream(&reading, settings, identity, uploads);
+        try_join(
+            Box::pin(finite),
+            Box::pin(live(&reading, settings, identity)),
+        )
+        .await?;
         stop.cancelled().await;
         drain(&outbox, &reconciler).await
     };
@@ -95,6 +102,21 @@ pub async fn run<Q: Queue>(
     };
     show_now(&vitals, &outbox, &meter);
     ended
+}
+
+/// Reads what goes on without an end, beside everything else.
+async fn live<Q: Queue>(
+    reading: &Reading<'_, Q>,
+    settings: &StreamerSettings,
+    identity: &IdentitySettings,
+) -> Result<(), StreamerError> {
+    match &settings.source {
+        SourceSettings::Followed(followed) => {
+            let place = (identity.cluster_id.as_str(), settings.spool_dir.as_path());
+            follow(reading, followed, place).await
+        }
+        SourceSettings::Nothing | SourceSettings::Files(_) | SourceSettings::Generated(_) => Ok(()),
+    }
 }
 
 /// Publishes what is in the spool and takes note of what was acknowledged, if the queue answers in

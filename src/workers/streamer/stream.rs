@@ -48,6 +48,7 @@ pub(super) async fn stream<Q: Queue>(
     drop(announced.ask(reading.queue, reading.health).await);
     let named = match &settings.source {
         SourceSettings::Files(path) => path.display().to_string(),
+        SourceSettings::Followed(follow) => follow.path.display().to_string(),
         SourceSettings::Generated(_) => "generated".to_owned(),
         SourceSettings::Nothing => "uploads only".to_owned(),
     };

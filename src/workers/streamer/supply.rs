@@ -61,7 +61,8 @@ impl Supply {
         stop: &CancellationToken,
     ) -> Result<Self, StreamerError> {
         let main = match &settings.source {
-            SourceSettings::Nothing => Main::Nothing,
+            // What is followed is read beside this.
+            SourceSettings::Nothing | SourceSettings::Followed(_) => Main::Nothing,
             SourceSettings::Files(path) => {
                 let place = Place::named(path).await?;
                 Main::Files(Box::new(Files::of(place)))

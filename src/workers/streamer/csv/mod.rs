@@ -16,6 +16,7 @@ use crate::model::time::EventTime;
 mod dictionary;
 mod familiar;
 mod gathered;
+mod growing;
 mod header;
 mod record;
 mod row;
@@ -103,6 +104,8 @@ pub struct Reader<R> {
     cluster: String,
     limits: Limits,
     window: Window<R>,
+    /// Whether more may follow what is there: then a record without an end is left for later.
+    is_growing: bool,
     form: Form,
     place: Place,
     dictionary: Dictionary,
@@ -123,6 +126,7 @@ impl<R: Read> Reader<R> {
             cluster: cluster.to_owned(),
             limits,
             window,
+            is_growing: false,
             form,
             place: Place {
                 index: 0,
@@ -188,8 +192,12 @@ impl<R: Read> Reader<R> {
         }
         let bytes = self.window.bytes();
         let seen = &bytes[..bytes.len().min(LONGEST_RECORD)];
-        let complete = self.window.reaches_end() && seen.len() == bytes.len();
-        let why = match split(seen, complete, &mut self.fields) {
+        let complete = !self.is_growing && self.window.reaches_end() && seen.len() == bytes.len();
+        let found = split(seen, complete, &mut self.fields);
+        if self.is_growing && growing::is_unfinished(seen, &found) {
+            return Ok(false);
+        }
+        let why = match found {
             Split::Record { length, with_end } => {
                 if let Err(why) = self.add_rows(length, gathered) {
                     let bad = self.quarantined(why, length);
@@ -307,6 +315,7 @@ impl<R: Read + Seek> Reader<R> {
         file.seek(SeekFrom::Start(place.start)).map_err(failed)?;
         Ok(Self {
             window: Window::new(file, place.start, place.line),
+            is_growing: self.is_growing,
             place,
             path,
             cluster,

@@ -1,6 +1,6 @@
 //! A bounded view of a file, and what is counted while it moves on.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use memchr::memchr_iter;
 
@@ -69,6 +69,9 @@ impl<R: Read> Window<R> {
             return Ok(());
         }
         self.count();
+        if self.buffer.is_empty() {
+            self.buffer = vec![0; CAPACITY];
+        }
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
@@ -102,5 +105,18 @@ impl<R: Read> Window<R> {
     pub(super) fn take_checksum(&mut self) -> u32 {
         self.count();
         std::mem::take(&mut self.checksum).finalize()
+    }
+}
+
+impl<R: Read + Seek> Window<R> {
+    /// Lets go of the bytes that were not consumed, and of the memory for them: they are read again,
+    /// with what the file has by then.
+    pub(super) fn rest(&mut self) -> io::Result<()> {
+        self.count();
+        self.file.seek(SeekFrom::Start(self.offset))?;
+        self.buffer = Vec::new();
+        (self.start, self.end, self.counted) = (0, 0, 0);
+        self.ended = false;
+        Ok(())
     }
 }

@@ -105,7 +105,7 @@ impl Place {
     }
 
     /// The file or the folder.
-    pub(super) fn path(&self) -> &Path {
+    pub(in super::super) fn path(&self) -> &Path {
         match self {
             Self::File(path) => path,
             Self::Files { folder, .. } | Self::Uploads(folder) => folder,

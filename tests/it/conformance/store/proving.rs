@@ -339,6 +339,7 @@ pub(crate) async fn v17_series_are_summed_up_and_contents_found(fixture: &impl S
         (&origins[0].source, &origins[0].pass),
         (&source.id, &source.pass)
     );
+    assert_eq!(origins[0].reach, proof.sources[0].tiling.reach);
     let places: Vec<(u64, u64)> = origins[0]
         .quarantined
         .iter()
