@@ -7,11 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use crate::model::source::{BatchId, IncarnationId, StoreToken};
 
@@ -315,7 +315,7 @@ impl Queue for SpoolQueue {
             }
             let looked_again = Instant::now() + idle / 4;
             // Whether woken or not: look again.
-            timeout_at(deadline.min(looked_again).into(), arrived)
+            timeout_at(deadline.min(looked_again), arrived)
                 .await
                 .unwrap_or(());
         }

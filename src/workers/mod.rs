@@ -5,6 +5,8 @@ pub mod collector;
 pub mod demo;
 pub mod fetch;
 pub mod probe;
+#[cfg(test)]
+mod protocol;
 pub mod runtime;
 pub mod streamer;
 pub mod vitals;

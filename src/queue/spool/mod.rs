@@ -6,9 +6,10 @@
 //! A record that a crash cut off is removed when the spool is opened.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs::TryLockError;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -16,9 +17,13 @@ use serde::de::DeserializeOwned;
 
 use crate::model::source::IncarnationId;
 
+mod disk;
 mod record;
 mod segment;
+#[cfg(test)]
+pub(crate) mod simulated;
 
+use disk::{Disk, Lock, Mode};
 use segment::Segment;
 
 /// What can go wrong with a spool.
@@ -61,10 +66,8 @@ fn file_error<'a>(action: &'static str, path: &'a Path) -> impl Fn(io::Error) ->
 }
 
 /// Makes the names in a folder survive a power cut.
-fn sync_folder(folder: &Path) -> Result<(), SpoolError> {
-    File::open(folder)
-        .and_then(|handle| handle.sync_all())
-        .map_err(file_error("sync", folder))
+fn sync_folder(disk: &dyn Disk, folder: &Path) -> Result<(), SpoolError> {
+    disk.sync_folder(folder).map_err(file_error("sync", folder))
 }
 
 /// Where an undone record is.
@@ -80,6 +83,7 @@ struct Place<N> {
 /// Calls block on the disk.
 #[derive(Debug)]
 pub struct Spool<N> {
+    disk: Arc<dyn Disk>,
     folder: PathBuf,
     incarnation: IncarnationId,
     segments: BTreeMap<u64, Segment>,
@@ -87,17 +91,19 @@ pub struct Spool<N> {
     next: u64,
     segment_size: u64,
     /// Held as long as the spool is open.
-    _lock: File,
+    _lock: Box<dyn Lock>,
 }
 
 impl<N: Serialize + DeserializeOwned> Spool<N> {
     /// Opens the spool in a folder, or makes it. `segment_size` is the length in bytes after which
     /// a new segment is begun.
     pub fn open(folder: &Path, segment_size: u64) -> Result<Self, SpoolError> {
-        fs::create_dir_all(folder).map_err(file_error("create", folder))?;
-        let lock = lock(folder)?;
-        let incarnation = incarnation(folder)?;
+        let disk = disk::of(folder);
+        create_folder(disk.as_ref(), folder)?;
+        let lock = lock(disk.as_ref(), folder)?;
+        let incarnation = incarnation(disk.as_ref(), folder)?;
         let mut spool = Self {
+            disk,
             folder: folder.to_owned(),
             incarnation,
             segments: BTreeMap::new(),
@@ -106,7 +112,7 @@ impl<N: Serialize + DeserializeOwned> Spool<N> {
             segment_size,
             _lock: lock,
         };
-        for first in segment::list(folder)? {
+        for first in segment::list(spool.disk.as_ref(), folder)? {
             spool.recover(first)?;
         }
         spool.begin_segment()?;
@@ -115,7 +121,7 @@ impl<N: Serialize + DeserializeOwned> Spool<N> {
     }
 
     fn recover(&mut self, first: u64) -> Result<(), SpoolError> {
-        let (segment, recovered) = Segment::recover::<N>(&self.folder, first)?;
+        let (segment, recovered) = Segment::recover::<N>(&self.disk, &self.folder, first)?;
         self.next = self.next.max(first).max(recovered.next);
         for (sequence, offset, note) in recovered.undone {
             self.undone.insert(
@@ -234,7 +240,7 @@ impl<N: Serialize + DeserializeOwned> Spool<N> {
     /// even when every record is gone.
     fn begin_segment(&mut self) -> Result<(), SpoolError> {
         if !self.segments.contains_key(&self.next) {
-            let segment = Segment::create(&self.folder, self.next)?;
+            let segment = Segment::create(&self.disk, &self.folder, self.next)?;
             self.segments.insert(self.next, segment);
         }
         Ok(())
@@ -259,35 +265,61 @@ impl<N: Serialize + DeserializeOwned> Spool<N> {
                 segment.delete()?;
             }
         }
-        sync_folder(&self.folder)
+        sync_folder(self.disk.as_ref(), &self.folder)
     }
 }
 
-fn lock(folder: &Path) -> Result<File, SpoolError> {
+/// Makes a folder and those above it, so that they survive a power cut.
+fn create_folder(disk: &dyn Disk, folder: &Path) -> Result<(), SpoolError> {
+    let above = match folder.parent() {
+        Some(above) if above == Path::new("") => Path::new("."),
+        Some(above) => above,
+        None => folder,
+    };
+    let made = match disk.create_folder(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && above != Path::new(".") => {
+            create_folder(disk, above)?;
+            disk.create_folder(folder)
+        }
+        made => made,
+    };
+    let is_new = made.map_err(file_error("create", folder))?;
+    match disk.sync_folder(above) {
+        // Whoever made it earlier may have been killed before this; but it may be somebody else's.
+        Err(error) if is_new => Err(file_error("sync", above)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn lock(disk: &dyn Disk, folder: &Path) -> Result<Box<dyn Lock>, SpoolError> {
     let path = folder.join("lock");
-    let file = File::create(&path).map_err(file_error("create", &path))?;
-    file.try_lock().map_err(|error| match error {
-        fs::TryLockError::WouldBlock => SpoolError::InUse(folder.to_owned()),
-        fs::TryLockError::Error(source) => file_error("lock", &path)(source),
-    })?;
-    Ok(file)
+    disk.lock(&path).map_err(|error| match error {
+        TryLockError::WouldBlock => SpoolError::InUse(folder.to_owned()),
+        TryLockError::Error(source) => file_error("lock", &path)(source),
+    })
 }
 
 /// Reads the id of the spool, or makes it: written aside and renamed, so that it is whole or absent.
-fn incarnation(folder: &Path) -> Result<IncarnationId, SpoolError> {
+fn incarnation(disk: &dyn Disk, folder: &Path) -> Result<IncarnationId, SpoolError> {
     let path = folder.join("incarnation");
-    match fs::read_to_string(&path) {
+    let read = disk.read(&path).and_then(|bytes| {
+        String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    });
+    match read {
         Ok(text) => return Ok(IncarnationId(text.trim().to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(file_error("read", &path)(error)),
     }
     let id = hex::encode(rand::random::<[u8; 16]>());
     let aside = folder.join("incarnation.new");
-    fs::write(&aside, &id)
-        .and_then(|()| File::open(&aside)?.sync_all())
-        .and_then(|()| fs::rename(&aside, &path))
+    disk.open(&aside, Mode::Empty)
+        .and_then(|mut file| {
+            file.append(id.as_bytes())?;
+            file.sync()
+        })
+        .and_then(|()| disk.rename(&aside, &path))
         .map_err(file_error("write", &path))?;
-    sync_folder(folder)?;
+    sync_folder(disk, folder)?;
     Ok(IncarnationId(id))
 }
 

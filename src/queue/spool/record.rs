@@ -12,6 +12,9 @@ pub(super) const SHORTEST: u64 = (HEADER + FIXED) as u64;
 /// No record is longer: what claims to be is damage.
 const LONGEST: usize = 128 * 1024 * 1024;
 
+/// No spool counts so far, and no store could hold it: what claims to is damage.
+pub(super) const HIGHEST: u64 = i64::MAX as u64;
+
 /// A record in a buffer.
 pub(super) struct Record<'a> {
     pub(super) sequence: u64,
@@ -59,6 +62,9 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Record<'_>> {
         return None;
     }
     let sequence = u64::from_le_bytes(content.get(..8)?.try_into().ok()?);
+    if sequence > HIGHEST {
+        return None;
+    }
     let note_length = number(content, 8)? as usize;
     let (note, payload) = content[FIXED..].split_at_checked(note_length)?;
     Some(Record {

@@ -1,25 +1,26 @@
 //! One file of records and the file of marks beside it.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, Read, Write as _};
-use std::os::unix::fs::FileExt as _;
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
+use super::disk::{Disk, DiskFile, Mode, Reader};
 use super::{SpoolError, file_error, record, sync_folder};
 
 /// An open segment. Records are only ever appended.
 #[derive(Debug)]
 pub(super) struct Segment {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
-    file: File,
+    file: Box<dyn DiskFile>,
     length: u64,
     records: u64,
     done: u64,
-    marks: Option<File>,
+    marks: Option<Box<dyn DiskFile>>,
 }
 
 /// What was found in a segment.
@@ -35,36 +36,30 @@ fn path(folder: &Path, first: u64) -> PathBuf {
 }
 
 /// The segments in a folder, by their first sequence, in order.
-pub(super) fn list(folder: &Path) -> Result<BTreeSet<u64>, SpoolError> {
-    let entries = fs::read_dir(folder).map_err(file_error("list", folder))?;
-    let mut segments = BTreeSet::new();
-    for entry in entries {
-        let path = entry.map_err(file_error("list", folder))?.path();
-        let first = path
-            .file_stem()
-            .and_then(|stem| stem.to_str()?.parse().ok());
-        if path.extension().is_some_and(|extension| extension == "log")
-            && let Some(first) = first
-        {
-            segments.insert(first);
-        }
-    }
-    Ok(segments)
+pub(super) fn list(disk: &dyn Disk, folder: &Path) -> Result<BTreeSet<u64>, SpoolError> {
+    let paths = disk.list(folder).map_err(file_error("list", folder))?;
+    let logs = paths
+        .iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "log"));
+    let firsts = logs.filter_map(|path| path.file_stem()?.to_str()?.parse().ok());
+    Ok(firsts.filter(|first| *first <= record::HIGHEST).collect())
 }
 
 impl Segment {
-    pub(super) fn create(folder: &Path, first: u64) -> Result<Self, SpoolError> {
+    pub(super) fn create(
+        disk: &Arc<dyn Disk>,
+        folder: &Path,
+        first: u64,
+    ) -> Result<Self, SpoolError> {
         let path = path(folder, first);
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create_new(true)
-            .open(&path)
+        let file = disk
+            .open(&path, Mode::New)
             .map_err(file_error("create", &path))?;
         // Marks of a segment of this name can only be left over from one that was deleted.
-        remove_if_there(&path.with_extension("done"))?;
-        sync_folder(folder)?;
+        remove_if_there(disk.as_ref(), &path.with_extension("done"))?;
+        sync_folder(disk.as_ref(), folder)?;
         Ok(Self {
+            disk: Arc::clone(disk),
             path,
             file,
             length: 0,
@@ -76,17 +71,17 @@ impl Segment {
 
     /// Opens a segment; what a crash cut off or the disk damaged is cut away.
     pub(super) fn recover<N: DeserializeOwned>(
+        disk: &Arc<dyn Disk>,
         folder: &Path,
         first: u64,
     ) -> Result<(Self, Recovered<N>), SpoolError> {
         let path = path(folder, first);
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .open(&path)
+        let file = disk
+            .open(&path, Mode::Existing)
             .map_err(file_error("open", &path))?;
-        let marks = read_marks(&path.with_extension("done"))?;
+        let marks = read_marks(disk.as_ref(), &path.with_extension("done"))?;
         let mut segment = Self {
+            disk: Arc::clone(disk),
             path,
             file,
             length: 0,
@@ -111,7 +106,7 @@ impl Segment {
         recovered: &mut Recovered<N>,
     ) -> Result<(), SpoolError> {
         let error = file_error("read", &self.path);
-        let mut reader = BufReader::new(&self.file);
+        let mut reader = BufReader::new(Reader::of(self.file.as_ref()));
         let mut buffer = Vec::new();
         let mut offset = 0;
         let mut damaged = 0;
@@ -144,7 +139,7 @@ impl Segment {
     /// used again: somebody may have acknowledged them.
     fn cut<N>(&mut self, recovered: &mut Recovered<N>) -> Result<(), SpoolError> {
         let error = file_error("truncate", &self.path);
-        let on_disk = self.file.metadata().map_err(&error)?.len();
+        let on_disk = self.file.length().map_err(&error)?;
         let excess = on_disk - self.length;
         if excess > 0 {
             tracing::warn!(
@@ -153,8 +148,8 @@ impl Segment {
                 "cut a record away that was not written completely"
             );
             recovered.next += excess.div_ceil(record::SHORTEST);
-            self.file.set_len(self.length).map_err(&error)?;
-            self.file.sync_all().map_err(&error)?;
+            self.file.set_length(self.length).map_err(&error)?;
+            self.file.sync().map_err(&error)?;
         }
         Ok(())
     }
@@ -172,13 +167,10 @@ impl Segment {
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<u64, SpoolError> {
         let error = file_error("write", &self.path);
         let offset = self.length;
-        let written = self
-            .file
-            .write_all(bytes)
-            .and_then(|()| self.file.sync_data());
+        let written = self.file.append(bytes).and_then(|()| self.file.sync());
         if let Err(source) = written {
             // A full disk leaves half a record behind, which must not stand before the next one.
-            self.file.set_len(offset).map_err(&error)?;
+            self.file.set_length(offset).map_err(&error)?;
             return Err(error(source));
         }
         self.length += bytes.len() as u64;
@@ -193,17 +185,17 @@ impl Segment {
             path: self.path.clone(),
         };
         let mut header = [0; record::HEADER];
-        self.file
-            .read_exact_at(&mut header, offset)
-            .map_err(&error)?;
+        self.read_exact(&mut header, offset).map_err(&error)?;
         let mut bytes = vec![0; record::length(&header).ok_or_else(damaged)?];
-        self.file
-            .read_exact_at(&mut bytes, offset)
-            .map_err(&error)?;
+        self.read_exact(&mut bytes, offset).map_err(&error)?;
         match record::decode(&bytes) {
             Some(found) if found.sequence == sequence => Ok(Bytes::copy_from_slice(found.payload)),
             _ => Err(damaged()),
         }
+    }
+
+    fn read_exact(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        Reader::from(self.file.as_ref(), offset).read_exact(buffer)
     }
 
     /// Notes that records are done. If all are, the segment is about to be deleted, which says it
@@ -214,9 +206,12 @@ impl Segment {
             let path = self.path.with_extension("done");
             let mut marks = match self.marks.take() {
                 Some(marks) => marks,
-                None => open_marks(&path).map_err(file_error("write", &path))?,
+                None => self
+                    .disk
+                    .open(&path, Mode::Append)
+                    .map_err(file_error("write", &path))?,
             };
-            add_marks(&mut marks, sequences).map_err(file_error("write", &path))?;
+            add_marks(marks.as_mut(), sequences).map_err(file_error("write", &path))?;
             self.marks = Some(marks);
         }
         self.done = done;
@@ -224,8 +219,9 @@ impl Segment {
     }
 
     pub(super) fn delete(self) -> Result<(), SpoolError> {
-        fs::remove_file(&self.path).map_err(file_error("remove", &self.path))?;
-        remove_if_there(&self.path.with_extension("done"))
+        let error = file_error("remove", &self.path);
+        self.disk.remove(&self.path).map_err(error)?;
+        remove_if_there(self.disk.as_ref(), &self.path.with_extension("done"))
     }
 }
 
@@ -246,8 +242,8 @@ fn read_record(reader: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<Optio
     Ok(complete.then_some(length as u64))
 }
 
-fn remove_if_there(path: &Path) -> Result<(), SpoolError> {
-    match fs::remove_file(path) {
+fn remove_if_there(disk: &dyn Disk, path: &Path) -> Result<(), SpoolError> {
+    match disk.remove(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(file_error("remove", path)(error))
         }
@@ -258,20 +254,16 @@ fn remove_if_there(path: &Path) -> Result<(), SpoolError> {
 /// Bytes of a mark.
 const MARK: usize = 12;
 
-fn open_marks(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
-}
-
 /// What a full disk or a power cut has left of a mark would hide all that follow.
-fn add_marks(marks: &mut File, sequences: &[u64]) -> io::Result<()> {
-    let length = marks.metadata()?.len();
+fn add_marks(marks: &mut dyn DiskFile, sequences: &[u64]) -> io::Result<()> {
+    let length = marks.length()?;
     let torn = length % MARK as u64;
     if torn > 0 {
-        marks.set_len(length - torn)?;
+        marks.set_length(length - torn)?;
     }
     let bytes: Vec<u8> = sequences.iter().flat_map(|done| mark(*done)).collect();
-    marks.write_all(&bytes)?;
-    marks.sync_data()
+    marks.append(&bytes)?;
+    marks.sync()
 }
 
 /// A mark: the sequence and its checksum, so that a torn or damaged mark counts as none.
@@ -284,8 +276,8 @@ fn mark(sequence: u64) -> [u8; MARK] {
 }
 
 /// A mark that is lost costs a publication that the ledger ignores.
-fn read_marks(path: &Path) -> Result<BTreeSet<u64>, SpoolError> {
-    let bytes = match fs::read(path) {
+fn read_marks(disk: &dyn Disk, path: &Path) -> Result<BTreeSet<u64>, SpoolError> {
+    let bytes = match disk.read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(file_error("read", path)(error)),

@@ -159,6 +159,26 @@ fn a_damaged_record_does_not_take_the_ones_after_it_along() {
     assert_eq!(spool.size(), 0);
 }
 
+/// Found by fuzzing: the next number was beyond all numbers.
+#[test]
+fn a_sound_record_of_an_impossible_number_is_damage() {
+    let folder = TempDir::new().unwrap();
+    let mut spool = open(&folder);
+    spool.append("kept".to_owned(), b"payload").unwrap();
+    drop(spool);
+    let impossible = super::record::encode(u64::MAX, &"note", b"payload").unwrap();
+    let log = OpenOptions::new().append(true).open(&logs(&folder)[0]);
+    log.unwrap().write_all(&impossible).unwrap();
+    fs::write(folder.path().join(format!("{}.log", u64::MAX)), "").unwrap();
+    let mut spool = open(&folder);
+    assert_eq!(
+        undone(&spool),
+        [(0, "kept".to_owned(), b"payload".to_vec())]
+    );
+    let sequence = spool.append(String::new(), b"more").unwrap();
+    assert!((1..100).contains(&sequence), "{sequence}");
+}
+
 fn marks(folder: &TempDir) -> std::path::PathBuf {
     logs(folder)[0].with_extension("done")
 }

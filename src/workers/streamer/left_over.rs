@@ -2,7 +2,9 @@
 //! stays unclaimed.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::model::source::{ByteRange, PassId, SourceId};
 use crate::queue::{Claim, Queue};

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::model::batch::Message;
 use crate::model::source::{BatchId, IncarnationId, SourceId};
@@ -275,6 +275,8 @@ impl Outbox {
     /// Frees the spool of messages that the store has, and counts them. If it fails, some may be
     /// freed and others not; it can be tried again with all of them.
     pub(super) async fn acknowledged(&self, sequences: BTreeSet<u64>) -> Result<(), StreamerError> {
+        // At once: whoever looks from now on does not count on it any more.
+        self.with(|inner| inner.disown(&sequences));
         let outbox = self.clone();
         let marked = blocking(move || {
             outbox.with(|inner| {
@@ -289,6 +291,13 @@ impl Outbox {
 }
 
 impl Inner {
+    fn disown(&mut self, sequences: &BTreeSet<u64>) {
+        let notes = sequences.iter().filter_map(|one| self.spool.note(*one));
+        for key in notes.map(Note::key) {
+            self.keys.remove(&key);
+        }
+    }
+
     fn mark_done(&mut self, sequences: &BTreeSet<u64>, outbox: &Outbox) -> Result<(), SpoolError> {
         let meter = &outbox.0.meter;
         let note = |one: &u64| self.spool.note(*one).map(|note| (*one, note.clone()));
@@ -296,9 +305,9 @@ impl Inner {
         let marked = self.spool.mark_done(sequences);
         for (sequence, note) in notes {
             if self.spool.note(sequence).is_some() {
+                self.keys.insert(note.key());
                 continue;
             }
-            self.keys.remove(&note.key());
             self.waiting.remove(&sequence);
             self.published.remove(&sequence);
             self.kept.remove(&sequence);

@@ -1,11 +1,11 @@
 //! Streams one source after another.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::config::worker::{IdentitySettings, SourceSettings, StreamerSettings};
 use crate::model::source::PassId;
