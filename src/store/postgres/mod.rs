@@ -32,6 +32,7 @@ mod live;
 mod partitions;
 mod proof;
 mod read;
+mod retention;
 mod schema;
 mod tls;
 mod token;
