@@ -293,6 +293,8 @@ fn worker(resolved: &Resolved, facts: &Facts, component: Component) -> Value {
                     "commitInterval": config.commit_interval,
                     "isIngestMax": config.ingest == Ingest::Max,
                     "ingestQuiet": config.ingest_quiet,
+                    "retention": Some(config.retention).filter(|days| *days > 0)
+                        .map(|days| days.to_string()),
                 },
             })
         }

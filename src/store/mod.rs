@@ -58,6 +58,9 @@ pub enum Outcome {
 pub struct Stored {
     /// In the order of the batches.
     pub outcomes: Vec<Outcome>,
+    /// How many of their rows were not stored, because their day is not kept any more. They are noted,
+    /// and count as rows of their batches.
+    pub expired: u64,
     /// The data that the batches are in now.
     pub token: StoreToken,
 }
@@ -67,6 +70,8 @@ pub struct Stored {
 pub struct Upkeep {
     /// Days (as `2025-07-18`) that were indexed by series, in this order.
     pub indexed: Vec<String>,
+    /// Days that were dropped, likewise.
+    pub expired: Vec<String>,
 }
 
 /// A GPU that the store knows.

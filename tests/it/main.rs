@@ -61,6 +61,7 @@ mod store_data;
 mod store_fixture;
 mod store_ingest;
 mod store_postgres;
+mod store_retention;
 mod streamer;
 mod streamer_harness;
 mod streamer_outage;

@@ -113,7 +113,7 @@ impl StoreFixture for InOpenDays {
 impl StoreFixture for InPostgres {
     type Store = PostgresStore;
 
-    const SCHEMA_STEPS: u64 = 4;
+    const SCHEMA_STEPS: u64 = 5;
 
     async fn unprepared() -> Option<Self> {
         let server = PostgresServer::shared().await?;

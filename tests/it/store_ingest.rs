@@ -17,6 +17,7 @@ fn max(quiet: Duration) -> UpkeepSettings {
     UpkeepSettings {
         ingest: IngestProfile::Max,
         quiet,
+        ..UpkeepSettings::default()
     }
 }
 

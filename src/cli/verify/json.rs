@@ -20,6 +20,7 @@ struct ReportView<'a> {
     complete: bool,
     summary: SummaryView,
     samples: u64,
+    expired: Value,
     sources: Vec<SourceView<'a>>,
     strays: Vec<Value>,
     dead_letters: Value,
@@ -69,6 +70,10 @@ pub(super) fn report(proof: &Proof, files: &[FileReport]) -> String {
             incomplete: proof.count(State::Incomplete),
         },
         samples: proof.samples,
+        expired: json!({
+            "rows": proof.expired.rows,
+            "on_arrival": proof.expired.on_arrival,
+        }),
         sources: proof.sources.iter().map(source).collect(),
         strays: proof
             .strays

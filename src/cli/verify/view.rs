@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::cli::number::grouped;
 use crate::report::{Cell, Coloring, Emphasis, Table, visible};
-use crate::store::proof::{Comparison, Proof, SourceProof, State};
+use crate::store::proof::{Comparison, Expired, Proof, SourceProof, State};
 
 use super::{FileReport, words};
 
@@ -232,7 +232,16 @@ fn answer(proof: &Proof, files: &[FileReport]) -> String {
         [] => "none".to_owned(),
         some => some.join(", "),
     };
-    let samples = grouped(proof.samples);
+    let mut samples = grouped(proof.samples);
+    if proof.expired.rows > 0 {
+        let Expired { rows, on_arrival } = proof.expired;
+        let (rows, on_arrival) = (grouped(rows), grouped(on_arrival));
+        write!(
+            samples,
+            "; expired: {rows}, of which on arrival: {on_arrival}"
+        )
+        .unwrap_or_default();
+    }
     let differs = files.iter().any(FileReport::is_contradiction);
     let is_open = !files.iter().all(FileReport::is_proven);
     let said = match (proof.holds(), differs, proof.is_complete()) {
@@ -240,6 +249,10 @@ fn answer(proof: &Proof, files: &[FileReport]) -> String {
         (true, true, _) => "The store agrees with itself, and not with a file.",
         (true, false, true) if is_open => {
             "The store agrees with itself; of a file above it cannot be told."
+        }
+        (true, false, true) if proof.expired.rows > 0 => {
+            "Proven, by ranges and counts: every row that was read was stored once, or set aside; those \
+             that expired are counted."
         }
         (true, false, true) => {
             "Proven, by ranges and counts: every row that was read is stored once, or set aside."

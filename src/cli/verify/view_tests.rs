@@ -3,7 +3,7 @@
 use crate::model::source::{BatchId, ByteRange, IncarnationId, PassId, SourceId};
 use crate::report::Coloring;
 use crate::store::proof::{
-    DeadLetters, End, Flaw, Gap, Letter, Piece, Proof, SourceProof, Stray, Tiling,
+    DeadLetters, End, Expired, Flaw, Gap, Letter, Piece, Proof, SourceProof, Stray, Tiling,
 };
 
 use super::page;
@@ -53,6 +53,7 @@ fn source(name: &str, pass: &str) -> SourceProof {
 fn shown(sources: Vec<SourceProof>, strays: Vec<Stray>, letters: u64) -> String {
     let proof = Proof {
         samples: 1234,
+        expired: Expired::default(),
         strays,
         dead_letters: DeadLetters {
             total: letters,

@@ -216,6 +216,8 @@ pub struct CollectorConfig {
     pub ingest: Ingest,
     /// How long nothing must have arrived for a day until it is closed, for example `1h`.
     pub ingest_quiet: String,
+    /// How many days of event time before today are kept; 0 for all.
+    pub retention: u32,
     /// `error`, `warn`, `info`, `debug` or `trace`.
     pub log_level: String,
 }

@@ -202,6 +202,10 @@ pub const VARIABLES: &[(&str, &str)] = &[
         "how long nothing must have arrived for a day until it is indexed with INGEST=max; 1h if unset",
     ),
     (
+        "RETENTION",
+        "days of event time before today that are kept; older ones are dropped; all are kept if unset",
+    ),
+    (
         "BATCH_SIZE",
         "streamer: rows per batch; collector: rows per transaction at most",
     ),

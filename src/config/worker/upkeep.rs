@@ -1,5 +1,6 @@
 //! How a collector keeps the store's partitions: what is indexed when, and what is kept how long.
 
+use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub struct UpkeepSettings {
     pub ingest: IngestProfile,
     /// How long nothing must have arrived for a day until it counts as closed.
     pub quiet: Duration,
+    /// How many days of event time before today are kept; all of them if unset.
+    pub retention: Option<u32>,
 }
 
 impl Default for UpkeepSettings {
@@ -44,6 +47,7 @@ impl Default for UpkeepSettings {
         Self {
             ingest: IngestProfile::default(),
             quiet: Duration::from_secs(3600),
+            retention: None,
         }
     }
 }
@@ -55,6 +59,12 @@ impl UpkeepSettings {
         Ok(Self {
             ingest: parsed(environment, "INGEST", "default or max")?.unwrap_or(usual.ingest),
             quiet: duration(environment, "INGEST_QUIET")?.unwrap_or(usual.quiet),
+            retention: parsed::<NonZeroU32>(
+                environment,
+                "RETENTION",
+                "a number of days from 1 on",
+            )?
+            .map(NonZeroU32::get),
         })
     }
 }
@@ -67,11 +77,20 @@ mod tests {
     fn a_store_is_kept_as_before_unless_it_is_told_otherwise() {
         let read = UpkeepSettings::from_environment;
         assert_eq!(read(&Environment::default()), Ok(UpkeepSettings::default()));
-        let environment = Environment::from([("INGEST", "max"), ("INGEST_QUIET", "5m")]);
+        let environment = Environment::from([
+            ("INGEST", "max"),
+            ("INGEST_QUIET", "5m"),
+            ("RETENTION", "30"),
+        ]);
         let told = read(&environment).unwrap();
         assert_eq!(told.ingest, IngestProfile::Max);
         assert_eq!(told.quiet, Duration::from_secs(300));
-        for (name, value) in [("INGEST", "fast"), ("INGEST_QUIET", "5")] {
+        assert_eq!(told.retention, Some(30));
+        for (name, value) in [
+            ("INGEST", "fast"),
+            ("INGEST_QUIET", "5"),
+            ("RETENTION", "0"),
+        ] {
             let refused = read(&Environment::from([(name, value)]))
                 .unwrap_err()
                 .to_string();

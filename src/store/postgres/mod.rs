@@ -33,6 +33,7 @@ mod live;
 mod partitions;
 mod proof;
 mod read;
+mod retention;
 mod schema;
 mod tls;
 mod token;

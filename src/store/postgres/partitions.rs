@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use deadpool_postgres::Object;
+use deadpool_postgres::{Object, Transaction};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
@@ -63,13 +63,40 @@ async fn make(client: &mut Object, day: i64, ingest: IngestProfile) -> Result<()
             .batch_execute(&format!(
                 "CREATE TABLE {name} (LIKE sample INCLUDING ALL);
                  {index};
-                 ALTER TABLE sample ATTACH PARTITION {name}
-                     FOR VALUES FROM ('{from} 00:00:00+00') TO ('{to} 00:00:00+00');"
+                 ALTER TABLE sample ATTACH PARTITION {name} {};",
+                bounds(from, to)
             ))
             .await?;
     }
     transaction.commit().await?;
     Ok(())
+}
+
+/// Makes a table a partition again that was one of this day; nothing if there is none.
+pub(super) async fn attach(transaction: &Transaction<'_>, day: i64) -> Result<(), Fault> {
+    let Some((name, from, to)) = place(day) else {
+        return Ok(());
+    };
+    let is_alone = transaction
+        .query_one(
+            "SELECT to_regclass($1) IS NOT NULL
+                AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass($1))",
+            &[&name],
+        )
+        .await?;
+    if is_alone.get::<_, bool>(0) {
+        transaction
+            .batch_execute(&format!(
+                "ALTER TABLE sample ATTACH PARTITION {name} {}",
+                bounds(from, to)
+            ))
+            .await?;
+    }
+    Ok(())
+}
+
+fn bounds(from: Date, to: Date) -> String {
+    format!("FOR VALUES FROM ('{from} 00:00:00+00') TO ('{to} 00:00:00+00')")
 }
 
 /// Name of the partition and its first and next day.

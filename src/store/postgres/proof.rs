@@ -12,7 +12,7 @@ use crate::model::source::{BatchId, ByteRange, IncarnationId, PassId, SourceId};
 use crate::store::StoreError;
 use crate::store::proof::file::{Origin, QuarantinedPlace};
 use crate::store::proof::{
-    Account, Count, End, Facts, Key, Letters, Line, MOST_LETTERS, Piece, Proof, Question,
+    Account, Count, End, Facts, Key, Letters, Line, MOST_LETTERS, Over, Piece, Proof, Question,
     SeriesQuestion, Spans, Sums,
 };
 
@@ -36,14 +36,34 @@ const LEDGER: &str = "
 const SAMPLES: &str = "
     SELECT cluster, bucket, sum(samples)::bigint
     FROM (SELECT series_id, width_bucket(ts, $1::timestamptz[]) AS bucket, count(*) AS samples
-          FROM sample GROUP BY 1, 2) AS counted
+          FROM sample
+          WHERE tableoid <> ALL (ARRAY (SELECT pending FROM expired WHERE pending IS NOT NULL))
+          GROUP BY 1, 2) AS counted
          LEFT JOIN series USING (series_id)
     GROUP BY cluster, bucket";
 
+// What is not kept any more, by day and by cluster.
+const OVER: &str = "
+    SELECT cluster, (day - '1970-01-01'::date)::bigint, sum(rows)::bigint,
+           coalesce(sum(rows) FILTER (WHERE on_arrival), 0)::bigint
+    FROM expired LEFT JOIN series USING (series_id)
+    WHERE rows > 0
+    GROUP BY 1, 2";
+
 const SERIES: &str = "
-    SELECT series_id, count(*), count(value), coalesce(sum(value), 0), min(value), max(value)
-    FROM sample
-    WHERE series_id = ANY ($1) AND ts BETWEEN $2 AND $3
+    SELECT series_id, sum(rows)::bigint, sum(filled)::bigint, sum(total), min(smallest),
+           max(largest)
+    FROM (SELECT series_id, count(*) AS rows, count(value) AS filled,
+                 coalesce(sum(value), 0) AS total, min(value) AS smallest, max(value) AS largest
+          FROM sample
+          WHERE series_id = ANY ($1) AND ts BETWEEN $2 AND $3
+            AND tableoid <> ALL (ARRAY (SELECT pending FROM expired WHERE pending IS NOT NULL))
+          GROUP BY series_id
+          UNION ALL
+          SELECT series_id, rows, filled, total, smallest, largest FROM expired
+          WHERE series_id = ANY ($1)
+            AND day BETWEEN ($2::timestamptz AT TIME ZONE 'UTC')::date
+                        AND ($3::timestamptz AT TIME ZONE 'UTC')::date) AS part
     GROUP BY series_id ORDER BY series_id";
 
 /// Proves what the store holds.
@@ -79,6 +99,11 @@ async fn look(client: &mut Object, question: &Question) -> Result<Proof, Fault> 
         .read_only(true)
         .start()
         .await?;
+    // Before the moment at which everything is looked at: what is dropped after that moment is dropped
+    // after this transaction, and what was dropped before is noted by then.
+    transaction
+        .batch_execute("LOCK TABLE sample IN ACCESS SHARE MODE")
+        .await?;
     allow(&transaction, question.limit).await?;
     let facts = Facts {
         sources: sources(&transaction).await?,
@@ -89,7 +114,7 @@ async fn look(client: &mut Object, question: &Question) -> Result<Proof, Fault> 
     let mut account = Account::new(facts);
     ledger(&transaction, &mut account).await?;
     let (sources, dead_letters) = account.finish();
-    let spans = Spans::of(&sources);
+    let spans = Spans::of(&sources, over(&transaction).await?);
     let counts = samples(&transaction, &spans).await?;
     let mut files = Vec::new();
     for asked in &question.files {
@@ -235,6 +260,17 @@ async fn samples(transaction: &Transaction<'_>, spans: &Spans) -> Result<Vec<Cou
         samples: count(row, 2),
     });
     Ok(counted.collect())
+}
+
+async fn over(transaction: &Transaction<'_>) -> Result<Vec<Over>, Fault> {
+    let rows = transaction.query(OVER, &[]).await?;
+    let over = |row: &Row| Over {
+        cluster: row.get(0),
+        day: row.get(1),
+        samples: count(row, 2),
+        on_arrival: count(row, 3),
+    };
+    Ok(rows.iter().map(over).collect())
 }
 
 async fn series(

@@ -212,9 +212,16 @@ pub(super) async fn latest(
 /// By the ledger: counting the samples themselves takes longer the more there are.
 pub(super) async fn statistics(store: &PostgresStore) -> Result<Statistics, Fault> {
     const STATEMENT: &str = "
-        SELECT stored.rows, known.gpus, known.hosts, known.series, stored.first, stored.last
-        FROM (SELECT coalesce(sum(rows), 0)::bigint AS rows,
-                     min(first_ts) AS first, max(last_ts) AS last FROM ledger) AS stored,
+        SELECT (stored.rows - gone.rows)::bigint, known.gpus, known.hosts, known.series,
+               stored.first, stored.last
+        FROM (SELECT coalesce(sum(rows), 0) AS rows, (max(day) + 1)::timestamptz AS until
+              FROM expired WHERE rows > 0) AS gone,
+             LATERAL (SELECT coalesce(sum(rows), 0) AS rows,
+                             min(greatest(first_ts, gone.until))
+                                 FILTER (WHERE last_ts >= coalesce(gone.until, last_ts)) AS first,
+                             max(last_ts) FILTER (WHERE last_ts >= coalesce(gone.until, last_ts))
+                                 AS last
+                      FROM ledger) AS stored,
              (SELECT count(DISTINCT nullif(uuid, '')) AS gpus,
                      count(DISTINCT nullif(host, '')) AS hosts,
                      count(*) AS series FROM series) AS known";

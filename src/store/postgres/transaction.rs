@@ -16,6 +16,7 @@ use super::catalogue::Located;
 use super::copy::{self, Sample};
 use super::fault::Fault;
 use super::ledger::{enter, key, verdict};
+use super::retention;
 use super::write::signed;
 
 /// How far a transaction goes in keeping others out.
@@ -32,6 +33,16 @@ pub(super) struct Plan<'a> {
     /// Batches with the ids that stand for them.
     pub(super) located: Vec<Located<'a>>,
     order: Vec<usize>,
+    /// Rows before this time are noted and not stored, microseconds since the epoch.
+    first_kept: Option<i64>,
+}
+
+/// What a transaction did.
+pub(super) struct Transacted {
+    /// What became of each batch.
+    pub(super) outcomes: Vec<Outcome>,
+    /// How many rows were noted and not stored.
+    pub(super) expired: u64,
 }
 
 /// What the transaction found out about a batch.
@@ -47,13 +58,17 @@ enum Finding {
 
 impl<'a> Plan<'a> {
     /// A plan for these batches.
-    pub(super) fn new(located: Vec<Located<'a>>) -> Self {
+    pub(super) fn new(located: Vec<Located<'a>>, first_kept: Option<i64>) -> Self {
         let mut order: Vec<usize> = (0..located.len()).collect();
         order.sort_by_key(|index| {
             let Located { batch, source, .. } = &located[*index];
             (*source, &batch.pass, batch.range)
         });
-        Self { located, order }
+        Self {
+            located,
+            order,
+            first_kept,
+        }
     }
 }
 
@@ -62,7 +77,7 @@ pub(super) async fn transact(
     client: &mut Object,
     plan: &Plan<'_>,
     mode: Mode,
-) -> Result<Option<Vec<Outcome>>, Fault> {
+) -> Result<Option<Transacted>, Fault> {
     let transaction = client.transaction().await?;
     let findings = match mode {
         Mode::Optimistic => claim(&transaction, plan).await?,
@@ -72,10 +87,19 @@ pub(super) async fn transact(
         transaction.rollback().await?;
         return Ok(None);
     };
-    copy(&transaction, rows(plan, &findings)).await?;
+    let samples = rows(plan, &findings);
+    let (expired, kept): (Vec<Sample>, Vec<Sample>) = match plan.first_kept {
+        Some(first) => samples.into_iter().partition(|(_, time, _)| *time < first),
+        None => (Vec::new(), samples),
+    };
+    copy(&transaction, kept).await?;
+    retention::note_arrivals(&transaction, &expired).await?;
     quarantine(&transaction, plan, &findings).await?;
     transaction.commit().await?;
-    Ok(Some(outcomes(plan, findings)))
+    Ok(Some(Transacted {
+        outcomes: outcomes(plan, findings),
+        expired: expired.len() as u64,
+    }))
 }
 
 /// Enters all batches into the ledger at once and looks at those that were not taken.

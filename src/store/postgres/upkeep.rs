@@ -6,7 +6,7 @@ use crate::store::Upkeep;
 
 use super::PostgresStore;
 use super::fault::Fault;
-use super::indexes;
+use super::{indexes, retention};
 
 /// Key of the advisory lock of whoever keeps the partitions. It is the session's: a server that still
 /// builds an index for a collector that is gone has it until the index is there.
@@ -30,9 +30,10 @@ async fn alone(store: &PostgresStore, client: &mut Object) -> Result<Upkeep, Fau
     if !row.get::<_, bool>(0) {
         return Ok(Upkeep::default());
     }
+    let expired = retention::expire(client, store.0.upkeep.retention).await?;
     let indexed = indexes::keep(client, &store.0.upkeep).await?;
     client
         .execute("SELECT pg_advisory_unlock($1)", &[&UPKEEP_LOCK])
         .await?;
-    Ok(Upkeep { indexed })
+    Ok(Upkeep { indexed, expired })
 }

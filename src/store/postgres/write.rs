@@ -7,13 +7,14 @@ use tokio::time::timeout;
 use crate::model::batch::{Batch, SignedOff};
 use crate::model::limits;
 use crate::model::source::{BatchId, StoreToken};
+use crate::model::time::EventTime;
 use crate::store::check;
 use crate::store::postgres::PostgresStore;
 use crate::store::{Outcome, Stored};
 
 use super::fault::{Fault, Remedy};
-use super::transaction::{Mode, Plan, transact};
-use super::{QUERY_LIMIT, STORE_LIMIT, catalogue, partitions, token};
+use super::transaction::{Mode, Plan, Transacted, transact};
+use super::{QUERY_LIMIT, STORE_LIMIT, catalogue, partitions, retention, token};
 
 /// How often a transaction is tried when others were in its way.
 const TRIES: u32 = 8;
@@ -31,12 +32,14 @@ pub(super) async fn store(store: &PostgresStore, batches: &[Batch]) -> Result<St
         .collect();
     let mut groups = Vec::from_iter((!sound.is_empty()).then_some(sound));
     let mut lives = BTreeSet::new();
+    let mut expired = 0;
     while let Some(group) = groups.pop() {
         let members: Vec<&Batch> = group.iter().map(|index| &batches[*index]).collect();
         match store_group(store, &members).await? {
             Group::Stored(of_group, token) => {
                 lives.insert(token);
-                for (index, outcome) in group.into_iter().zip(of_group) {
+                expired += of_group.expired;
+                for (index, outcome) in group.into_iter().zip(of_group.outcomes) {
                     outcomes[index] = Some(outcome);
                 }
             }
@@ -51,12 +54,20 @@ pub(super) async fn store(store: &PostgresStore, batches: &[Batch]) -> Result<St
     }
     let outcomes = outcomes.into_iter().flatten().collect();
     match (lives.pop_first(), lives.is_empty()) {
-        (Some(token), true) => Ok(Stored { outcomes, token }),
+        (Some(token), true) => Ok(Stored {
+            outcomes,
+            expired,
+            token,
+        }),
         (Some(_), false) => Err(Fault::Replaced),
         // Nothing of it could be stored, which holds for every life.
         (None, _) => {
             let token = present(store).await?;
-            Ok(Stored { outcomes, token })
+            Ok(Stored {
+                outcomes,
+                expired,
+                token,
+            })
         }
     }
 }
@@ -69,7 +80,7 @@ pub(super) async fn present(store: &PostgresStore) -> Result<StoreToken, Fault> 
 }
 
 enum Group {
-    Stored(Vec<Outcome>, StoreToken),
+    Stored(Transacted, StoreToken),
     Impossible(String),
 }
 
@@ -85,7 +96,7 @@ async fn store_group(store: &PostgresStore, batches: &[&Batch]) -> Result<Group,
     let mut tries = 0;
     loop {
         let fault = match attempt(store, batches, &days, mode).await {
-            Ok(Some((outcomes, token))) => return Ok(Group::Stored(outcomes, token)),
+            Ok(Some((done, token))) => return Ok(Group::Stored(done, token)),
             Ok(None) => {
                 mode = Mode::SourcesLocked;
                 continue;
@@ -120,16 +131,20 @@ async fn attempt(
     batches: &[&Batch],
     days: &BTreeSet<i64>,
     mode: Mode,
-) -> Result<Option<(Vec<Outcome>, StoreToken)>, Fault> {
+) -> Result<Option<(Transacted, StoreToken)>, Fault> {
     let mut client = store.client().await?;
     let work = async {
         // A connection does not outlive its server, so that what it says at first holds until its
         // end.
         let known = store.known(&client).await?;
         let located = catalogue::locate(&known, &client, batches).await?;
-        partitions::ensure(&known, &mut client, days).await?;
-        let outcomes = transact(&mut client, &Plan::new(located), mode).await?;
-        Ok(outcomes.map(|outcomes| (outcomes, known.token)))
+        let first_kept = retention::first_kept(&client, store.0.upkeep.retention).await?;
+        let first = first_kept.map_or(i64::MIN, |time| limits::day(EventTime(time)));
+        let days = days.range(first..).copied().collect();
+        partitions::ensure(&known, &mut client, &days).await?;
+        let plan = Plan::new(located, first_kept);
+        let done = transact(&mut client, &plan, mode).await?;
+        Ok(done.map(|done| (done, known.token)))
     };
     let result = timeout(STORE_LIMIT, work).await;
     store.settle(client, STORE_LIMIT, result)

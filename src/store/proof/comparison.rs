@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::model::batch::SeriesLabels;
 
 use super::file::{NoRow, Reading};
+use super::spans::DAY;
 use super::{Proof, SourceProof, State, Sums};
 
 /// Sums may differ by this part of their magnitude: the order of adding is not the same.
@@ -81,7 +82,15 @@ impl Reading {
             };
         }
         let mut neighbours = here().filter(|one| one.source.digest != self.digest);
-        let is_shared = neighbours.any(|one| meet(one.times, self.times));
+        // Of what is not kept any more, only the days are known.
+        let unit = match proof.expired.rows {
+            0 => 1,
+            _ => DAY,
+        };
+        let whole = |times: Option<(i64, i64)>| {
+            times.map(|(first, last)| (first.div_euclid(unit), last.div_euclid(unit)))
+        };
+        let is_shared = neighbours.any(|one| meet(whole(one.times), whole(self.times)));
         self.by_series(cluster, of_file.len() as u64, answer, is_shared)
     }
 
@@ -155,7 +164,7 @@ fn meet(one: Option<(i64, i64)>, other: Option<(i64, i64)>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::file;
-    use super::super::{DeadLetters, End, Tiling};
+    use super::super::{DeadLetters, End, Expired, Tiling};
     use super::*;
     use crate::model::source::{PassId, SourceId};
 
@@ -199,6 +208,7 @@ mod tests {
         Proof {
             sources,
             samples: 0,
+            expired: Expired::default(),
             strays: Vec::new(),
             dead_letters: DeadLetters::default(),
             files: Vec::new(),

@@ -20,7 +20,7 @@ mod tiles;
 
 pub(super) use account::{Account, Facts, Key, Letters, Line};
 pub use comparison::Comparison;
-pub(super) use spans::{Count, Spans};
+pub(super) use spans::{Count, Over, Spans};
 pub use tiles::{Gap, Letter, Overlap, Piece, Tiling};
 
 /// Dead letters that are looked into at most; each may be some 256 KiB.
@@ -66,6 +66,8 @@ pub struct Proof {
     pub sources: Vec<SourceProof>,
     /// Samples in the store.
     pub samples: u64,
+    /// Samples that are not kept any more; for the ledger they are there.
+    pub expired: Expired,
     /// Samples that no ledger row accounts for, by cluster.
     pub strays: Vec<Stray>,
     /// Entries that could not be stored.
@@ -84,15 +86,26 @@ impl Proof {
         files: Vec<Vec<(i64, Sums)>>,
     ) -> Self {
         let samples = counts.iter().map(|count| count.samples).sum();
+        let expired = spans.expired();
         let strays = spans.judge(counts, &mut sources);
         Self {
             sources,
             samples,
+            expired,
             strays,
             dead_letters,
             files,
         }
     }
+}
+
+/// How many samples are not kept any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Expired {
+    /// All of them.
+    pub rows: u64,
+    /// Those that were never stored, because their day was over when they came.
+    pub on_arrival: u64,
 }
 
 /// How many entries could not be stored.

@@ -7,7 +7,21 @@
 
 use std::collections::BTreeMap;
 
-use super::{Flaw, SourceProof, Stray};
+use super::{Expired, Flaw, SourceProof, Stray};
+
+/// Microseconds of a day.
+pub(super) const DAY: i64 = 86_400_000_000;
+
+/// Samples of one cluster, `None` if their series are unknown, that are not kept any more: only their
+/// day is known, so the sources that have times in it are counted together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::store) struct Over {
+    pub(in crate::store) cluster: Option<String>,
+    /// Days since the epoch.
+    pub(in crate::store) day: i64,
+    pub(in crate::store) samples: u64,
+    pub(in crate::store) on_arrival: u64,
+}
 
 /// Samples of one cluster, `None` if their series are unknown, in one bucket of
 /// [`Spans::thresholds`].
@@ -36,14 +50,35 @@ pub(in crate::store) struct Spans {
     /// By cluster, in order of time.
     spans: BTreeMap<String, Vec<Span>>,
     thresholds: Vec<i64>,
+    over: Vec<Over>,
+}
+
+/// Times, with the whole of a day that is over in which they begin or end.
+fn widened((first, last): (i64, i64), cluster: &str, over: &[Over]) -> (i64, i64) {
+    let is_over = |time: i64| {
+        let day = time.div_euclid(DAY);
+        over.iter()
+            .any(|one| one.day == day && one.cluster.as_deref() == Some(cluster))
+    };
+    let mut times = (first, last);
+    if is_over(first) {
+        times.0 = first.div_euclid(DAY) * DAY;
+    }
+    if is_over(last) {
+        times.1 = last.div_euclid(DAY) * DAY + (DAY - 1);
+    }
+    times
 }
 
 impl Spans {
-    pub(in crate::store) fn of(sources: &[SourceProof]) -> Self {
+    pub(in crate::store) fn of(sources: &[SourceProof], over: Vec<Over>) -> Self {
         let mut timed: Vec<(&String, (i64, i64), usize)> = sources
             .iter()
             .enumerate()
-            .filter_map(|(place, source)| Some((&source.source.cluster, source.times?, place)))
+            .filter_map(|(place, source)| {
+                let cluster = &source.source.cluster;
+                Some((cluster, widened(source.times?, cluster, &over), place))
+            })
             .collect();
         timed.sort_unstable();
         let mut spans: BTreeMap<String, Vec<Span>> = BTreeMap::new();
@@ -71,7 +106,20 @@ impl Spans {
             .collect();
         thresholds.sort_unstable();
         thresholds.dedup();
-        Self { spans, thresholds }
+        Self {
+            spans,
+            thresholds,
+            over,
+        }
+    }
+
+    /// What is not kept any more.
+    pub(super) fn expired(&self) -> Expired {
+        let sum = |of: fn(&Over) -> u64| self.over.iter().map(of).sum();
+        Expired {
+            rows: sum(|one| one.samples),
+            on_arrival: sum(|one| one.on_arrival),
+        }
     }
 
     /// Times, ascending: bucket 0 is before the first, bucket `n` from the `n`-th on.
@@ -92,7 +140,16 @@ impl Spans {
         sources: &mut [SourceProof],
     ) -> Vec<Stray> {
         let mut strays: BTreeMap<Option<String>, u64> = BTreeMap::new();
-        for count in counts {
+        let over = std::mem::take(&mut self.over);
+        let over: Vec<Count> = over
+            .into_iter()
+            .map(|one| Count {
+                bucket: self.bucket(one.day.saturating_mul(DAY)),
+                cluster: one.cluster,
+                samples: one.samples,
+            })
+            .collect();
+        for count in counts.into_iter().chain(over) {
             match self.span(&count) {
                 Some(span) => span.samples += count.samples,
                 None => *strays.entry(count.cluster).or_default() += count.samples,
@@ -164,7 +221,7 @@ mod tests {
     type Sample = (&'static str, i64);
 
     fn judge(sources: &mut [SourceProof], samples: &[Sample]) -> Vec<Stray> {
-        let spans = Spans::of(sources);
+        let spans = Spans::of(sources, Vec::new());
         let counts: Vec<Count> = samples
             .iter()
             .map(|(cluster, time)| Count {
@@ -202,6 +259,41 @@ mod tests {
         };
         assert_eq!(sources[0].flaws, sources[1].flaws);
         assert_eq!(sources[1].flaws, [flaw]);
+    }
+
+    #[test]
+    fn sources_that_share_a_day_that_is_over_are_counted_together() {
+        let first = source("edge", (5, 6), 2);
+        let second = source("edge", (100, DAY + 7), 3);
+        let later = source("edge", (DAY + 8, DAY + 9), 1);
+        let over = |samples| {
+            vec![Over {
+                cluster: Some("edge".to_owned()),
+                day: 0,
+                samples,
+                on_arrival: 1,
+            }]
+        };
+        let judged = |samples: u64, kept: [i64; 2]| {
+            let mut sources = [first.clone(), second.clone(), later.clone()];
+            let spans = Spans::of(&sources, over(samples));
+            assert_eq!(spans.expired().on_arrival, 1);
+            let counts: Vec<Count> = kept
+                .iter()
+                .map(|time| Count {
+                    cluster: Some("edge".to_owned()),
+                    bucket: spans.bucket(*time),
+                    samples: 1,
+                })
+                .collect();
+            assert_eq!(spans.judge(counts, &mut sources), []);
+            sources.each_ref().map(is_flawed)
+        };
+        assert_eq!(judged(4, [DAY + 7, DAY + 8]), [false, false, false]);
+        assert_eq!(judged(3, [DAY + 7, DAY + 8]), [true, true, false]);
+        assert_eq!(judged(5, [DAY + 8, DAY + 9]), [false, false, true]);
+        let spans = Spans::of(&[], over(4));
+        assert_eq!(spans.judge([], &mut []).len(), 1);
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(super) fn prove(connection: &mut Connection, question: &Question) -> Result<
         account.push(line?);
     }
     let (sources, dead_letters) = account.finish();
-    let spans = Spans::of(&sources);
+    let spans = Spans::of(&sources, Vec::new());
     let counts = samples(&transaction, &spans)?;
     let files = question
         .files

@@ -21,7 +21,11 @@ pub(super) fn store(connection: &mut Connection, batches: &[Batch]) -> Result<St
         .collect::<Result<_, _>>()?;
     let token = token(&transaction)?;
     transaction.commit()?;
-    Ok(Stored { outcomes, token })
+    Ok(Stored {
+        outcomes,
+        expired: 0,
+        token,
+    })
 }
 
 fn store_one(transaction: &Transaction<'_>, batch: &Batch) -> Result<Outcome, Fault> {

@@ -31,6 +31,9 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
         loop {
             match self.store.upkeep().await {
                 Ok(done) => {
+                    for day in &done.expired {
+                        tracing::info!(day, "dropped: it is not kept any more");
+                    }
                     for day in &done.indexed {
                         tracing::info!(day, "indexed by series");
                     }

@@ -31,6 +31,7 @@ const COMMIT_BUCKETS: [f64; 11] = [
 /// The counters, shared with the metrics registry.
 pub(super) struct Meters {
     rows: Counter,
+    expired: Counter,
     received: Counter,
     received_bytes: Counter,
     batches: Family<Labels, Counter>,
@@ -58,6 +59,7 @@ impl Meters {
             vitals.with_metrics(|registry| Latency::register(registry, &identity.cluster_id));
         let meters = Self {
             rows: Counter::default(),
+            expired: Counter::default(),
             received: Counter::default(),
             received_bytes: Counter::default(),
             batches: Family::default(),
@@ -92,6 +94,12 @@ impl Meters {
     fn register_own(&self, registry: &mut Registry) {
         for (name, help, counter) in [
             ("rows", "Rows stored", &self.rows),
+            (
+                "expired_rows",
+                "Rows that are noted and not stored, because their day was not kept any more when they \
+                 came",
+                &self.expired,
+            ),
             (
                 "entries_received",
                 "Entries that came from the queue, repeated deliveries included",
@@ -169,14 +177,19 @@ impl Meters {
 
     /// Counts what became of a batch.
     pub(super) fn count(&self, outcome: &Outcome) {
-        let (name, rows) = words(outcome);
+        let (name, _) = words(outcome);
         if let Outcome::Stored { .. } | Outcome::Completed { .. } = outcome {
             *self.last_commit() = Some(Timestamp::now());
         }
-        self.rows.inc_by(rows);
         self.batches
             .get_or_create(&vec![("outcome", name.to_owned())])
             .inc();
+    }
+
+    /// Counts rows that a transaction stored, and those that it noted instead.
+    pub(super) fn stored(&self, rows: u64, expired: u64) {
+        self.rows.inc_by(rows);
+        self.expired.inc_by(expired);
     }
 
     /// Counts entries that came from the queue.
@@ -241,6 +254,7 @@ impl Meters {
             "collected",
             json!({
                 "rows": self.rows.get(),
+                "expired": self.expired.get(),
                 "batches": {
                     "stored": self.of_outcome("stored"),
                     "completed": self.of_outcome("completed"),

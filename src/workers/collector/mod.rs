@@ -282,11 +282,24 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
         let is_again = AtomicBool::new(false);
         let stored = self.insist("store", || hopeful(self.store_prepared(batches, &is_again)));
         let outcomes = match stored.await? {
-            Ok(stored) => with_token(stored),
+            Ok(stored) => self.taken(stored),
             Err(error) => self.store_separately(batches, &error).await?,
         };
         self.meters.committed(started.elapsed());
         Some(outcomes)
+    }
+
+    /// Counts rows, and gives each outcome the life of the store that says so.
+    fn taken(&self, stored: Stored) -> Vec<(Outcome, StoreToken)> {
+        let Stored {
+            outcomes,
+            expired,
+            token,
+        } = stored;
+        let rows: u64 = outcomes.iter().map(|outcome| life::words(outcome).1).sum();
+        self.meters.stored(rows.saturating_sub(expired), expired);
+        let pairs = outcomes.into_iter().map(|outcome| (outcome, token.clone()));
+        pairs.collect()
     }
 
     /// After a failure, the store may be another one that has no tables yet.
@@ -314,7 +327,7 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
             let one = std::slice::from_ref(batch);
             let stored = self.insist("store", || hopeful(self.store.store(one)));
             outcomes.extend(match stored.await? {
-                Ok(stored) => with_token(stored),
+                Ok(stored) => self.taken(stored),
                 Err(error) => {
                     let reason = chain(&error);
                     vec![(Outcome::Refused { reason }, token.clone())]
@@ -439,12 +452,6 @@ impl<Q: Queue, S: Store> Collector<'_, Q, S> {
         }
         self.queue.announce_store(token).await
     }
-}
-
-fn with_token(stored: Stored) -> Vec<(Outcome, StoreToken)> {
-    let Stored { outcomes, token } = stored;
-    let pairs = outcomes.into_iter().map(|outcome| (outcome, token.clone()));
-    pairs.collect()
 }
 
 /// Takes out of the errors those that trying again does not mend.

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::environment::Environment;
 use crate::config::worker::{
-    CollectorSettings, IdentitySettings, SourceSettings, StreamerSettings,
+    CollectorSettings, IdentitySettings, SourceSettings, StreamerSettings, UpkeepSettings,
 };
 use crate::model::causes::chain;
 use crate::model::component::Component;
@@ -109,6 +109,7 @@ impl Process {
                 batch_size: size,
                 poll_interval: Duration::from_secs(1),
                 pace: None,
+                upkeep: UpkeepSettings::default(),
             };
             tokio::spawn(async move {
                 let streamers = Streamers::of(CLUSTER, &told);

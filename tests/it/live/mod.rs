@@ -50,10 +50,7 @@ impl Live {
         let password = database.password.as_ref().unwrap().expose().clone();
         let mut variables = vec![
             ("CLUSTER_ID", "edge".to_owned()),
-            (
-                "REDIS_URL",
-                format!("redis://{}", redis.settings().endpoint),
-            ),
+            ("REDIS_URL", format!("redis://{}", redis.endpoint())),
             ("DB_HOST", database.endpoint.host.clone()),
             ("DB_PORT", database.endpoint.port.to_string()),
             ("DB_NAME", database.name.clone()),

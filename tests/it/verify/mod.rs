@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is wrong")]
 
+mod expired;
 mod wide;
 
 use std::path::{Path, PathBuf};
@@ -94,7 +95,7 @@ struct Pipeline {
 }
 
 impl Pipeline {
-    async fn start(text: &str) -> Option<Self> {
+    async fn start(text: &str, more: &[(&'static str, String)]) -> Option<Self> {
         let server = PostgresServer::shared().await?;
         let redis = RedisServer::start().await?;
         let folder = TempDir::new().unwrap();
@@ -108,7 +109,8 @@ impl Pipeline {
             redis,
             workers: Vec::new(),
         };
-        let environment = started.environment();
+        let mut environment = started.environment();
+        environment.extend_from_slice(more);
         for (worker, name) in [
             ("collector", "collector-0"),
             ("streamer", "streamer-0"),
@@ -189,7 +191,7 @@ fn sample() -> String {
 
 #[tokio::test]
 async fn v17_a_pipeline_run_is_proven_and_every_change_by_hand_is_named() {
-    let Some(mut pipeline) = Pipeline::start(&sample()).await else {
+    let Some(mut pipeline) = Pipeline::start(&sample(), &[]).await else {
         return;
     };
     pipeline.complete().await;

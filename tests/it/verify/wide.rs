@@ -25,7 +25,7 @@ async fn w03_the_wide_form_is_stored_by_metric_and_agrees_with_an_independent_re
              {utilization}, {memory}, {row}.25 W, 0.5\n"
         ));
     }
-    let Some(pipeline) = Pipeline::start(&text).await else {
+    let Some(pipeline) = Pipeline::start(&text, &[]).await else {
         return;
     };
     pipeline.complete().await;
