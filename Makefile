@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help packages build demo down test unit lint image cluster-up cluster-down bench profile chaos chaos-deploy \
-	chaos-pipeline sabotage sweep acceptance api-fuzz \
+	chaos-pipeline sabotage sweep acceptance api-fuzz fuzz \
 	helm-install-same-cluster helm-install-cross-cluster-all helm-install-cross-cluster-edge \
 	helm-install-cross-cluster-central validate-same-cluster validate-cross-cluster \
 	validate-connectivity validate-health deploy-status
@@ -65,6 +65,9 @@ sabotage: packages ## telectl with one promise broken, again and again: the chao
 
 sweep: packages ## telectl killed before, in and after every write of a four-cluster run (POINTS=all LANES=2)
 	@scripts/sweep
+
+fuzz: packages ## libFuzzer at files, messages, spools and registrations (FUZZ_SECONDS=60 TARGETS="codec …")
+	@scripts/fuzz
 
 api-fuzz: build ## Schemathesis against a gateway (URL=… TOKEN=…), or against the embedded run; not part of the tests
 	@scripts/api-fuzz
