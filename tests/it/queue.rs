@@ -1,5 +1,7 @@
 //! Both queues against the conformance suite, and Redis against its own traps.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::time::{Duration, Instant};
