@@ -11,9 +11,11 @@ use crate::model::secret::Secret;
 
 mod generate;
 mod parse;
+mod scrape;
 mod streamer;
 
 pub use parse::{listen_port, parse_duration, parse_origins};
+pub use scrape::{ScrapeLogin, ScrapeSettings, ScrapeTarget};
 
 /// Every variable that a worker understands, and what it means.
 pub const VARIABLES: &[(&str, &str)] = &[
@@ -148,6 +150,26 @@ pub const VARIABLES: &[(&str, &str)] = &[
         "telemetry to make up instead of reading CSV_FILE, for example \
          hosts=2,gpus=8,rows=100000,interval=1s",
     ),
+    (
+        "SCRAPE_TARGETS",
+        "comma-separated URLs of exporters to scrape, dns+ in front of one for every address of its name",
+    ),
+    ("SCRAPE_INTERVAL", "time between two scrapes; 15s if unset"),
+    (
+        "SCRAPE_TIMEOUT",
+        "longest time for a scrape, up to the interval; 10s if unset",
+    ),
+    (
+        "SCRAPE_LIMIT",
+        "most bytes that an exporter may answer; 16 MiB if unset",
+    ),
+    (
+        "SCRAPE_CA_CERT",
+        "PEM text of the authority behind https targets; the public ones if unset",
+    ),
+    ("SCRAPE_TOKEN", "bearer token that all targets ask for"),
+    ("SCRAPE_USERNAME", "user that all targets ask for"),
+    ("SCRAPE_PASSWORD", "password of that user"),
     ("SOURCE_URL", "http or https URL to download the file from"),
     (
         "SOURCE_SHA256",
@@ -345,6 +367,8 @@ pub enum SourceSettings {
     Files(PathBuf),
     /// Files that grow, at the same places.
     Followed(FollowSettings),
+    /// Exporters that are scraped.
+    Scraped(ScrapeSettings),
     /// Telemetry that is made up.
     Generated(GenerateSettings),
 }
