@@ -15,7 +15,7 @@ use super::backup::BACKUP;
 use super::facts::Facts;
 use super::labels;
 use super::redis::{BUS, is_cluster};
-use super::source::download_port;
+use super::source::ports as source_ports;
 
 const DNS: u16 = 53;
 const HTTPS: u16 = 443;
@@ -137,8 +137,10 @@ fn egress(resolved: &Resolved, facts: &Facts, component: Component) -> Vec<Value
     if database {
         rules.push(to_database(resolved, facts));
     }
-    let download = (component == Component::Streamer).then(|| download_port(&resolved.values));
-    rules.extend(download.flatten().map(|port| to(resolved, None, &[port])));
+    if component == Component::Streamer {
+        let ports = source_ports(&resolved.values);
+        rules.extend((!ports.is_empty()).then(|| to(resolved, None, &ports)));
+    }
     if !facts.etcd.ports.is_empty() {
         let here = facts.etcd.is_here.then_some(Component::Etcd);
         rules.push(to(resolved, here, &facts.etcd.ports));

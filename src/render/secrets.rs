@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::config::Resolved;
-use crate::config::values::BackupStorageType;
+use crate::config::values::{BackupStorageType, CsvSourceType};
 use crate::model::component::Component;
 use crate::model::manifest::{SecretContent, SecretKey, SecretNeed};
 
@@ -166,7 +166,8 @@ fn backup(needs: &mut Needs, resolved: &Resolved, facts: &Facts) {
 }
 
 fn download(needs: &mut Needs, resolved: &Resolved) {
-    if download_port(&resolved.values).is_some() {
+    let is_scraped = resolved.values.streamer.config.csv_source.kind == CsvSourceType::Scrape;
+    if is_scraped || download_port(&resolved.values).is_some() {
         let name = &resolved.values.streamer.config.csv_source.ca_secret;
         needs.add(name, "ca.crt", SecretContent::Given);
     }

@@ -1,9 +1,12 @@
 //! Where the streamer's file comes from.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::config::quantity::Quantity;
 use crate::config::values::{CsvSource, CsvSourceType, Upload, Values};
+use crate::config::worker::ScrapeTarget;
 
 /// Where the sample file is in the image.
 const IMAGE_DATA: &str = "/data";
@@ -45,6 +48,7 @@ pub(super) fn streamer(values: &Values) -> Value {
         "upload": upload(&config.upload),
         "generate": generate(&config.csv_source),
         "follow": follow(&config.csv_source),
+        "scrape": scrape(&config.csv_source),
         "volume": volume,
         "download": download(&config.csv_source),
         "mountPath": config.csv_source.mount_path,
@@ -79,7 +83,7 @@ fn place(values: &Values) -> Place<'_> {
             volume: Value::Null,
         },
         // There is no file.
-        CsvSourceType::Generated => Place {
+        CsvSourceType::Generated | CsvSourceType::Scrape => Place {
             folder: IMAGE_DATA,
             name: String::new(),
             volume: Value::Null,
@@ -119,6 +123,21 @@ fn follow(source: &CsvSource) -> Value {
     json!({ "linger": linger, "grace": source.follow_grace })
 }
 
+/// What is scraped; the targets are empty if nothing is.
+fn scrape(source: &CsvSource) -> Value {
+    let targets = match source.kind {
+        CsvSourceType::Scrape => source.targets.join(","),
+        _ => String::new(),
+    };
+    json!({
+        "targets": targets,
+        "interval": source.interval,
+        "timeout": source.timeout,
+        "caSecret": source.ca_secret,
+        "loginSecret": source.login_secret,
+    })
+}
+
 fn first(chosen: &str, other: &str) -> String {
     if chosen.is_empty() { other } else { chosen }.to_owned()
 }
@@ -155,6 +174,22 @@ pub(super) fn config_map(values: &Values) -> Option<(&str, &str, &str)> {
         &source.config_map_key,
         &source.data,
     ))
+}
+
+/// The ports that sources come from over the network.
+pub(super) fn ports(values: &Values) -> Vec<u16> {
+    let source = &values.streamer.config.csv_source;
+    if source.kind != CsvSourceType::Scrape {
+        return download_port(values).into_iter().collect();
+    }
+    let targets = source
+        .targets
+        .iter()
+        .filter_map(|text| ScrapeTarget::parse(text));
+    let ports: BTreeSet<u16> = targets
+        .filter_map(|target| target.url.port_or_known_default())
+        .collect();
+    ports.into_iter().collect()
 }
 
 /// The port that a download comes from; `None` if there is none.

@@ -75,6 +75,43 @@ fn w21_made_up_telemetry_needs_no_file_and_nonsense_is_refused() {
 }
 
 #[test]
+fn exporters_are_named_without_secrets_and_their_ports_are_open() {
+    let kind = "streamer.config.csvSource.type=scrape";
+    let target = "streamer.config.csvSource.targets[0]=dns+http://dcgm-exporter.gpu:9400/metrics";
+    let secret = "streamer.config.csvSource.loginSecret=exporter-login";
+    let set = preview(Profile::Dev, &[kind, target, secret]);
+    let pod = &object(&set, ObjectKind::StatefulSet, "streamer")["spec"]["template"]["spec"];
+    let variables = environment(pod);
+    assert_eq!(
+        variables["SCRAPE_TARGETS"]["value"],
+        "dns+http://dcgm-exporter.gpu:9400/metrics"
+    );
+    assert_eq!(variables["SCRAPE_INTERVAL"]["value"], "15s");
+    let reference = &variables["SCRAPE_TOKEN"]["valueFrom"]["secretKeyRef"];
+    assert_eq!(reference["name"], "exporter-login");
+    assert!(!variables.contains_key("CSV_FILE"));
+    let on = "networkPolicy.enabled=true";
+    let set = preview(Profile::Dev, &[kind, target, on]);
+    let policy = object(&set, ObjectKind::NetworkPolicy, "streamer");
+    assert!(
+        policy["spec"]["egress"].to_string().contains("9400"),
+        "{policy}"
+    );
+    for (wrong, part) in [
+        ("targets[0]=http://user:canary@a/", "without a login"),
+        ("interval=1ms", "from 100ms on"),
+        ("timeout=1m", "up to streamer.config.csvSource.interval"),
+    ] {
+        let wrong = format!("streamer.config.csvSource.{wrong}");
+        let error = refused(Profile::Dev, &[kind, target, &wrong]);
+        assert!(error.contains(part), "{error}");
+        assert!(!error.contains("canary"), "{error}");
+    }
+    let error = refused(Profile::Dev, &[kind]);
+    assert!(error.contains("must name what is scraped"), "{error}");
+}
+
+#[test]
 fn files_of_a_claim_are_followed_and_nothing_else_is() {
     let follow = "streamer.config.csvSource.follow=true";
     let claim = "streamer.config.csvSource.type=pvc";

@@ -2,7 +2,7 @@
 
 use super::{Broken, Quantity, parse_duration};
 use crate::config::values::{BackupStorageType, CsvSourceType, Values};
-use crate::config::worker::{FollowSettings, GenerateSettings};
+use crate::config::worker::{FollowSettings, GenerateSettings, ScrapeSettings, ScrapeTarget};
 
 /// Most bytes that the API server takes in a ConfigMap, keys and texts together.
 const CONFIG_MAP_LIMIT: usize = 1 << 20;
@@ -31,12 +31,43 @@ pub(super) fn check(values: &Values, broken: &mut Vec<Broken>) {
     if values.streamer.enabled && values.streamer.config.upload.enabled {
         upload(values, broken);
     }
+    if values.streamer.enabled && source.kind == CsvSourceType::Scrape {
+        scrape(values, broken);
+    }
     if values.streamer.enabled && source.follow {
         follow(values, broken);
     }
     monitoring(values, broken);
     if values.backup.enabled {
         backup(values, broken);
+    }
+}
+
+/// Exporters have to be named, and answer before they are asked again.
+fn scrape(values: &Values, broken: &mut Vec<Broken>) {
+    let source = &values.streamer.config.csv_source;
+    let mut refuse = |key: &str, text: String| {
+        let key = format!("streamer.config.csvSource.{key}");
+        broken.push((key, text));
+    };
+    let is_wrong = |target: &&String| ScrapeTarget::parse(target).is_none();
+    if source.targets.is_empty() {
+        let text = "must name what is scraped while type is scrape".to_owned();
+        refuse("targets", text);
+    } else if source.targets.iter().any(|target| is_wrong(&target)) {
+        // Not the one that is wrong: it may have a password in it.
+        refuse("targets", format!("must be {}", ScrapeTarget::EXPECTED));
+    }
+    let interval = parse_duration(&source.interval)
+        .filter(|interval| *interval >= ScrapeSettings::SHORTEST_INTERVAL);
+    let Some(interval) = interval else {
+        let text = "must be a time from 100ms on, for example 15s".to_owned();
+        return refuse("interval", text);
+    };
+    let timeout = parse_duration(&source.timeout);
+    if !timeout.is_some_and(|timeout| !timeout.is_zero() && timeout <= interval) {
+        let text = "must be a time up to streamer.config.csvSource.interval".to_owned();
+        refuse("timeout", text);
     }
 }
 

@@ -153,6 +153,16 @@ pub struct CsvSource {
     pub follow_linger: String,
     /// How long a followed file that was renamed or deleted has to be quiet before it is signed off.
     pub follow_grace: String,
+    /// URLs of the exporters to scrape.
+    #[serde(default)]
+    pub targets: Vec<String>,
+    /// Time between two scrapes, for example `15s`.
+    pub interval: String,
+    /// Longest time for a scrape, up to the interval.
+    pub timeout: String,
+    /// Secret with what the exporters ask for: `token`, or `username` and `password`.
+    #[serde(default)]
+    pub login_secret: String,
 }
 
 /// Where the streamer's file comes from.
@@ -169,6 +179,8 @@ pub enum CsvSourceType {
     Url,
     /// None: telemetry is made up.
     Generated,
+    /// None: exporters are scraped.
+    Scrape,
 }
 
 /// Files that are uploaded to a streamer.

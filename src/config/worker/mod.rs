@@ -12,11 +12,13 @@ use crate::model::secret::Secret;
 mod generate;
 mod parse;
 mod redis;
+mod scrape;
 mod streamer;
 mod upkeep;
 
 pub use parse::{listen_port, parse_duration, parse_origins};
 pub use redis::{ADDRESSES as REDIS_ADDRESSES, RedisServers, SentinelSettings};
+pub use scrape::{ScrapeLogin, ScrapeSettings, ScrapeTarget};
 pub use upkeep::{IngestProfile, UpkeepSettings};
 
 /// Every variable that a worker understands, and what it means.
@@ -179,6 +181,26 @@ pub const VARIABLES: &[(&str, &str)] = &[
         "telemetry to make up instead of reading CSV_FILE, for example \
          hosts=2,gpus=8,rows=100000,interval=1s",
     ),
+    (
+        "SCRAPE_TARGETS",
+        "comma-separated URLs of exporters to scrape, dns+ in front of one for every address of its name",
+    ),
+    ("SCRAPE_INTERVAL", "time between two scrapes; 15s if unset"),
+    (
+        "SCRAPE_TIMEOUT",
+        "longest time for a scrape, up to the interval; 10s if unset",
+    ),
+    (
+        "SCRAPE_LIMIT",
+        "most bytes that an exporter may answer; 16 MiB if unset",
+    ),
+    (
+        "SCRAPE_CA_CERT",
+        "PEM text of the authority behind https targets; the public ones if unset",
+    ),
+    ("SCRAPE_TOKEN", "bearer token that all targets ask for"),
+    ("SCRAPE_USERNAME", "user that all targets ask for"),
+    ("SCRAPE_PASSWORD", "password of that user"),
     ("SOURCE_URL", "http or https URL to download the file from"),
     (
         "SOURCE_SHA256",
@@ -388,6 +410,8 @@ pub enum SourceSettings {
     Files(PathBuf),
     /// Files that grow, at the same places.
     Followed(FollowSettings),
+    /// Exporters that are scraped.
+    Scraped(ScrapeSettings),
     /// Telemetry that is made up.
     Generated(GenerateSettings),
 }

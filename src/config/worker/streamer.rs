@@ -7,7 +7,7 @@ use crate::config::environment::Environment;
 
 use super::parse::{duration, flag, parsed, required, secret, text};
 use super::{
-    FetchSettings, FollowSettings, GenerateSettings, SettingError, SourceSettings,
+    FetchSettings, FollowSettings, GenerateSettings, ScrapeSettings, SettingError, SourceSettings,
     StreamerSettings, UploadSettings,
 };
 
@@ -17,6 +17,17 @@ impl FollowSettings {
 }
 
 fn source(environment: &Environment) -> Result<SourceSettings, SettingError> {
+    if environment.get("SCRAPE_TARGETS").is_some() {
+        let others = ["CSV_FILE", "GENERATE", "FOLLOW"].into_iter();
+        let mut others = others.filter(|name| environment.get(name).is_some());
+        return match others.next() {
+            Some(other) => Err(SettingError::Conflict {
+                one: "SCRAPE_TARGETS",
+                other,
+            }),
+            None => ScrapeSettings::from_environment(environment).map(SourceSettings::Scraped),
+        };
+    }
     let follows = flag(environment, "FOLLOW")?;
     match environment.get("GENERATE") {
         None if environment.get("CSV_FILE").is_none() && uploads(environment)?.is_some() => {

@@ -39,6 +39,16 @@ pub(super) struct Meter {
     pub(super) followed_behind_bytes: Gauge,
     /// Files that cannot be followed.
     pub(super) followed_set_aside: Gauge,
+    /// Targets that this streamer scrapes.
+    pub(super) scrape_targets: Gauge,
+    /// Those of them whose last scrape failed.
+    pub(super) scrape_targets_down: Gauge,
+    /// Scrapes that were answered.
+    pub(super) scrapes: Counter,
+    /// Scrapes that were not answered, or not as they should be.
+    pub(super) scrapes_failed: Counter,
+    /// Scrapes that were not done.
+    pub(super) scrapes_dropped: Counter,
     /// Bytes of the spool.
     pub(super) spool_bytes: Gauge,
     /// Messages in the spool that are not acknowledged.
@@ -70,6 +80,7 @@ impl Meter {
             self.sources_set_aside.clone(),
         );
         self.register_followed(registry);
+        self.register_scraped(registry);
         registry.register(
             "telectl_streamer_spool_bytes",
             "Size of the spool in bytes",
@@ -107,6 +118,34 @@ impl Meter {
             "telectl_streamer_followed_set_aside",
             "Files that cannot be followed for now",
             self.followed_set_aside.clone(),
+        );
+    }
+
+    fn register_scraped(&self, registry: &mut Registry) {
+        registry.register(
+            "telectl_streamer_scrape_targets",
+            "Exporters that this streamer scrapes",
+            self.scrape_targets.clone(),
+        );
+        registry.register(
+            "telectl_streamer_scrape_targets_down",
+            "Those of them whose last scrape failed",
+            self.scrape_targets_down.clone(),
+        );
+        registry.register(
+            "telectl_streamer_scrapes",
+            "Scrapes that were answered",
+            self.scrapes.clone(),
+        );
+        registry.register(
+            "telectl_streamer_scrapes_failed",
+            "Scrapes that failed",
+            self.scrapes_failed.clone(),
+        );
+        registry.register(
+            "telectl_streamer_scrapes_dropped",
+            "Scrapes that were not done because the spool had no room, or for want of time",
+            self.scrapes_dropped.clone(),
         );
     }
 

@@ -32,6 +32,7 @@ mod read;
 mod reconcile;
 mod remembered;
 mod run;
+mod scrape;
 mod source;
 mod stream;
 mod supply;
@@ -76,6 +77,9 @@ pub enum StreamerError {
         #[source]
         source: std::io::Error,
     },
+    /// Nothing can be scraped.
+    #[error("cannot scrape: {0}")]
+    Scrape(String),
     /// The spool cannot be used.
     #[error("cannot keep batches in the spool")]
     Spool(#[source] SpoolError),

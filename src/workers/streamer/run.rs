@@ -21,6 +21,7 @@ use super::piece::Affinity;
 use super::publish::publish;
 use super::read::Reading;
 use super::reconcile::Reconciler;
+use super::scrape::scrape;
 use super::stream::stream;
 use super::upload::Uploads;
 use super::{StreamerError, blocking};
@@ -114,6 +115,10 @@ async fn live<Q: Queue>(
         SourceSettings::Followed(followed) => {
             let place = (identity.cluster_id.as_str(), settings.spool_dir.as_path());
             follow(reading, followed, place).await
+        }
+        SourceSettings::Scraped(scraped) => {
+            let cluster = identity.cluster_id.as_str();
+            scrape(reading, scraped, (cluster, settings.replicas)).await
         }
         SourceSettings::Nothing | SourceSettings::Files(_) | SourceSettings::Generated(_) => Ok(()),
     }

@@ -49,6 +49,7 @@ pub(super) async fn stream<Q: Queue>(
     let named = match &settings.source {
         SourceSettings::Files(path) => path.display().to_string(),
         SourceSettings::Followed(follow) => follow.path.display().to_string(),
+        SourceSettings::Scraped(_) => "scraped".to_owned(),
         SourceSettings::Generated(_) => "generated".to_owned(),
         SourceSettings::Nothing => "uploads only".to_owned(),
     };

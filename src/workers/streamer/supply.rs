@@ -61,8 +61,10 @@ impl Supply {
         stop: &CancellationToken,
     ) -> Result<Self, StreamerError> {
         let main = match &settings.source {
-            // What is followed is read beside this.
-            SourceSettings::Nothing | SourceSettings::Followed(_) => Main::Nothing,
+            // What is followed or scraped is read beside this.
+            SourceSettings::Nothing | SourceSettings::Followed(_) | SourceSettings::Scraped(_) => {
+                Main::Nothing
+            }
             SourceSettings::Files(path) => {
                 let place = Place::named(path).await?;
                 Main::Files(Box::new(Files::of(place)))

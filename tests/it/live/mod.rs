@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is wrong")]
 
 mod followed;
+mod scraped;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -10,9 +10,9 @@ use super::row::Row;
 
 /// Rows, and records that are none.
 #[derive(Default)]
-pub(super) struct Gathered {
-    pub(super) rows: Rows,
-    pub(super) quarantined: Vec<Quarantined>,
+pub(in super::super) struct Gathered {
+    pub(in super::super) rows: Rows,
+    pub(in super::super) quarantined: Vec<Quarantined>,
     days: Days,
 }
 
@@ -24,7 +24,7 @@ struct Days {
 }
 
 impl Gathered {
-    pub(super) fn add(&mut self, row: Row) {
+    pub(in super::super) fn add(&mut self, row: Row) {
         self.days.add(row.time);
         self.rows.series.push(row.series);
         self.rows.time.push(row.time);
@@ -33,12 +33,12 @@ impl Gathered {
     }
 
     /// How many rows and quarantined records.
-    pub(super) fn count(&self) -> usize {
+    pub(in super::super) fn count(&self) -> usize {
         self.rows.len() + self.quarantined.len()
     }
 
     /// Whether its rows are of as many days as a store takes at once.
-    pub(super) fn has_enough_days(&self) -> bool {
+    pub(in super::super) fn has_enough_days(&self) -> bool {
         self.days.all.len() >= limits::DAYS
     }
 }

@@ -26,11 +26,12 @@ mod window;
 
 use dictionary::Dictionary;
 use familiar::Frame;
-use gathered::Gathered;
+pub(super) use gathered::Gathered;
 use header::Form;
 pub use header::HeaderError;
 use record::{Field, Split, split};
-use row::{Row, bad_cell, labels};
+pub(super) use row::{Row, checked};
+use row::{bad_cell, labels};
 use values::Cell;
 use window::Window;
 
@@ -341,7 +342,7 @@ fn event_time(last: &mut (Vec<u8>, EventTime), cell: &[u8]) -> Result<EventTime,
 }
 
 /// The value in a cell; `None` if it says blank.
-fn value(cell: &[u8]) -> Result<Option<f64>, String> {
+pub(super) fn value(cell: &[u8]) -> Result<Option<f64>, String> {
     match values::value(cell) {
         Cell::Number(value) => Ok(Some(value)),
         Cell::Blank => Ok(None),

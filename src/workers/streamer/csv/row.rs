@@ -8,11 +8,11 @@ use super::header::Layout;
 use super::record::Field;
 
 /// What a record says.
-pub(super) struct Row {
-    pub(super) series: u32,
-    pub(super) time: EventTime,
-    pub(super) value: Option<f64>,
-    pub(super) offset: u64,
+pub(in super::super) struct Row {
+    pub(in super::super) series: u32,
+    pub(in super::super) time: EventTime,
+    pub(in super::super) value: Option<f64>,
+    pub(in super::super) offset: u64,
 }
 
 pub(super) fn bad_cell(column: &str, cell: &[u8]) -> String {
@@ -50,7 +50,10 @@ pub(super) fn labels(
 }
 
 /// The labels that were read from a record, if a store can hold them.
-pub(super) fn checked(record: &[u8], labels: SeriesLabels) -> Result<SeriesLabels, String> {
+pub(in super::super) fn checked(
+    record: &[u8],
+    labels: SeriesLabels,
+) -> Result<SeriesLabels, String> {
     if std::str::from_utf8(record).is_err() {
         return Err("invalid UTF-8".to_owned());
     }
