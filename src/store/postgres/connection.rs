@@ -30,9 +30,9 @@ const SESSION: &str = "
     SELECT set_config('synchronous_commit', 'on', false)
         WHERE current_setting('synchronous_commit') IN ('off', 'local')";
 
-/// A pool that has no connection yet.
-pub(super) fn pool(settings: &DatabaseSettings) -> Result<Pool, StoreError> {
-    let config = config(settings);
+/// A pool that has no connection yet; `session` is how its sessions are called.
+pub(super) fn pool(settings: &DatabaseSettings, session: &str) -> Result<Pool, StoreError> {
+    let config = config(settings, session);
     let recycling = ManagerConfig {
         recycling_method: RecyclingMethod::Fast,
     };
@@ -65,14 +65,14 @@ pub(super) fn pool(settings: &DatabaseSettings) -> Result<Pool, StoreError> {
         })
 }
 
-fn config(settings: &DatabaseSettings) -> Config {
+fn config(settings: &DatabaseSettings, session: &str) -> Config {
     let mut config = Config::new();
     config
         .host(&settings.endpoint.host)
         .port(settings.endpoint.port)
         .dbname(&settings.name)
         .user(&settings.user)
-        .application_name("telectl")
+        .application_name(session)
         .connect_timeout(CONNECT_LIMIT)
         .keepalives_idle(Duration::from_secs(10))
         .keepalives_interval(Duration::from_secs(5))

@@ -32,6 +32,7 @@ mod partitions;
 mod proof;
 mod read;
 mod schema;
+pub mod tables;
 mod tls;
 mod token;
 mod transaction;
@@ -41,6 +42,10 @@ use catalogue::Catalogue;
 use fault::Fault;
 pub use tls::is_about_name_only;
 
+/// Version of the newest schema that this program knows.
+pub const SCHEMA_VERSION: usize = schema::STEPS.len();
+/// How a collector's sessions are called in the server's list of them.
+pub const COLLECTOR_SESSION: &str = "telectl collector";
 /// Longest time for a query, the connection excluded.
 const QUERY_LIMIT: Duration = Duration::from_secs(10);
 /// Longest time for a transaction that stores.
@@ -83,9 +88,21 @@ impl PostgresStore {
     /// # Errors
     /// [`StoreError::Trust`] if the certificate authority is missing or unusable.
     pub fn new(settings: &DatabaseSettings) -> Result<Self, StoreError> {
+        Self::called(settings, "telectl")
+    }
+
+    /// The same for a collector, whose sessions can be told from those of others.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of_collector(settings: &DatabaseSettings) -> Result<Self, StoreError> {
+        Self::called(settings, COLLECTOR_SESSION)
+    }
+
+    fn called(settings: &DatabaseSettings, session: &str) -> Result<Self, StoreError> {
         Ok(Self(Arc::new(Inner {
             address: settings.endpoint.to_string(),
-            pool: connection::pool(settings)?,
+            pool: connection::pool(settings, session)?,
             catalogue: Mutex::default(),
         })))
     }
