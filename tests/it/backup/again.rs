@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use telectl::config::worker::DatabaseSettings;
 use tempfile::TempDir;
 
 use super::{telectl, text};
@@ -26,6 +27,24 @@ fn put(folder: &Path, name: &str, rows: usize) {
     let hidden = folder.join(format!(".{name}"));
     std::fs::write(&hidden, lines).unwrap();
     std::fs::rename(hidden, folder.join(name)).unwrap();
+}
+
+/// Waits until every row of these files is stored, once.
+async fn proven(database: &DatabaseSettings, folder: &Path, names: &[&str]) {
+    let mut arguments = vec![
+        "verify".to_owned(),
+        "data".to_owned(),
+        "--complete".to_owned(),
+    ];
+    for name in names {
+        arguments.extend(["--file".to_owned(), text(&folder.join(name)).to_owned()]);
+    }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    eventually("the proof of every file", LIMIT, async || {
+        let answer = telectl(database, &arguments).await;
+        (answer.code == Some(0)).then_some(())
+    })
+    .await;
 }
 
 /// Rows are stored, dumped, more rows are stored and acknowledged, and the dump goes back into the same
@@ -56,28 +75,13 @@ async fn w23_what_was_acknowledged_after_the_dump_is_streamed_again_after_the_re
         start("streamer", "streamer-0"),
         start("streamer", "streamer-1"),
     ];
-    let proven = async |names: &[&str]| {
-        let paths: Vec<String> = names
-            .iter()
-            .map(|name| text(&files.join(name)).to_owned())
-            .collect();
-        let mut arguments = vec!["verify", "data", "--complete"];
-        for path in &paths {
-            arguments.extend(["--file", path]);
-        }
-        eventually("the proof of every file", LIMIT, async || {
-            let answer = telectl(&database, &arguments).await;
-            (answer.code == Some(0)).then_some(())
-        })
-        .await;
-    };
-    proven(&["a.csv"]).await;
+    proven(&database, &files, &["a.csv"]).await;
     let dump = folder.path().join("early.dump");
     telectl(&database, &["backup", "-o", text(&dump)])
         .await
         .assert(0, &["600 samples"]);
     put(&files, "b.csv", 400);
-    proven(&["a.csv", "b.csv"]).await;
+    proven(&database, &files, &["a.csv", "b.csv"]).await;
 
     let restore = ["restore", text(&dump), "--replace", "--yes"];
     telectl(&database, &restore)
@@ -99,6 +103,6 @@ async fn w23_what_was_acknowledged_after_the_dump_is_streamed_again_after_the_re
     assert_ne!(sql("SELECT token FROM store_token"), token);
 
     let _collector = start("collector", "collector-0");
-    proven(&["a.csv", "b.csv"]).await;
+    proven(&database, &files, &["a.csv", "b.csv"]).await;
     assert_eq!(sql("SELECT count(*) FROM sample"), "1000");
 }

@@ -37,7 +37,11 @@ impl Answer {
                 self.said
             );
         }
-        assert!(!self.said.contains("canary"), "a secret in: {}", self.said);
+        assert!(
+            !self.said.contains("postgres-canary"),
+            "a secret in: {}",
+            self.said
+        );
     }
 }
 

@@ -192,101 +192,101 @@ async fn w23_programs_that_are_too_old_or_missing_are_told() {
     assert_eq!(filled.files(), ["programs"]);
 }
 
-/// Somebody holds a lock, so that work stands still, and lets go of it when the work was stopped.
+/// Somebody who holds a lock, so that work stands still.
+struct Holder<'a> {
+    filled: &'a Filled,
+    client: std::process::Child,
+}
+
+impl<'a> Holder<'a> {
+    async fn of(filled: &'a Filled, mode: &str) -> Self {
+        let settings = &filled.database.settings;
+        let hold = format!("BEGIN; LOCK TABLE quarantine IN {mode} MODE; SELECT pg_sleep(600)");
+        let port = settings.endpoint.port.to_string();
+        let mut client = std::process::Command::new("psql");
+        client
+            .args(["-X", "-q", "-h", "127.0.0.1", "-p", &port])
+            .args(["-U", &settings.user, "-d", &settings.name, "-c", &hold])
+            .env("PGPASSWORD", settings.password.as_ref().unwrap().expose())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null());
+        let client = client.spawn().unwrap();
+        let held = "SELECT count(*) > 0 FROM pg_locks JOIN pg_stat_activity USING (pid)
+                    WHERE granted AND relation = 'quarantine'::regclass
+                      AND query LIKE '%pg_sleep%'";
+        until(filled, "the lock", held).await;
+        Self { filled, client }
+    }
+
+    /// Ends the sessions that wait for it.
+    fn end_waiting(&self) {
+        self.end("query LIKE '%LOCK TABLE%' AND wait_event_type = 'Lock'");
+    }
+
+    fn release(mut self) {
+        self.end("query LIKE '%pg_sleep(600)%'");
+        self.client.wait().unwrap();
+    }
+
+    fn end(&self, which: &str) {
+        self.filled.database.sql(&format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE {which} AND pid <> pg_backend_pid() AND datname = current_database()"
+        ));
+    }
+}
+
+const WAITING: &str = "SELECT count(*) > 0 FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'
+                         AND application_name = 'telectl backup'";
+
+async fn until(filled: &Filled, what: &str, question: &str) {
+    let is_so = async || (filled.database.sql(question) == "t").then_some(());
+    eventually(what, LIMIT, is_so).await;
+}
+
 #[tokio::test]
-async fn w23_what_is_stopped_half_way_leaves_no_file_and_no_other_database() {
+async fn w23_a_dump_that_is_stopped_half_way_leaves_no_file() {
     let Some(filled) = Filled::start().await else {
         return;
     };
-    let (server, settings) = (&filled.database.server, &filled.database.settings);
-    let file = filled.dump("a.dump").await;
-    let (contents, kept) = (filled.contents(), filled.files());
-    let waiting = |what: &str| {
-        let count = server.sql(
-            &settings.name,
-            &format!(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
-                 AND wait_event_type = 'Lock' AND query LIKE '%{what}%'"
-            ),
-        );
-        count != "0"
-    };
-    let hold = |mode: &str| {
-        let mut client = std::process::Command::new("psql");
-        client
-            .args([
-                "-X",
-                "-q",
-                "-h",
-                "127.0.0.1",
-                "-U",
-                &settings.user,
-                "-d",
-                &settings.name,
-            ])
-            .args(["-p", &settings.endpoint.port.to_string()])
-            .env("PGPASSWORD", settings.password.as_ref().unwrap().expose())
-            .args([
-                "-c",
-                &format!("BEGIN; LOCK TABLE quarantine IN {mode} MODE; SELECT pg_sleep(600)"),
-            ])
-            .stdout(std::process::Stdio::null());
-        client.spawn().unwrap()
-    };
-    let held = || {
-        server.sql(
-            &settings.name,
-            "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
-             WHERE granted AND relation = 'quarantine'::regclass AND query LIKE '%pg_sleep%'",
-        )
-    };
-    let release = |mut client: std::process::Child| {
-        server.sql(
-            &settings.name,
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%'
-             AND pid <> pg_backend_pid() AND datname = current_database()",
-        );
-        client.wait().unwrap();
-    };
-    let until = async |what: &str, is_so: &dyn Fn() -> bool| {
-        eventually(what, LIMIT, async || is_so().then_some(())).await;
-    };
-
-    let other = filled.path("b.dump");
-    let lock = hold("ACCESS EXCLUSIVE");
-    until("the lock", &|| held() == "1").await;
+    let settings = &filled.database.settings;
+    let file = filled.path("b.dump");
+    let backup = ["backup", "-o", text(&file)];
+    let lock = Holder::of(&filled, "ACCESS EXCLUSIVE").await;
     // pg_dump waits for the table, then its session is ended: a cut in the middle.
-    let cut = started(settings, &["backup", "-o", text(&other)]);
-    until("a dump that waits", &|| waiting("LOCK TABLE")).await;
-    server.sql(
-        &settings.name,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%LOCK TABLE%'
-         AND wait_event_type = 'Lock' AND datname = current_database()",
-    );
+    let cut = started(settings, &backup);
+    until(&filled, "a dump that waits", WAITING).await;
+    lock.end_waiting();
     let (status, said) = cut.end().await;
     assert_eq!(status.code(), Some(1), "{said}");
-    assert_eq!(filled.files(), kept, "{said}");
-    let stopped = started(settings, &["backup", "-o", text(&other)]);
-    until("a dump that waits", &|| waiting("LOCK TABLE")).await;
+    assert_eq!(filled.files(), Vec::<String>::new(), "{said}");
+    let stopped = started(settings, &backup);
+    until(&filled, "a dump that waits", WAITING).await;
     stopped.signal("TERM");
     let (status, said) = stopped.end().await;
     assert_eq!(status.code(), Some(143), "{said}");
-    assert_eq!(filled.files(), kept, "{said}");
-    release(lock);
+    assert_eq!(filled.files(), Vec::<String>::new(), "{said}");
+    lock.release();
+}
 
-    let lock = hold("ACCESS SHARE");
-    until("the lock", &|| held() == "1").await;
+#[tokio::test]
+async fn w23_a_restore_that_is_stopped_half_way_leaves_the_database_as_it_was() {
+    let Some(filled) = Filled::start().await else {
+        return;
+    };
+    let settings = &filled.database.settings;
+    let file = filled.dump("a.dump").await;
+    let contents = filled.contents();
+    let lock = Holder::of(&filled, "ACCESS SHARE").await;
     let stopped = started(settings, &["restore", text(&file), "--replace", "--yes"]);
-    until("a restore that waits", &|| waiting("telectl")).await;
+    until(&filled, "a restore that waits", WAITING).await;
     stopped.signal("INT");
     let (status, said) = stopped.end().await;
     assert_eq!(status.code(), Some(130), "{said}");
-    release(lock);
-    until("the end of every session of it", &|| {
-        let sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
-                        AND application_name = 'telectl backup'";
-        server.sql(&settings.name, sessions) == "0"
-    })
-    .await;
+    lock.release();
+    let ended = "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database()
+                 AND application_name = 'telectl backup'";
+    until(&filled, "the end of every session of it", ended).await;
     assert_eq!(filled.contents(), contents);
 }
