@@ -21,6 +21,8 @@ pub mod queue;
 
 pub mod store;
 
+pub mod backup;
+
 pub mod probe;
 
 pub mod deploy;

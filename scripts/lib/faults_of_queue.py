@@ -72,7 +72,7 @@ def frozen_with_entries(line):
 
 def end_sessions(line):
     """Those of the workers; what they had begun is undone."""
-    sessions = "FROM pg_stat_activity WHERE application_name = 'telectl'"
+    sessions = "FROM pg_stat_activity WHERE application_name LIKE 'telectl%'"
     line.store.rows(f"SELECT pg_terminate_backend(pid) {sessions}")
     line.when("no session", lambda: line.store.one(f"SELECT count(*) {sessions}") == ["0"])
 

@@ -1,5 +1,6 @@
 //! The command line: types for clap, one file per command, views and exit codes.
 
+mod backup;
 mod completions;
 mod config;
 mod consent;
@@ -106,6 +107,10 @@ enum Command {
     Registry(registry::RegistryArgs),
     /// Prove from the database that every row of every source is stored, once
     Verify(verify::VerifyArgs),
+    /// Dump the database into a file, with a proof of what is in it
+    Backup(backup::BackupArgs),
+    /// Put a dump back, and prove that what is there is what was dumped
+    Restore(backup::RestoreArgs),
     /// Look at values and where they come from
     Config(config::ConfigArgs),
     /// Tell versions: of telectl, and of what runs in the clusters
@@ -220,6 +225,8 @@ fn dispatch(arguments: Arguments, session: &Session) -> Result<ExitCode, CliErro
         Command::Validate(command) => validate::run(&command, &targets, session),
         Command::Registry(command) => registry::run(&command, session),
         Command::Verify(command) => verify::run(&command, session),
+        Command::Backup(command) => backup::run(&command, &targets, session),
+        Command::Restore(command) => backup::restore(&command, &targets, session),
         Command::Config(command) => config::run(&command, &targets, session),
         Command::Version(command) => version::run(&command, &targets, session),
         Command::Explain(command) => explain::run(&command, session),

@@ -30,7 +30,9 @@ enum Purpose {
     Status,
     /// `uninstall`
     Uninstall,
-    /// All commands of an operator
+    /// `backup` and `restore`, which run programs in pods: whoever may do that can read the database
+    Backup,
+    /// All commands of an operator but `backup` and `restore`
     Operator,
     /// The workers' pods: they never call the API server
     Worker,
@@ -43,7 +45,11 @@ impl Purpose {
             Self::Validate => vec![Activity::Validate],
             Self::Status => vec![Activity::Status],
             Self::Uninstall => vec![Activity::Uninstall],
-            Self::Operator => Activity::ALL.to_vec(),
+            Self::Backup => vec![Activity::Backup],
+            Self::Operator => {
+                let all = Activity::ALL.into_iter();
+                all.filter(|one| *one != Activity::Backup).collect()
+            }
             Self::Worker => Vec::new(),
         }
     }

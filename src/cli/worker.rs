@@ -16,8 +16,8 @@ use crate::model::exit::ExitCode;
 use crate::queue::redis::RedisQueue;
 use crate::registry::address::Reach;
 use crate::registry::etcd::EtcdRegistry;
-use crate::store::Store as _;
 use crate::store::postgres::PostgresStore;
+use crate::store::{Store as _, StoreError};
 use crate::workers::collector::streamers::Streamers;
 use crate::workers::runtime::about::About;
 use crate::workers::runtime::log_level::LogSwitch;
@@ -189,9 +189,8 @@ impl Settings {
         let queue = |settings: &RedisSettings| {
             RedisQueue::new(settings).map_err(|error| CliError::from_error(ExitCode::Usage, &error))
         };
-        let store = |settings: &DatabaseSettings| {
-            PostgresStore::new(settings)
-                .map_err(|error| CliError::from_error(ExitCode::Usage, &error))
+        let opened = |store: Result<PostgresStore, StoreError>| {
+            store.map_err(|error| CliError::from_error(ExitCode::Usage, &error))
         };
         Ok(match self {
             Self::Streamer(settings, redis) => {
@@ -199,13 +198,15 @@ impl Settings {
                 Work::Streamer(settings, queue(&redis)?, uploads)
             }
             Self::Collector(settings, redis, database) => {
+                let upkeep = settings.upkeep.clone();
+                let store = opened(PostgresStore::of_collector(&database, upkeep))?;
                 let queue = queue(&redis)?;
-                let store = PostgresStore::kept(&database, settings.upkeep.clone())
-                    .map_err(|error| CliError::from_error(ExitCode::Usage, &error))?;
                 let pipeline = redis.pipeline;
                 Work::Collector(settings, queue, store, Peers { registry, pipeline })
             }
-            Self::ApiGateway(settings, database) => Work::ApiGateway(settings, store(&database)?),
+            Self::ApiGateway(settings, database) => {
+                Work::ApiGateway(settings, opened(PostgresStore::new(&database))?)
+            }
         })
     }
 }

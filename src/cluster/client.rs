@@ -56,6 +56,7 @@ pub struct Cluster {
     client: Client,
     /// Asks pods: their 503 is an answer, which the other client would ask for again and again.
     asking: Client,
+    config: Arc<Config>,
     slots: Arc<Semaphore>,
 }
 
@@ -98,6 +99,7 @@ impl Cluster {
             server,
             client,
             asking,
+            config: Arc::new(config),
             slots,
         })
     }
@@ -115,6 +117,11 @@ impl Cluster {
     /// For requests that are about no object.
     pub(super) const fn raw(&self) -> &Client {
         &self.client
+    }
+
+    /// What its clients are made from.
+    pub(super) fn config(&self) -> &Config {
+        &self.config
     }
 
     pub(super) fn api(&self, kind: ObjectKind, namespace: &str) -> Api<DynamicObject> {

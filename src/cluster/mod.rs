@@ -7,6 +7,7 @@ pub mod client;
 pub mod contents;
 pub mod diff;
 pub mod error;
+pub mod exec;
 pub mod fields;
 pub mod gone;
 pub mod helm;

@@ -19,11 +19,19 @@ pub enum Activity {
     Status,
     /// `uninstall`.
     Uninstall,
+    /// `backup` and `restore`.
+    Backup,
 }
 
 impl Activity {
     /// Every activity.
-    pub const ALL: [Self; 4] = [Self::Deploy, Self::Validate, Self::Status, Self::Uninstall];
+    pub const ALL: [Self; 5] = [
+        Self::Deploy,
+        Self::Validate,
+        Self::Status,
+        Self::Uninstall,
+        Self::Backup,
+    ];
 
     /// The activity as it is named in help and output.
     pub const fn name(self) -> &'static str {
@@ -32,6 +40,7 @@ impl Activity {
             Self::Validate => "validate",
             Self::Status => "status",
             Self::Uninstall => "uninstall",
+            Self::Backup => "backup",
         }
     }
 }
@@ -129,6 +138,13 @@ const UNINSTALL: &[Row] = &[
     ("", "persistentvolumeclaims", &["delete", "list"]),
 ];
 
+/// What `backup` and `restore` ask for. A program is started with a GET that becomes a WebSocket; newer
+/// API servers hold that against the right to create, too.
+const BACKUP: &[Row] = &[
+    ("", "pods", &["list"]),
+    ("", "pods/exec", &["create", "get"]),
+];
+
 /// What makes a namespace.
 pub const MAKE_NAMESPACE: &[&str] = &["create", "patch"];
 
@@ -188,6 +204,7 @@ pub fn rights(activity: Activity) -> Vec<Right> {
             all
         }
         Activity::Status => needed(LOOK),
+        Activity::Backup => needed(BACKUP),
         Activity::Uninstall => {
             let mut all = needed(UNINSTALL);
             all.extend(rendered_kinds().map(|kind| {

@@ -3,8 +3,8 @@
 //! is under way.
 //!
 //! kube's own client speaks HTTP/1.1 only, because it also does what needs a connection to itself
-//! (`exec`, port forwarding), which telectl has no use for. Each of its connections costs the round
-//! trips of TCP and TLS, and with many clusters the time of two processors.
+//! (`super::exec` uses it for that). Each of its connections costs the round trips of TCP and TLS, and
+//! with many clusters the time of two processors.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};

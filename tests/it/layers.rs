@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Modules, each importing only from those before it.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 18] = [
     "model", "report", "config", "render", "lint", "cluster", "registry", "queue", "store",
-    "probe", "mesh", "deploy", "validate", "status", "migrate", "workers", "cli",
+    "backup", "probe", "mesh", "deploy", "validate", "status", "migrate", "workers", "cli",
 ];
 
 /// Most lines of code in a file, tests, comments and blank lines not counted.

@@ -1,6 +1,7 @@
 //! The one integration binary.
 
 mod api_server;
+mod backup;
 mod bench;
 mod chaos;
 mod chart;

@@ -59,7 +59,7 @@ pub(crate) struct InPostgres {
 impl InPostgres {
     /// The store, with its partitions kept in some way.
     pub(crate) fn kept(&self, upkeep: UpkeepSettings) -> PostgresStore {
-        PostgresStore::kept(&self.settings, upkeep).expect("the settings are complete")
+        PostgresStore::of_collector(&self.settings, upkeep).expect("the settings are complete")
     }
 
     /// A session of somebody else that runs statements meanwhile; it ends with the answer.

@@ -86,6 +86,32 @@ pub(super) const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "backup",
+        &[
+            (
+                "telectl backup -c central -o telemetry.dump",
+                "from the database's pod; its proof is telemetry.dump.proof.json",
+            ),
+            (
+                "telectl backup --timeout 12h",
+                "where DB_HOST and its like name the database",
+            ),
+        ],
+    ),
+    (
+        "restore",
+        &[
+            (
+                "telectl restore telemetry.dump -c central --dry-run",
+                "whether it is whole and may be restored",
+            ),
+            (
+                "telectl restore telemetry.dump -c central --replace --yes",
+                "in place of the rows that are there, without asking",
+            ),
+        ],
+    ),
+    (
         "demo",
         &[
             ("telectl demo", "a sample of 247 GPUs"),

@@ -38,22 +38,23 @@ const KEEPER_SESSION: &str = "
     SET idle_in_transaction_session_timeout = '60s';
     SET timezone = 'UTC'";
 
-/// A pool that has no connection yet.
-pub(super) fn pool(settings: &DatabaseSettings) -> Result<Pool, StoreError> {
-    sessions(settings, CONNECTIONS, SESSION)
+/// A pool that has no connection yet; `name` is how its sessions are called.
+pub(super) fn pool(settings: &DatabaseSettings, name: &str) -> Result<Pool, StoreError> {
+    sessions(settings, name, CONNECTIONS, SESSION)
 }
 
 /// Room for the one connection of the upkeep.
-pub(super) fn keeper(settings: &DatabaseSettings) -> Result<Pool, StoreError> {
-    sessions(settings, 1, KEEPER_SESSION)
+pub(super) fn keeper(settings: &DatabaseSettings, name: &str) -> Result<Pool, StoreError> {
+    sessions(settings, name, 1, KEEPER_SESSION)
 }
 
 fn sessions(
     settings: &DatabaseSettings,
+    name: &str,
     most: usize,
     session: &'static str,
 ) -> Result<Pool, StoreError> {
-    let config = config(settings);
+    let config = config(settings, name);
     let recycling = ManagerConfig {
         recycling_method: RecyclingMethod::Fast,
     };
@@ -86,14 +87,14 @@ fn sessions(
         })
 }
 
-fn config(settings: &DatabaseSettings) -> Config {
+fn config(settings: &DatabaseSettings, name: &str) -> Config {
     let mut config = Config::new();
     config
         .host(&settings.endpoint.host)
         .port(settings.endpoint.port)
         .dbname(&settings.name)
         .user(&settings.user)
-        .application_name("telectl")
+        .application_name(name)
         .connect_timeout(CONNECT_LIMIT)
         .keepalives_idle(Duration::from_secs(10))
         .keepalives_interval(Duration::from_secs(5))

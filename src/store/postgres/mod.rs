@@ -35,6 +35,7 @@ mod proof;
 mod read;
 mod retention;
 mod schema;
+pub mod tables;
 mod tls;
 mod token;
 mod transaction;
@@ -45,6 +46,10 @@ use catalogue::Catalogue;
 use fault::Fault;
 pub use tls::is_about_name_only;
 
+/// Version of the newest schema that this program knows.
+pub const SCHEMA_VERSION: usize = schema::STEPS.len();
+/// How a collector's sessions are called in the server's list of them.
+pub const COLLECTOR_SESSION: &str = "telectl collector";
 /// Longest time for a query, the connection excluded.
 const QUERY_LIMIT: Duration = Duration::from_secs(10);
 /// Longest time for a transaction that stores.
@@ -90,18 +95,30 @@ impl PostgresStore {
     /// # Errors
     /// [`StoreError::Trust`] if the certificate authority is missing or unusable.
     pub fn new(settings: &DatabaseSettings) -> Result<Self, StoreError> {
-        Self::kept(settings, UpkeepSettings::default())
+        Self::called(settings, "telectl", UpkeepSettings::default())
     }
 
-    /// The same, for who stores: how the partitions are to be kept.
+    /// The same for a collector, whose sessions can be told from those of others, and which keeps the
+    /// partitions in this way.
     ///
     /// # Errors
     /// As [`Self::new`].
-    pub fn kept(settings: &DatabaseSettings, upkeep: UpkeepSettings) -> Result<Self, StoreError> {
+    pub fn of_collector(
+        settings: &DatabaseSettings,
+        upkeep: UpkeepSettings,
+    ) -> Result<Self, StoreError> {
+        Self::called(settings, COLLECTOR_SESSION, upkeep)
+    }
+
+    fn called(
+        settings: &DatabaseSettings,
+        name: &str,
+        upkeep: UpkeepSettings,
+    ) -> Result<Self, StoreError> {
         Ok(Self(Arc::new(Inner {
             address: settings.endpoint.to_string(),
-            pool: connection::pool(settings)?,
-            keeper: connection::keeper(settings)?,
+            pool: connection::pool(settings, name)?,
+            keeper: connection::keeper(settings, name)?,
             upkeep,
             catalogue: Mutex::default(),
         })))

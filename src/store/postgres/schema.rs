@@ -14,7 +14,7 @@ const SCHEMA_LOCK: i64 = 0x7465_6c65_6374_6c01;
 
 /// What leads from each version to the next; the version of a schema is how many were applied.
 /// Never change one that was released: add another.
-const STEPS: &[&str] = &[
+pub(super) const STEPS: &[&str] = &[
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),

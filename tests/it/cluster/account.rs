@@ -23,7 +23,11 @@ fn granted(clusters: &Clusters, context: &str, profiles: &str) -> String {
 }
 
 /// A kubeconfig in which these contexts are used with these tokens.
-fn with_tokens(clusters: &Clusters, folder: &Path, tokens: &[(&str, String)]) -> Clusters {
+pub(super) fn with_tokens(
+    clusters: &Clusters,
+    folder: &Path,
+    tokens: &[(&str, String)],
+) -> Clusters {
     let raw = clusters.kubectl(tokens[0].0, &["config", "view", "--raw", "-o", "json"]);
     let mut config: Value = serde_json::from_str(&raw).expect("kubectl prints JSON");
     let users = tokens

@@ -5,6 +5,7 @@
 
 mod account;
 mod applyset;
+mod backup;
 mod canary;
 mod causes;
 mod chaos;
