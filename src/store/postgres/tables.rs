@@ -1,9 +1,10 @@
 //! The tables that are telectl's: what a restore may replace.
 
 /// Every table of the newest schema but the partitions of `sample`, sorted.
-pub const TABLES: [&str; 10] = [
+pub const TABLES: [&str; 11] = [
     "canary",
     "dead_letter",
+    "expired",
     "ledger",
     "quarantine",
     "sample",
@@ -15,8 +16,9 @@ pub const TABLES: [&str; 10] = [
 ];
 
 /// Those of them that hold what was collected.
-pub const DATA: [&str; 7] = [
+pub const DATA: [&str; 8] = [
     "dead_letter",
+    "expired",
     "ledger",
     "quarantine",
     "sample",

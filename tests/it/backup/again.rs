@@ -61,10 +61,7 @@ async fn w23_what_was_acknowledged_after_the_dump_is_streamed_again_after_the_re
     put(&files, "a.csv", 600);
     let mut environment = super::variables(&database);
     environment.extend([
-        (
-            "REDIS_URL",
-            format!("redis://{}", redis.settings().endpoint),
-        ),
+        ("REDIS_URL", format!("redis://{}", redis.endpoint())),
         ("CSV_FILE", text(&files).to_owned()),
     ]);
     let start = |worker: &str, name: &str| -> Worker {
