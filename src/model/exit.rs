@@ -74,8 +74,8 @@ impl ExitCode {
                 "It failed: the last lines on standard error say why, with causes, and what was done."
             }
             Self::Usage => {
-                "A flag, an argument, a values file, the fleet file, the kubeconfig or a CSV file is \
-                 wrong or missing. Nothing was written to any cluster."
+                "A flag, an argument, a values file, the fleet file, the kubeconfig, a CSV file or a dump \
+                 is wrong or missing. Nothing was written to any cluster."
             }
             Self::ChangesPending => {
                 "`telectl plan --exit-code` found something to change. Without the flag it ends with 0."
@@ -84,7 +84,8 @@ impl ExitCode {
                 "`telectl validate`, `telectl lint`, `telectl status` or `telectl verify data` found \
                  something wrong; with --fail-on warning a warning is enough. The report says what to \
                  do about each finding. `telectl registry show` ends with it where the registered \
-                 address does not answer."
+                 address does not answer, `telectl restore` where what was restored is not what was \
+                 dumped."
             }
             Self::Partial => {
                 "Some clusters have been changed and some have not; the report lists both. Deploy \

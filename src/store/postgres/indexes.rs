@@ -47,12 +47,13 @@ pub(super) async fn prepare(client: &mut Object, ingest: IngestProfile) -> Resul
         return Ok(());
     }
     let transaction = client.transaction().await?;
-    let Some(index) = whole(&transaction).await? else {
-        return Ok(transaction.rollback().await?);
-    };
+    // First the lock: an index that another collector drops meanwhile cannot be looked at.
     transaction
         .execute("SELECT pg_advisory_xact_lock($1)", &[&PARTITION_LOCK])
         .await?;
+    let Some(index) = whole(&transaction).await? else {
+        return Ok(transaction.rollback().await?);
+    };
     if attached(&transaction).await?.is_empty() {
         transaction
             .batch_execute(&format!("DROP INDEX IF EXISTS {index}"))

@@ -28,7 +28,7 @@ pub(super) fn sample(line: &str) -> Result<Option<Sample<'_>>, String> {
     let (name, rest) = identifier(line, true).ok_or("no metric name")?;
     let (labels, rest) = match rest.trim_start_matches([' ', '\t']).strip_prefix('{') {
         Some(rest) => labels(rest)?,
-        None if rest.starts_with([' ', '\t']) => (Vec::new(), rest),
+        None if rest.is_empty() || rest.starts_with([' ', '\t']) => (Vec::new(), rest),
         None => return Err(format!("`{}` follows the name", shown(rest))),
     };
     let mut words = rest.split_ascii_whitespace();
@@ -150,9 +150,11 @@ mod tests {
         for (broken, why) in [
             ("{a=\"b\"} 1", "no metric name"),
             ("1up 1", "no metric name"),
-            ("up", "follows the name"),
+            ("up", "no value"),
+            ("up-1 1", "`-1 1` follows the name"),
             ("up{} ", "no value"),
-            ("up{a=\"b\"", "no label name, or no closing brace"),
+            ("up{a=\"b\"", "no comma or brace"),
+            ("up{a=\"b\",", "no label name, or no closing brace"),
             ("up{a=b} 1", "no text of label `a`"),
             ("up{a=\"b} 1", "has no end"),
             ("up{a=\"\\x\"} 1", "an escape that is none"),
