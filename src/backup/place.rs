@@ -217,14 +217,37 @@ fn taken<T>(stream: Option<T>) -> Result<T, BackupError> {
     stream.ok_or_else(|| BackupError::Start(io::Error::other("a stream is missing")))
 }
 
+/// Variables of PostgreSQL's clients that the settings have no counterpart of.
+const FOREIGN: [&str; 18] = [
+    "PGCHANNELBINDING",
+    "PGCLIENTENCODING",
+    "PGCONNECT_TIMEOUT",
+    "PGGSSENCMODE",
+    "PGHOSTADDR",
+    "PGLOADBALANCEHOSTS",
+    "PGOPTIONS",
+    "PGPASSFILE",
+    "PGREQUIREAUTH",
+    "PGSERVICE",
+    "PGSERVICEFILE",
+    "PGSSLCERT",
+    "PGSSLCERTMODE",
+    "PGSSLCRL",
+    "PGSSLKEY",
+    "PGSSLMINPROTOCOLVERSION",
+    "PGSSLNEGOTIATION",
+    "PGTARGETSESSIONATTRS",
+];
+
 impl LocalPlace {
     fn spawn(&self, script: &str) -> io::Result<Child> {
         let mut command = Command::new("sh");
+        // What the user's shell has for other databases would say other things than the settings.
+        for name in FOREIGN {
+            command.env_remove(name);
+        }
         command
             .args(["-c", script])
-            // A file of the user's would say other things than the settings.
-            .env_remove("PGOPTIONS")
-            .env_remove("PGSERVICE")
             .envs(self.variables.iter().map(|(name, value)| (*name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

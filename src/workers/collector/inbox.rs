@@ -16,8 +16,9 @@ pub(super) struct Inbox {
     held: Option<(Delivery, Batch, usize)>,
 }
 
-/// Most bytes of a group in memory, unless its first batch alone has more.
-pub(super) const GROUP_BYTES: usize = 8 * 1024 * 1024;
+/// Most bytes of a group in memory, unless its first batch alone has more. New labels go to the server and
+/// come back to be compared, so that a group of them takes three times as much, and two are under way.
+pub(super) const GROUP_BYTES: usize = 4 * 1024 * 1024;
 
 /// What goes into one transaction, and what came with it.
 #[derive(Default)]

@@ -14,7 +14,7 @@ use super::familiar::Frame;
 
 /// Series that are remembered at most, and how much memory they may take: some 1 KiB each, but up to 150.
 const MOST_REMEMBERED: usize = 16 * 1024;
-const MOST_BYTES: usize = 16 * 1024 * 1024;
+const MOST_BYTES: usize = 8 * 1024 * 1024;
 
 /// Series by the bytes that tell them, and their places in the current batch.
 #[derive(Default)]

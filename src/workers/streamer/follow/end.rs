@@ -1,5 +1,6 @@
 //! How a file that is followed ends.
 
+use std::fs::File;
 use std::time::Instant;
 
 use crate::model::source::PassId;
@@ -56,6 +57,7 @@ impl<Q: Queue> Follower<'_, Q> {
             match found {
                 Ok(Found::Chunk(chunk)) => {
                     if self.keep(&mut followed, *chunk).await? == Flow::Stopped {
+                        self.followed.push(followed);
                         return Ok(());
                     }
                 }
@@ -68,7 +70,15 @@ impl<Q: Queue> Follower<'_, Q> {
                 }
             }
         }
-        self.followed.push(followed);
+        // It goes on as one that may grow: a line without an end is no record until it is over.
+        let (limits, position) = (self.reading.limits, followed.position.clone());
+        match blocking(move || followed.reopened(limits)).await {
+            Ok(again) => self.followed.push(again),
+            Err(error) => {
+                self.tell(&position.path, &error);
+                self.resting.push((position, Instant::now()));
+            }
+        }
         Ok(())
     }
 
@@ -86,6 +96,7 @@ impl<Q: Queue> Follower<'_, Q> {
                 quarantined: position.quarantined,
             };
             if self.reading.sign_off(note, size, totals).await? == Flow::Stopped {
+                self.resting.push((position, Instant::now()));
                 return Ok(());
             }
         }
@@ -112,7 +123,8 @@ impl<Q: Queue> Follower<'_, Q> {
             }
             let mut followed = self.followed.iter().map(|one| &one.position);
             let is_another = followed.any(|one| one.key == position.key);
-            if looked.is_at(position.key, &position.path) && !is_another {
+            let is_there = looked.is_at(position.key, &position.path) && !is_another;
+            if is_there && has_what_was_read(&position).await? {
                 self.resting.push((position, Instant::now()));
                 continue;
             }
@@ -140,7 +152,9 @@ impl<Q: Queue> Follower<'_, Q> {
                 continue;
             }
             match (self.may_follow(&position.source).await, found) {
-                (May::Ended | May::Wait, _) => {}
+                (May::Ended, _) => {}
+                // A sibling that follows it may end before it.
+                (May::Wait, _) => self.resting.push((position, since)),
                 (May::Follow, Some(followed)) => {
                     tracing::info!(source = %position.source, "its file was renamed: it is read to its end");
                     self.followed.push(followed);
@@ -158,4 +172,15 @@ impl<Q: Queue> Follower<'_, Q> {
         }
         Ok(())
     }
+}
+
+/// Whether the file is still the one that was read: cut off or written anew under the same inode, it is
+/// another source. One that cannot be read now is taken for the same.
+async fn has_what_was_read(position: &Position) -> Result<bool, StreamerError> {
+    let (path, content) = (position.path.clone(), position.content.clone());
+    blocking(move || {
+        let is_in = File::open(&path).and_then(|file| content.is_in(&file));
+        Ok(is_in.unwrap_or(true))
+    })
+    .await
 }

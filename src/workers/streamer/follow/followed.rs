@@ -144,9 +144,9 @@ impl Followed {
         self.reader.ignored_columns()
     }
 
-    /// What is there beyond what was read, in bytes.
+    /// What is there beyond what was read, in bytes: also where reading is held up.
     pub(super) fn behind(&self) -> u64 {
-        let size = self.read.map_or(0, |read| read.size);
+        let size = self.file.metadata().map_or(0, |metadata| metadata.len());
         size.saturating_sub(self.position.content.offset)
     }
 
@@ -203,8 +203,14 @@ impl Followed {
     }
 
     /// Begins again, for a store that has nothing of it. Blocks.
-    pub(super) fn again(self, limits: Limits) -> Result<Self, StreamerError> {
-        let position = self.position.restarted();
+    pub(super) fn again(mut self, limits: Limits) -> Result<Self, StreamerError> {
+        self.position = self.position.restarted();
+        self.reopened(limits)
+    }
+
+    /// The same from where it stands, as a file that may grow. Blocks.
+    pub(super) fn reopened(self, limits: Limits) -> Result<Self, StreamerError> {
+        let position = self.position;
         let (grew, gone) = (self.grew, self.gone);
         let again = Self::of(self.file, position, limits)?;
         Ok(Self {

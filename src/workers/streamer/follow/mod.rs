@@ -217,6 +217,7 @@ impl<'a, Q: Queue> Follower<'a, Q> {
             match found {
                 Ok(Found::Chunk(chunk)) => {
                     if self.keep(&mut followed, *chunk).await? == Flow::Stopped {
+                        self.followed.push(followed);
                         return Ok(false);
                     }
                 }

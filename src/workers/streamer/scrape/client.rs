@@ -63,6 +63,8 @@ impl Clients {
     ) -> Result<reqwest::Client, ScrapeError> {
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(self.tls.clone())
+            // A proxy would choose the address, and would see the login.
+            .no_proxy()
             // A login must not go elsewhere, and what is scraped is what is named.
             .redirect(Policy::none());
         if let (Some(address), Some(host)) = (address, url.host_str()) {
@@ -112,7 +114,7 @@ async fn ask(
         }
     };
     let mut answer = request.send().await.map_err(transfer)?;
-    if !answer.status().is_success() {
+    if answer.status() != reqwest::StatusCode::OK {
         return Err(ScrapeError::Refused(answer.status().as_u16()));
     }
     let mut page = Vec::new();

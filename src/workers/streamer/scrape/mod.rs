@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use futures::stream::FuturesUnordered;
+use futures::stream;
 use jiff::Timestamp;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -36,6 +36,9 @@ mod text;
 
 use client::{Clients, ScrapeError, get};
 use target::Target;
+
+/// Targets that are asked at once: each may answer with as much as the limit allows.
+const AT_ONCE: usize = 32;
 
 /// Scrapes that are missed before a target is another streamer's.
 const MISSED_SCRAPES: u32 = 3;
@@ -110,7 +113,7 @@ impl<Q: Queue> Scraper<'_, Q> {
             return Ok(Flow::Finished);
         }
         let mine = self.targets.iter().filter(|(_, target)| target.is_mine);
-        let mut asked: FuturesUnordered<_> = mine
+        let asked: Vec<_> = mine
             .map(|(name, target)| {
                 let (client, url) = (target.client.clone(), target.url.clone());
                 let (name, settings) = (name.clone(), self.settings);
@@ -120,6 +123,7 @@ impl<Q: Queue> Scraper<'_, Q> {
                 }
             })
             .collect();
+        let mut asked = stream::iter(asked).buffer_unordered(AT_ONCE);
         let stop = self.reading.stop.clone();
         loop {
             let next = tokio::select! {
