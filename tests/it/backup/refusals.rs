@@ -107,7 +107,7 @@ async fn w23_a_dump_that_is_not_what_its_proof_says_changes_nothing() {
     }
     change_proof(&file, |proof| {
         let tables = proof["proof"]["tables"].as_array_mut().unwrap();
-        let ledger = tables.iter_mut().find(|table| table["name"] == "ledger");
+        let ledger = tables.iter_mut().find(|table| table["table"] == "ledger");
         ledger.unwrap()["rows"] = 99.into();
         proof["proof"]["days"][0]["digest"] = "1".into();
     });

@@ -229,6 +229,38 @@ async fn what_is_cut_off_or_made_anew_is_another_source_also_with_the_same_head(
 }
 
 #[tokio::test]
+async fn what_is_cut_off_while_nobody_follows_it_is_another_source() {
+    let Some(mut live) = following(file).await else {
+        return;
+    };
+    live.streamer("streamer-0").await;
+    let path = file(live.folder.path());
+    let mut writer = Writer::begin(path.clone(), 0);
+    writer.rows(10);
+    live.assert_stored(10).await;
+    live.kill(0).await;
+    // The same inode, and the same first record.
+    writer.file.set_len(0).unwrap();
+    let mut writer = Writer {
+        path: path.clone(),
+        file: OpenOptions::new().append(true).open(&path).unwrap(),
+        next: 10,
+    };
+    writer.text(HEADER);
+    writer.text(&row(0));
+    writer.rows(4);
+    live.start_again(0, &[]).await;
+    eventually("the second source", LIMIT, async || {
+        (live.stored().len() == 14).then_some(())
+    })
+    .await;
+    live.assert_proven(1, &[]).await;
+    let mut stored = live.stored();
+    assert_eq!(stored.insert(0, 1), Some(2));
+    assert!(stored.values().all(|times| *times == 1), "{stored:?}");
+}
+
+#[tokio::test]
 async fn one_of_two_streamers_follows_a_file_and_the_other_takes_over() {
     let Some(mut live) = following(file).await else {
         return;
