@@ -62,6 +62,7 @@ mod store_fixture;
 mod store_ingest;
 mod store_postgres;
 mod store_retention;
+mod store_versions;
 mod streamer;
 mod streamer_harness;
 mod streamer_outage;
