@@ -60,6 +60,7 @@ mod store;
 mod store_data;
 mod store_fixture;
 mod store_ingest;
+mod store_newest;
 mod store_postgres;
 mod store_retention;
 mod store_versions;

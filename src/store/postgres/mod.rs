@@ -30,6 +30,7 @@ mod freshness;
 mod indexes;
 mod ledger;
 mod live;
+mod newest;
 mod partitions;
 mod proof;
 mod read;
