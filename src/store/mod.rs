@@ -397,6 +397,19 @@ pub enum StoreError {
         /// Newest version that this program knows.
         known: i32,
     },
+    /// The server lacks what is needed, and always will.
+    #[error(
+        "the store at {address} is PostgreSQL {found}, and telectl needs {oldest} or newer: upgrade \
+         the server (pg_upgrade, or a dump that is restored in a newer one), or set DB_HOST to another"
+    )]
+    ServerTooOld {
+        /// Where.
+        address: String,
+        /// Version of the server.
+        found: String,
+        /// The oldest major version that is enough.
+        oldest: i32,
+    },
     /// Something has to be done by somebody with more rights.
     #[error("the store at {address} lacks {missing}: {remedy}")]
     Unprepared {

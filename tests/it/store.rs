@@ -1,11 +1,18 @@
 //! Both stores pass the conformance suite.
 
 use crate::conformance::store as suite;
-use crate::store_fixture::{InOpenDays, InPostgres, InSqlite, StoreFixture as _};
+use crate::store_fixture::{InOpenDays, InPostgres, InSqlite, StoreFixture};
 
 /// One test per claim and store.
 macro_rules! claims {
     ($make:ident: $($claim:ident),* $(,)?) => {
+        /// All of them, one after the other.
+        pub(crate) async fn every<F: StoreFixture>() {
+            $(if let Some(fixture) = F::$make().await {
+                suite::$claim(&fixture).await;
+            })*
+        }
+
         mod postgres {
             use super::*;
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -38,7 +45,7 @@ macro_rules! claims {
     };
 }
 
-mod with_tables {
+pub(crate) mod with_tables {
     use super::*;
 
     claims!(prepared:
@@ -82,7 +89,7 @@ mod with_tables {
     );
 }
 
-mod without_tables {
+pub(crate) mod without_tables {
     use super::*;
 
     claims!(unprepared:

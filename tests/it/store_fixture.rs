@@ -57,6 +57,13 @@ pub(crate) struct InPostgres {
 }
 
 impl InPostgres {
+    /// A store without tables on a server of another major version than the installed one.
+    pub(crate) async fn of_major(major: u32) -> Option<Self> {
+        let server = PostgresServer::shared_of(Some(major)).await?;
+        let settings = server.database();
+        Some(Self { server, settings })
+    }
+
     /// The store, with its partitions kept in some way.
     pub(crate) fn kept(&self, upkeep: UpkeepSettings) -> PostgresStore {
         PostgresStore::of_collector(&self.settings, upkeep).expect("the settings are complete")
@@ -80,6 +87,43 @@ impl Drop for Session {
 
 /// The same, where days stay open: there is no index by series.
 pub(crate) struct InOpenDays(InPostgres);
+
+/// A store on a server of another major version, with its days indexed at once or left open.
+pub(crate) struct InMajor<const MAJOR: u32, const OPEN: bool>(InPostgres);
+
+impl<const MAJOR: u32, const OPEN: bool> StoreFixture for InMajor<MAJOR, OPEN> {
+    type Store = PostgresStore;
+
+    const SCHEMA_STEPS: u64 = InPostgres::SCHEMA_STEPS;
+
+    async fn unprepared() -> Option<Self> {
+        InPostgres::of_major(MAJOR).await.map(Self)
+    }
+
+    fn open(&self) -> PostgresStore {
+        let ingest = if OPEN {
+            IngestProfile::Max
+        } else {
+            IngestProfile::Default
+        };
+        self.0.kept(UpkeepSettings {
+            ingest,
+            ..UpkeepSettings::default()
+        })
+    }
+
+    fn sql(&self, statement: &str) -> String {
+        self.0.sql(statement)
+    }
+
+    async fn settle(&self) {
+        self.0.settle().await;
+    }
+
+    fn age_canary(&self, id: &str, hours: u32) {
+        self.0.age_canary(id, hours);
+    }
+}
 
 impl StoreFixture for InOpenDays {
     type Store = PostgresStore;

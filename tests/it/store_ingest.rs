@@ -1,5 +1,7 @@
 //! Days that are indexed by series once they are closed (`INGEST=max`).
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::time::Duration;
 
 use telectl::config::worker::{IngestProfile, UpkeepSettings};
@@ -56,16 +58,20 @@ async fn end(fixture: &InPostgres, which: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_day_is_indexed_once_it_is_closed_and_takes_late_rows() {
-    let Some(fixture) = InPostgres::unprepared().await else {
-        return;
-    };
+    if let Some(fixture) = InPostgres::unprepared().await {
+        is_indexed_once_closed(&fixture).await;
+    }
+}
+
+/// A day that is closed gets its index, and rows that come late are stored.
+pub(crate) async fn is_indexed_once_closed(fixture: &InPostgres) {
     let source = MadeUp::of("edge", "a.csv", 200);
     let store = fixture.kept(max(LONG));
     store.migrate().await.unwrap();
     store.store(&[source.batch(0..100)]).await.unwrap();
     assert!(store.upkeep().await.unwrap().indexed.is_empty());
     assert_eq!(
-        kinds(&fixture),
+        kinds(fixture),
         "sample_2025_07_18 brin, sample_2025_07_19 brin"
     );
     // As if the hour were over.
@@ -74,13 +80,13 @@ async fn a_day_is_indexed_once_it_is_closed_and_takes_late_rows() {
     fixture.sql("UPDATE ledger SET ingested_at = ingested_at - interval '2 minutes'");
     assert_eq!(store.upkeep().await.unwrap().indexed, DAYS);
     assert_eq!(
-        kinds(&fixture),
+        kinds(fixture),
         "sample_2025_07_18 btree, sample_2025_07_19 btree"
     );
     store.store(&[source.batch(100..200)]).await.unwrap();
     assert_eq!(fixture.count("sample"), source.rows());
     assert!(store.upkeep().await.unwrap().indexed.is_empty());
-    assert_eq!(broken(&fixture), "0");
+    assert_eq!(broken(fixture), "0");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -103,11 +109,16 @@ async fn a_day_that_is_today_stays_open() {
 /// The days that are there keep their index all the while, and none of their rows moves.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_with_data_changes_its_profile_there_and_back() {
-    let Some(fixture) = InPostgres::prepared().await else {
-        return;
-    };
+    if let Some(fixture) = InPostgres::unprepared().await {
+        changes_its_profile(&fixture).await;
+    }
+}
+
+/// From `default` to `max` and back, while somebody reads.
+pub(crate) async fn changes_its_profile(fixture: &InPostgres) {
     let source = MadeUp::of("edge", "a.csv", 100);
     let usual = fixture.open();
+    usual.migrate().await.unwrap();
     usual.store(&[source.batch(0..40)]).await.unwrap();
     let places = "SELECT md5(string_agg(ctid::text || xmin || series_id || ts, ' ' ORDER BY ctid))
                   FROM sample_2025_07_18";
@@ -129,17 +140,17 @@ async fn a_store_with_data_changes_its_profile_there_and_back() {
         "sample_series_ts"
     );
     end(
-        &fixture,
+        fixture,
         "query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()",
     )
     .await;
     drop(reading);
     assert!(fast.upkeep().await.unwrap().indexed.is_empty());
     assert_eq!(fixture.sql("SELECT to_regclass('sample_series_ts')"), "");
-    assert_eq!(kinds(&fixture), "sample_2025_07_18 btree");
+    assert_eq!(kinds(fixture), "sample_2025_07_18 btree");
     fast.store(&[source.batch(40..70)]).await.unwrap();
     assert_eq!(
-        kinds(&fixture),
+        kinds(fixture),
         "sample_2025_07_18 btree, sample_2025_07_19 brin"
     );
     // Back: what is open is indexed at once, and a new day from its first row on.
@@ -150,7 +161,7 @@ async fn a_store_with_data_changes_its_profile_there_and_back() {
     }
     usual.store(&[batch]).await.unwrap();
     assert_eq!(
-        kinds(&fixture),
+        kinds(fixture),
         "sample_2025_07_18 btree, sample_2025_07_19 btree, sample_2025_07_20 btree"
     );
     assert_eq!(fixture.count("sample"), source.rows());

@@ -8,14 +8,27 @@ use crate::store::{AggregateQuery, Bucket};
 
 use super::fault::Fault;
 use super::read::{Time, finish};
+use super::version::Version;
 use super::{PostgresStore, QUERY_LIMIT};
 
 /// The server gives up before the caller does, who could not make it stop.
 const LIMIT: &str = "SET LOCAL statement_timeout = '8s'";
 
-/// The row's place settles which of several samples of one time is the last.
-const STATEMENT: &str = "
-    SELECT date_bin(make_interval(secs => $5), ts, 'epoch'::timestamptz) AS bucket,
+/// The begin of a sample's bucket.
+const BUCKET: &str = "date_bin(make_interval(secs => $5), ts, 'epoch'::timestamptz)";
+
+/// The same where there is no such function: what is left over after whole buckets is taken off. Days
+/// and what is beyond them are counted by themselves: as one number of seconds, this version makes
+/// floating point of them.
+const BUCKET_WITHOUT_FUNCTION: &str = "(
+    SELECT ts - make_interval(secs => ((since % width + width) % width) / 1000000.0)
+    FROM (SELECT extract(day FROM age)::bigint * 86400000000
+                 + round(extract(epoch FROM age - date_trunc('day', age)) * 1000000)::bigint,
+                 ($5::double precision * 1000000)::bigint
+          FROM (SELECT ts - 'epoch'::timestamptz) AS ages (age)) AS counted (since, width))";
+
+/// Goes on after the bucket. The row's place settles which of several samples of one time is the last.
+const STATEMENT: &str = "AS bucket,
            count(*), min(value), max(value), avg(value), sum(value),
            (array_agg(value ORDER BY ts DESC, series_id DESC, ctid DESC))[1]
     FROM sample
@@ -43,7 +56,13 @@ pub(super) async fn bounded(client: &mut Object) -> Result<Transaction<'_>, Faul
 
 async fn ask(client: &mut Object, asked: &AggregateQuery) -> Result<Vec<Row>, Fault> {
     let transaction = bounded(client).await?;
-    let statement = transaction.prepare_cached(STATEMENT).await?;
+    let bucket = if Version::read(&transaction).await?.bins_dates() {
+        BUCKET
+    } else {
+        BUCKET_WITHOUT_FUNCTION
+    };
+    let statement = format!("SELECT {bucket} {STATEMENT}");
+    let statement = transaction.prepare_cached(&statement).await?;
     let from = Time::within_reach(asked.from.as_microsecond());
     let to = Time::within_reach(asked.to.as_microsecond());
     let width = asked.bucket.as_secs_f64();

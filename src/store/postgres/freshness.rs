@@ -1,21 +1,17 @@
 //! How fresh the data is.
 
+use std::collections::BTreeMap;
+
 use tokio_postgres::Row;
 
 use crate::store::freshness::{Arrival, BATCHES_PER_SOURCE, Freshness, Newest, join};
 
 use super::PostgresStore;
 use super::fault::Fault;
+use super::newest::newest;
 use super::read::{Time, query};
 
-const NEWEST: &str = "
-    SELECT cluster, uuid, (array_agg(host ORDER BY page.ts DESC))[1],
-           (array_agg(gpu_id ORDER BY page.ts DESC))[1], max(page.ts)
-    FROM series CROSS JOIN LATERAL (
-        SELECT ts FROM sample WHERE sample.series_id = series.series_id
-        ORDER BY ts DESC LIMIT 1) AS page
-    WHERE uuid <> ''
-    GROUP BY cluster, uuid";
+const NEWEST: &str = "cluster, uuid, host, gpu_id, page.ts, series_id";
 
 const ARRIVALS: &str = "
     SELECT cluster, first_ts, last_ts, ingested_at
@@ -28,17 +24,26 @@ const ARRIVALS: &str = "
 pub(super) async fn freshness(store: &PostgresStore) -> Result<Freshness, Fault> {
     let time = |row: &Row, column: usize| row.get::<_, Option<Time>>(column).map(Time::timestamp);
     // The samples first: the batch of a sample that is there by then is in the ledger by then.
-    let newest = query(store, NEWEST, &[]).await?;
+    let samples = newest(store, NEWEST, None).await?;
     let arrivals = query(store, ARRIVALS, &[&BATCHES_PER_SOURCE]).await?;
-    let newest = newest.iter().filter_map(|row| {
-        Some(Newest {
-            cluster: row.get(0),
-            uuid: row.get(1),
-            hostname: row.get(2),
-            gpu_id: row.get(3),
-            at: time(row, 4)?,
-        })
-    });
+    let mut newest: BTreeMap<(String, String), Newest> = BTreeMap::new();
+    for row in &samples {
+        let (cluster, uuid): (String, String) = (row.get(0), row.get(1));
+        let at = row.get::<_, Time>(4).timestamp();
+        let key = (cluster, uuid);
+        let is_newer = newest.get(&key).is_none_or(|known| known.at < at);
+        if !key.1.is_empty() && is_newer {
+            let (cluster, uuid) = key.clone();
+            let gpu = Newest {
+                cluster,
+                uuid,
+                hostname: row.get(2),
+                gpu_id: row.get(3),
+                at,
+            };
+            newest.insert(key, gpu);
+        }
+    }
     let arrivals = arrivals.iter().filter_map(|row| {
         Some(Arrival {
             cluster: row.get(0),
@@ -46,5 +51,5 @@ pub(super) async fn freshness(store: &PostgresStore) -> Result<Freshness, Fault>
             stored_at: time(row, 3)?,
         })
     });
-    Ok(join(newest.collect(), arrivals.collect()))
+    Ok(join(newest.into_values().collect(), arrivals.collect()))
 }

@@ -15,7 +15,7 @@ use super::fault::{Fault, Remedy};
 use super::partitions::PARTITION_LOCK;
 
 /// How PostgreSQL writes the index by series and time.
-const BY_SERIES: &str = "'% USING btree (series_id, ts)'";
+pub(super) const BY_SERIES: &str = "'% USING btree (series_id, ts)'";
 
 /// The index of `sample` as a whole; `None` if each partition has its own.
 pub(super) async fn whole(transaction: &Transaction<'_>) -> Result<Option<String>, Fault> {

@@ -7,16 +7,13 @@ use crate::store::{Reading, ReadingLabels};
 
 use super::PostgresStore;
 use super::fault::Fault;
-use super::read::{Time, query};
+use super::newest::newest;
+use super::read::Time;
 
-const READINGS: &str = "
-    SELECT metric, gpu_id, uuid, device, model, host, container, namespace, pod, cluster,
-           page.ts, page.value
-    FROM series CROSS JOIN LATERAL (
-        SELECT ts, value FROM sample
-        WHERE sample.series_id = series.series_id AND ts >= $1
-        ORDER BY ts DESC, ctid DESC LIMIT 1) AS page
-    WHERE page.value IS NOT NULL";
+/// The columns that [`reading`] reads.
+const READING: &str =
+    "metric, gpu_id, uuid, device, model, host, container, namespace, pod, cluster,
+    page.ts, page.value, series_id";
 
 /// The newest value of each series that has one from `since` on; a blank as the newest is none.
 pub(super) async fn readings(
@@ -24,12 +21,12 @@ pub(super) async fn readings(
     since: Timestamp,
 ) -> Result<Vec<Reading>, Fault> {
     let since = Time::within_reach(since.as_microsecond());
-    let rows = query(store, READINGS, &[&since]).await?;
-    Ok(rows.iter().map(reading).collect())
+    let rows = newest(store, READING, Some(since)).await?;
+    Ok(rows.iter().filter_map(reading).collect())
 }
 
-fn reading(row: &Row) -> Reading {
-    Reading {
+fn reading(row: &Row) -> Option<Reading> {
+    Some(Reading {
         metric: row.get(0),
         labels: ReadingLabels {
             gpu_id: row.get(1),
@@ -43,6 +40,6 @@ fn reading(row: &Row) -> Reading {
             cluster: row.get(9),
         },
         at: row.get::<_, Time>(10).timestamp(),
-        value: row.get(11),
-    }
+        value: row.get::<_, Option<f64>>(11)?,
+    })
 }

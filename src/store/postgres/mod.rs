@@ -30,6 +30,7 @@ mod freshness;
 mod indexes;
 mod ledger;
 mod live;
+mod newest;
 mod partitions;
 mod proof;
 mod read;
@@ -40,6 +41,7 @@ mod tls;
 mod token;
 mod transaction;
 mod upkeep;
+mod version;
 mod write;
 
 use catalogue::Catalogue;
@@ -181,6 +183,7 @@ impl Store for PostgresStore {
         let result = match self.client().await {
             Ok(mut client) => {
                 let work = async {
+                    version::check(&client, &self.0.address).await?;
                     let token = schema::migrate(&mut client, &self.0.address).await?;
                     indexes::prepare(&mut client, self.0.upkeep.ingest).await?;
                     Ok(token)

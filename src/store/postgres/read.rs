@@ -15,12 +15,13 @@ use crate::store::{
 };
 
 use super::fault::Fault;
+use super::newest::newest;
 use super::{PostgresStore, QUERY_LIMIT};
 
 /// PostgreSQL counts microseconds from 2000-01-01; this is that instant since 1970.
 pub(super) const EPOCH: i64 = 946_684_800_000_000;
 /// Before and after every time that a store holds.
-const EVER: (i64, i64) = (-62_135_596_800_000_000, 253_402_300_800_000_000);
+pub(super) const EVER: (i64, i64) = (-62_135_596_800_000_000, 253_402_300_800_000_000);
 
 /// Microseconds since 1970 as `timestamptz`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -184,26 +185,23 @@ pub(super) fn tuple(row: i64) -> String {
     format!("({block},{})", row & 0xffff)
 }
 
-/// The newest sample of each series, newest partition first.
+/// The newest sample of each series. Those of one GPU are few: each is looked for, newest partition first.
 pub(super) async fn latest(
     store: &PostgresStore,
     uuid: Option<&str>,
 ) -> Result<Vec<TelemetryPoint>, Fault> {
-    let condition = if uuid.is_some() {
-        "WHERE uuid = $1"
-    } else {
-        ""
-    };
     let statement = format!(
         "SELECT {POINT}
          FROM series CROSS JOIN LATERAL (
              SELECT ts, value, ctid FROM sample
              WHERE sample.series_id = series.series_id
              ORDER BY ts DESC, ctid DESC LIMIT 1) AS page
-         {condition}"
+         WHERE uuid = $1"
     );
-    let parameter = uuid.as_ref().map(|uuid| uuid as &(dyn ToSql + Sync));
-    let rows = query(store, &statement, parameter.as_slice()).await?;
+    let rows = match uuid {
+        Some(uuid) => query(store, &statement, &[&uuid]).await?,
+        None => newest(store, POINT, None).await?,
+    };
     let mut points: Vec<TelemetryPoint> = rows.iter().map(point).collect();
     summary::sort_latest(&mut points);
     Ok(points)

@@ -13,11 +13,10 @@ use super::copy::Sample;
 use super::fault::{Fault, Remedy};
 use super::partitions;
 use super::read::Time;
+use super::version::Version;
 
 /// Microseconds of a day.
 const DAY: i64 = 86_400_000_000;
-/// From this version of the server on, a partition is detached while others read.
-const DETACHES_CONCURRENTLY: i32 = 140_000;
 /// Rows about one day and series that are added up.
 const CROWD: i64 = 16;
 
@@ -195,11 +194,10 @@ async fn proceed(client: &mut Object, old: &Old) -> Result<(), Fault> {
             &[oid],
         )
         .await?;
-    let version = "SELECT current_setting('server_version_num')::integer";
-    let version: i32 = client.query_one(version, &[]).await?.get(0);
+    let version = Version::read(&*client).await?;
     let way = match attached.map(|row| row.get::<_, bool>(0)) {
         Some(true) => Some("FINALIZE"),
-        Some(false) if version >= DETACHES_CONCURRENTLY => Some("CONCURRENTLY"),
+        Some(false) if version.detaches_concurrently() => Some("CONCURRENTLY"),
         Some(false) => Some(""),
         None => None,
     };

@@ -1,5 +1,6 @@
 //! A real PostgreSQL.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,7 +13,7 @@ use telectl::model::secret::Secret;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
-use super::{Certificates, Process, free_port, install_tls_provider, program};
+use super::{Certificates, Process, free_port, install_tls_provider, missing, program};
 
 /// Where Debian keeps the server's programs.
 pub(crate) const FOLDERS: [&str; 3] = [
@@ -29,9 +30,12 @@ const NOBODY: u32 = 65_534;
 
 /// A running server.
 pub(crate) struct PostgresServer {
+    /// Folder of the server's programs.
     programs: PathBuf,
+    /// Folder of `psql` and `pg_isready`.
+    clients: PathBuf,
     folder: TempDir,
-    process: Process,
+    process: Option<Process>,
     port: u16,
     certificates: Option<Certificates>,
     databases: AtomicU32,
@@ -41,24 +45,56 @@ impl PostgresServer {
     /// One server for all tests that run at the same time; `None` if there is none on this
     /// machine. It stops when the last of them ends.
     pub(crate) async fn shared() -> Option<Arc<Self>> {
-        static SHARED: Mutex<Weak<PostgresServer>> = Mutex::const_new(Weak::new());
+        Self::shared_of(None).await
+    }
+
+    /// The same of a major version that is not the installed one.
+    pub(crate) async fn shared_of(major: Option<u32>) -> Option<Arc<Self>> {
+        type Servers = BTreeMap<Option<u32>, Weak<PostgresServer>>;
+        static SHARED: Mutex<Servers> = Mutex::const_new(BTreeMap::new());
         let mut shared = SHARED.lock().await;
-        if let Some(server) = shared.upgrade() {
+        if let Some(server) = shared.get(&major).and_then(Weak::upgrade) {
             return Some(server);
         }
-        let server = Arc::new(Self::start(None).await?);
-        *shared = Arc::downgrade(&server);
+        let server = match major {
+            None => Self::start(None).await?,
+            Some(major) => Self::start_major(major).await?,
+        };
+        let server = Arc::new(server);
+        shared.insert(major, Arc::downgrade(&server));
         Some(server)
     }
 
     /// A server of its own, with TLS if there are certificates.
     pub(crate) async fn start(certificates: Option<Certificates>) -> Option<Self> {
-        install_tls_provider();
-        // What is on PATH may be a link; its neighbours are beside what it points to.
-        let server = program("postgres", &FOLDERS)?;
-        let server = server.canonicalize().expect("the program exists");
-        let programs = server.parent()?.to_owned();
+        let programs = installed()?;
         let folder = TempDir::new().expect("a temporary folder");
+        Some(Self::begin(programs.clone(), programs, folder, certificates).await)
+    }
+
+    /// A server of its own, of a major version that is not the installed one.
+    pub(crate) async fn start_major(major: u32) -> Option<Self> {
+        let clients = installed()?;
+        let archive = fetched(major)?;
+        let folder = TempDir::new().expect("a temporary folder");
+        let unpacked = Command::new("tar")
+            .args(["--no-same-owner", "-xJf"])
+            .arg(&archive)
+            .arg("-C")
+            .arg(folder.path())
+            .status();
+        assert!(unpacked.expect("tar runs").success(), "{archive:?}");
+        let programs = folder.path().join("bin");
+        Some(Self::begin(programs, clients, folder, None).await)
+    }
+
+    async fn begin(
+        programs: PathBuf,
+        clients: PathBuf,
+        folder: TempDir,
+        certificates: Option<Certificates>,
+    ) -> Self {
+        install_tls_provider();
         std::fs::write(folder.path().join("password"), PASSWORD).expect("a file");
         give_away(folder.path());
         give_away(&folder.path().join("password"));
@@ -69,33 +105,47 @@ impl PostgresServer {
             std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).expect("mode");
             give_away(&key);
         }
-        let port = free_port();
-        let process = launch(&programs, folder.path(), port, certificates.is_some()).await;
-        Some(Self {
+        let mut server = Self {
             programs,
+            clients,
             folder,
-            process,
-            port,
+            process: None,
+            port: free_port(),
             certificates,
             databases: AtomicU32::new(0),
-        })
+        };
+        server.start_again().await;
+        server
     }
 
     /// The process, for signals.
     pub(crate) fn process(&self) -> &Process {
-        &self.process
+        self.process.as_ref().expect("it was started")
     }
 
     /// Stops it as a crash would; connections are refused until [`Self::start_again`].
     pub(crate) fn stop(&mut self) {
         stop(&self.programs, self.folder.path());
-        self.process.kill();
+        if let Some(process) = &mut self.process {
+            process.kill();
+        }
     }
 
     /// Starts it again with its data.
     pub(crate) async fn start_again(&mut self) {
         let tls = self.certificates.is_some();
-        self.process = launch(&self.programs, self.folder.path(), self.port, tls).await;
+        let mut process = launch(&self.programs, self.folder.path(), self.port, tls);
+        let ready = self.clients.join("pg_isready");
+        let port = self.port.to_string();
+        process
+            .wait_until_ready(async || {
+                Command::new(&ready)
+                    .args(["-q", "-h", "127.0.0.1", "-p", &port])
+                    .status()
+                    .is_ok_and(|status| status.success())
+            })
+            .await;
+        self.process = Some(process);
     }
 
     /// Lets a stopped server start as a standby, which waits to be promoted.
@@ -154,7 +204,7 @@ impl PostgresServer {
     }
 
     fn psql(&self, database: &str, statements: &str) -> Command {
-        let mut command = Command::new(self.programs.join("psql"));
+        let mut command = Command::new(self.clients.join("psql"));
         command
             .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"])
             .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
@@ -169,6 +219,28 @@ impl Drop for PostgresServer {
         // Not only killed: a killed server leaves shared memory behind.
         stop(&self.programs, self.folder.path());
     }
+}
+
+/// The folder of the installed server's programs.
+fn installed() -> Option<PathBuf> {
+    // What is on PATH may be a link; its neighbours are beside what it points to.
+    let server = program("postgres", &FOLDERS)?;
+    let server = server.canonicalize().expect("the program exists");
+    Some(server.parent()?.to_owned())
+}
+
+/// An archive with a server that is not the installed one.
+fn fetched(major: u32) -> Option<PathBuf> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/postgres/fetch.sh");
+    let fetched = Command::new(script).arg(major.to_string()).output();
+    let fetched = fetched.expect("there is a shell");
+    let path = PathBuf::from(String::from_utf8_lossy(&fetched.stdout).trim());
+    let found = (fetched.status.success() && path.is_file()).then_some(path);
+    if found.is_none() {
+        let why = String::from_utf8_lossy(&fetched.stderr);
+        missing(&format!("PostgreSQL {major} ({})", why.trim()));
+    }
+    found
 }
 
 fn is_root() -> bool {
@@ -228,7 +300,7 @@ fn initialise(programs: &Path, folder: &Path) {
     );
 }
 
-async fn launch(programs: &Path, folder: &Path, port: u16, tls: bool) -> Process {
+fn launch(programs: &Path, folder: &Path, port: u16, tls: bool) -> Process {
     let mut command = Command::new(programs.join("postgres"));
     command.arg("-D").arg(folder.join("data"));
     command.arg("-k").arg(folder);
@@ -249,17 +321,7 @@ async fn launch(programs: &Path, folder: &Path, port: u16, tls: bool) -> Process
                 .arg(format!("{setting}={}", path.display()));
         }
     }
-    let mut process = Process::start(&command, privileges(), folder);
-    let ready = programs.join("pg_isready");
-    process
-        .wait_until_ready(async || {
-            Command::new(&ready)
-                .args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()])
-                .status()
-                .is_ok_and(|status| status.success())
-        })
-        .await;
-    process
+    Process::start(&command, privileges(), folder)
 }
 
 fn stop(programs: &Path, folder: &Path) {
