@@ -71,10 +71,22 @@ impl Fault {
                 | &SqlState::DUPLICATE_TABLE
                 | &SqlState::DUPLICATE_OBJECT,
             ) => Remedy::Repeat,
+            // A partition that is being taken away, or was: nothing is wrong with the rows.
+            Some(&SqlState::CHECK_VIOLATION) if self.is_of_no_constraint() => Remedy::Repeat,
             // Data exception, integrity violation, program limit exceeded.
             Some(state) if ["22", "23", "54"].contains(&&state.code()[..2]) => Remedy::Separate,
             _ => Remedy::Report,
         }
+    }
+
+    /// Whether the server refuses a row without naming a constraint, as it does where no partition takes it.
+    fn is_of_no_constraint(&self) -> bool {
+        let Self::Server(error) = self else {
+            return false;
+        };
+        error
+            .as_db_error()
+            .is_some_and(|said| said.constraint().is_none())
     }
 
     /// Whether the server's tables are not there.
