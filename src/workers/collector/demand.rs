@@ -61,7 +61,7 @@ mod tests {
             demand.learn(
                 demand.entries(),
                 demand.entries() * 10,
-                demand.entries() << 20,
+                demand.entries() << 19,
             );
         }
         assert_eq!(demand.entries(), 8);
