@@ -178,7 +178,9 @@ async fn dump(
 }
 
 /// Ends `pg_dump` where what it reads ends: with the connection to a pod. By itself it would wait for ever
-/// to be rid of its output, with a transaction open.
+/// to be rid of its output, with a transaction open. Whoever is ended by a signal has to be waited for
+/// here: in a pod the orphans are the server's, which takes such an end for the crash of a process of its
+/// own and begins anew.
 fn script(snapshot: &str) -> String {
     format!(
         "exec 3<&0
@@ -189,6 +191,7 @@ fn script(snapshot: &str) -> String {
          wait \"$dump\"
          code=$?
          kill \"$watch\" 2>/dev/null
+         wait \"$watch\" 2>/dev/null
          exit \"$code\""
     )
 }

@@ -70,6 +70,9 @@ fn w23_a_dump_comes_through_the_api_server_and_goes_back_and_rows_after_it_come_
         .exits(0)
         .says(&format!("{ROWS} samples"));
     assert_eq!(files(folder.path()), ["lab.dump", "lab.dump.proof.json"]);
+    // The server has not taken a program of ours for a process of its own that crashed.
+    let log = lab.kubectl(&lab.central, &["-n", NAMESPACE, "logs", "postgresql-0"]);
+    assert!(!log.contains("was terminated by signal"), "{log}");
 
     let restore = [&["restore", file, "--replace", "--yes"][..], &central].concat();
     let refused = keeper
