@@ -19,6 +19,12 @@ struct Writer {
 }
 
 impl Writer {
+    /// Appends to a file that is there, from this value on.
+    fn again(path: PathBuf, next: u64) -> Self {
+        let file = OpenOptions::new().append(true).open(&path).unwrap();
+        Self { path, file, next }
+    }
+
     /// Begins a file at a number.
     fn begin(path: PathBuf, next: u64) -> Self {
         let mut file = File::create(&path).unwrap();
@@ -186,19 +192,14 @@ async fn what_is_cut_off_or_made_anew_is_another_source_also_with_the_same_head(
     live.assert_stored(10).await;
     // Copied and cut off, then written from the start.
     writer.file.set_len(0).unwrap();
-    let append = |next| Writer {
-        path: path.clone(),
-        file: OpenOptions::new().append(true).open(&path).unwrap(),
-        next,
-    };
-    let mut writer = append(10);
+    let mut writer = Writer::again(path.clone(), 10);
     writer.text(HEADER);
     writer.rows(5);
     live.assert_stored(15).await;
     live.assert_proven(1, &[]).await;
     // The same first record: only its own row is there twice.
     writer.file.set_len(0).unwrap();
-    let mut writer = append(15);
+    let mut writer = Writer::again(path.clone(), 15);
     writer.text(HEADER);
     writer.text(&row(10));
     writer.rows(2);
@@ -241,11 +242,7 @@ async fn what_is_cut_off_while_nobody_follows_it_is_another_source() {
     live.kill(0).await;
     // The same inode, and the same first record.
     writer.file.set_len(0).unwrap();
-    let mut writer = Writer {
-        path: path.clone(),
-        file: OpenOptions::new().append(true).open(&path).unwrap(),
-        next: 10,
-    };
+    let mut writer = Writer::again(path, 10);
     writer.text(HEADER);
     writer.text(&row(0));
     writer.rows(4);
